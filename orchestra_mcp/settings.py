@@ -1,0 +1,232 @@
+"""One TOML file → one frozen `Settings`, read once and passed down.
+
+Where it comes from: `ORCHESTRA_CONFIG` names the user's file (else `orchestra.toml` in the user's configuration
+directory); `ORCHESTRA_HOME` names the data directory. A project may carry an `orchestra.toml` of its own, which can
+only narrow: fewer providers, fewer seats, smaller limits. The environment holds only keys and these two paths.
+
+Add a setting here: one field below, one line in `docs/configuration.md`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import tomllib
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from orchestra_mcp.errors import SettingsError
+from orchestra_mcp.types import Noun
+
+WireName = Literal["openai", "anthropic", "gemini", "agent"]
+
+LOOPBACK = re.compile(r"^https?://(localhost|127(\.\d+){3}|\[::1\])(:\d+)?(/|$)", re.IGNORECASE)
+
+
+class ModelSpec(Noun):
+    """How one model is reached: a `[models.NAME]` table, or a row that discovery found."""
+
+    wire: WireName = "openai"
+    base_url: str = ""
+    """What precedes `/chat/completions`, `/v1/messages` or `/v1beta/models`; unused by coding CLIs."""
+    model: str
+    """The vendor's id of the model; for `wire = "agent"` the CLI: `claude`, `codex` or `gemini`."""
+    key_env: str = ""
+    """Name of the variable that holds the key; empty when none is needed."""
+    provider: str = ""
+    """Who receives the text; default: the host of `base_url`, or `local` on loopback."""
+    family: str = ""
+    """Who trained the model; default: guessed from the model's id."""
+    prior: float | None = Field(default=None, ge=0.05, le=0.95)
+    """Probability of being right, from public benchmarks; default: by the model's id."""
+    context_tokens: int | None = Field(default=None, ge=1000)
+    input_usd_per_mtok: Decimal | None = Field(default=None, ge=0)
+    output_usd_per_mtok: Decimal | None = Field(default=None, ge=0)
+    headers: dict[str, str] = Field(default_factory=dict)
+    """Extra HTTP headers; a value `$NAME` is taken from the environment."""
+
+    @property
+    def local(self) -> bool:
+        """True when the text stays on this machine."""
+        return self.wire != "agent" and bool(LOOPBACK.match(self.base_url))
+
+
+class SeatSpec(Noun):
+    """A `[[seats]]` table."""
+
+    name: str = Field(min_length=1, max_length=60)
+    model: str
+    brief: str = ""
+    prior: float | None = Field(default=None, ge=0.05, le=0.95)
+
+
+class Limits(Noun):
+    """`[limits]`: money, time and size. A project's file may lower them, never raise them."""
+
+    max_cost_usd: Decimal = Field(default=Decimal("2.00"), ge=0)
+    """For one consultation."""
+    daily_cost_usd: Decimal = Field(default=Decimal("20.00"), ge=0)
+    """For all consultations of a day (UTC)."""
+    deadline_s: float = Field(default=600, gt=0)
+    """A consultation ends with what it has after this many seconds."""
+    seat_timeout_s: float = Field(default=240, gt=0)
+    """One expert's longest time for one answer, in seconds."""
+    first_token_s: float = Field(default=90, gt=0)
+    """Longest silence before the first sign of life, in seconds."""
+    idle_s: float = Field(default=60, gt=0)
+    """Longest silence in mid-answer, in seconds."""
+    dossier_tokens: int = Field(default=12_000, ge=500, le=400_000)
+
+
+class Privacy(Noun):
+    """`[privacy]`: who may see project code. Local and resident experts need no consent."""
+
+    allow: tuple[str, ...] = ()
+    """Provider names that may see code of any project without being asked for; `*` means all."""
+    deny: tuple[str, ...] = ()
+    """Provider names that are never seated."""
+
+
+class Settings(Noun):
+    """All settings, after the project's file has narrowed the user's."""
+
+    models: dict[str, ModelSpec] = Field(default_factory=dict)
+    seats: tuple[SeatSpec, ...] = ()
+    limits: Limits = Limits()
+    privacy: Privacy = Privacy()
+    roots: tuple[str, ...] = ()
+    """When set, only directories below one of these may be consulted about."""
+    discover: bool = True
+    """With no `[models]`: seat what is found (keys, local servers, coding CLIs)."""
+    home: Path = Path()
+    """Data directory."""
+    source: Path | None = None
+    """The file that was read, if any."""
+    warnings: tuple[str, ...] = ()
+
+
+class Keys:
+    """Keys by the name of their variable: from the environment, else from `keys.env` in the data directory.
+
+    An empty value and a literal `${NAME}` (what some clients pass for an unset variable) count as unset.
+    """
+
+    def __init__(self, environ: Mapping[str, str], file: Path | None = None) -> None:
+        self._values = {k: v for k, v in environ.items() if v and not re.fullmatch(r"\$\{.*\}", v)}
+        for name, value in _key_file(file).items():
+            self._values.setdefault(name, value)
+
+    def get(self, name: str) -> str:
+        """The key, or an empty string."""
+        return self._values.get(name, "") if name else ""
+
+    def secrets(self) -> tuple[str, ...]:
+        """Values of variables whose name looks secret, for exact redaction."""
+        named = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)
+        return tuple(v for k, v in self._values.items() if named.search(k) and len(v) >= 8)
+
+    def __repr__(self) -> str:
+        return f"Keys({len(self._values)} variables)"
+
+
+def _key_file(file: Path | None) -> dict[str, str]:
+    if file is None or not file.is_file():
+        return {}
+    if os.name == "posix" and stat.S_IMODE(file.stat().st_mode) & 0o077:
+        raise SettingsError(f"{file.name} can be read by other users; run: chmod 600 {file}")
+    pairs = (line.split("=", 1) for line in file.read_text("utf-8").splitlines() if "=" in line and line[0] != "#")
+    return {name.strip(): value.strip().strip("'\"") for name, value in pairs}
+
+
+def home_dir(environ: Mapping[str, str]) -> Path:
+    """The data directory: `ORCHESTRA_HOME`, else the platform's place for user data."""
+    if given := environ.get("ORCHESTRA_HOME"):
+        return Path(given).expanduser()
+    from platformdirs import user_data_path
+
+    return user_data_path("orchestra", appauthor=False)
+
+
+def config_file(environ: Mapping[str, str]) -> Path:
+    """The user's configuration file: `ORCHESTRA_CONFIG`, else the platform's place for it."""
+    if given := environ.get("ORCHESTRA_CONFIG"):
+        return Path(given).expanduser()
+    from platformdirs import user_config_path
+
+    return user_config_path("orchestra", appauthor=False) / "orchestra.toml"
+
+
+def load(environ: Mapping[str, str]) -> Settings:
+    """Read the user's settings.
+
+    Raises:
+        SettingsError: the file cannot be read or says something unknown; the message names file, place and fix.
+    """
+    file = config_file(environ)
+    if not file.is_file():
+        if environ.get("ORCHESTRA_CONFIG"):
+            raise SettingsError(f"ORCHESTRA_CONFIG names {file}, which does not exist.")
+        return Settings(home=home_dir(environ))
+    try:
+        table = tomllib.loads(file.read_text("utf-8"))
+        settings = Settings(**table, home=home_dir(environ), source=file)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{file} cannot be read: {error}") from None
+    except (ValidationError, TypeError) as error:
+        raise SettingsError(f"{file}: {_explain(error)}") from None
+    for seat in settings.seats:
+        if seat.model not in settings.models:
+            known = ", ".join(settings.models) or "none"
+            raise SettingsError(
+                f"{file}: seat {seat.name!r} names model {seat.model!r}, but the models are: {known}."
+            )
+    names = [seat.name for seat in settings.seats]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise SettingsError(f"{file}: two seats are called {sorted(twice)[0]!r}; names must differ.")
+    return settings
+
+
+def narrow(settings: Settings, project: Path) -> Settings:
+    """Apply a project's own `orchestra.toml`, which can only take away.
+
+    Understood: `[limits]` (the smaller value counts), `[privacy] deny` and `seats = ["name", …]` (only these).
+    Everything else in it is ignored, with a warning that says so; a broken file is a warning too, never an error.
+    """
+    file = project / "orchestra.toml"
+    if not file.is_file() or (settings.source and file.samefile(settings.source)):
+        return settings
+    try:
+        table = tomllib.loads(file.read_text("utf-8"))
+        asked = Limits(**{**settings.limits.model_dump(), **table.pop("limits", {})})
+        privacy: dict[str, Any] = table.pop("privacy", {})
+        deny = Privacy(deny=privacy.pop("deny", ())).deny
+        only = {str(name) for name in table.pop("seats", ()) if isinstance(name, str)}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, ValidationError, TypeError, AttributeError):
+        warning = "The project's orchestra.toml cannot be read and was ignored."
+        return settings.model_copy(update={"warnings": (*settings.warnings, warning)})
+    ignored = [*table, *(f"privacy.{key}" for key in privacy)]
+    warnings = settings.warnings
+    if ignored:
+        warnings += (f"The project's orchestra.toml may only narrow; ignored: {', '.join(sorted(ignored))}.",)
+    lowest = {name: min(getattr(settings.limits, name), getattr(asked, name)) for name in Limits.model_fields}
+    return settings.model_copy(
+        update={
+            "limits": Limits(**lowest),
+            "privacy": Privacy(allow=settings.privacy.allow, deny=(*settings.privacy.deny, *deny)),
+            "seats": tuple(s for s in settings.seats if s.name in only) if only else settings.seats,
+            "warnings": warnings,
+        }
+    )
+
+
+def _explain(error: ValidationError | TypeError) -> str:
+    if isinstance(error, TypeError):
+        return str(error)
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where}: {first['msg']}"

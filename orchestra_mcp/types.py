@@ -1,0 +1,613 @@
+"""All nouns of the house, in the order in which a question meets them.
+
+Question → Dossier (Excerpt, Trace, Change) → Seat → Opinion (Claim) → Ballot → Verdict (Solution, Dissent).
+Around them: Usage and CallRecord (money), Event (what observers see), Consultation (what the store keeps), and
+`Evidence`, the only eyes that the council has on a repository.
+
+Every class is a frozen pydantic model, so that one class serves as MCP schema, JSON body and stored document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
+
+Mode = Literal[
+    "auto", "debug", "architecture", "performance", "quality", "security",
+    "integration", "testing", "learning", "refactoring", "communication",
+]  # fmt: skip
+Effort = Literal["quick", "standard", "deep", "auto"]
+Detail = Literal["brief", "standard", "full"]
+StrategyName = Literal["consult", "debate"]
+Status = Literal["running", "complete", "degraded", "failed", "cancelled", "interrupted"]
+
+
+class Noun(BaseModel):
+    """Base of all nouns: frozen, no unknown fields, built on first use (start-up time)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+
+# ------------------------------------------------------------------------------------------------- the question
+
+
+class Question(Noun):
+    """What a developer asks, with everything that was attached to it."""
+
+    text: str
+    strategy: StrategyName = "consult"
+    mode: Mode = "auto"
+    files: tuple[str, ...] = ()
+    """Paths or globs, relative to the project, that must be in the dossier."""
+    error: str = ""
+    """Stack trace, test output or log that was attached."""
+    diff: str = ""
+    """A unified diff, or a git range such as `main...HEAD`."""
+    positions: tuple[str, ...] = ()
+    """For a debate: the positions to choose between; empty means for and against."""
+    rounds: int = 3
+    experts: tuple[str, ...] = ()
+    """Names of the seats to ask; empty means: the council chooses."""
+    effort: Effort = "auto"
+    max_cost_usd: Decimal | None = None
+    deadline_s: float | None = None
+    project: str | None = None
+    """Absolute path of the project root, already resolved by `context.project`; None means no project."""
+    continues: str | None = None
+    """Id of the consultation that this one follows."""
+
+
+class Turn(Noun):
+    """One earlier question and its outcome, when a consultation is continued."""
+
+    id: str
+    question: str
+    outcome: str
+    at: datetime
+
+
+# -------------------------------------------------------------------------------------------------- the dossier
+
+
+class Excerpt(Noun):
+    """A piece of evidence: lines of a file, a diff, a trace, a log, a commit, or a fact about the project."""
+
+    source: Literal["diff", "trace", "file", "symbol", "log", "history", "project", "note"]
+    path: str = ""
+    """Relative to the project root, with forward slashes; empty when the excerpt is not from a file."""
+    start: int = 0
+    """First line, counted from 1; 0 when lines mean nothing here."""
+    end: int = 0
+    symbol: str = ""
+    text: str
+    tokens: int
+    why: str
+    """Why it is here, in a few words: `frame 3 of the trace`, `changed in the working tree`."""
+
+
+class Frame(Noun):
+    """One frame of a stack trace."""
+
+    raw_path: str
+    path: str = ""
+    """The file of this project that the frame maps to, relative to the root; empty when it is foreign code."""
+    line: int = 0
+    function: str = ""
+    code: str = ""
+    """The source line that the trace itself printed, if any."""
+
+
+class Trace(Noun):
+    """A parsed stack trace; frames run from the outermost call to the innermost."""
+
+    language: str
+    exception: str = ""
+    message: str = ""
+    frames: tuple[Frame, ...] = ()
+    cause: Trace | None = None
+
+
+class Hunk(Noun):
+    """A changed range of lines. Starts count from 1; a length of 0 means pure insertion or deletion there."""
+
+    old_start: int
+    old_lines: int
+    new_start: int
+    new_lines: int
+    text: str = ""
+    """The hunk's own lines, each with its leading `+`, `-` or blank."""
+
+
+class Change(Noun):
+    """What happened to one file in the working tree, in a given diff, or in a commit."""
+
+    path: str
+    old_path: str = ""
+    """The earlier path of a renamed file, else empty."""
+    status: Literal["added", "modified", "deleted", "renamed", "untracked"]
+    where: str = "working tree"
+    """`staged`, `unstaged`, `untracked`, `given diff`, or the commit or range that it comes from."""
+    hunks: tuple[Hunk, ...] = ()
+
+
+class Dossier(Noun):
+    """The evidence that goes to every expert, already redacted and cut to the budget."""
+
+    project: str = ""
+    """The project's directory name; never its absolute path."""
+    head: str = ""
+    """Branch and commit, such as `main 1a2b3c4`, or empty outside git."""
+    excerpts: tuple[Excerpt, ...] = ()
+    traces: tuple[Trace, ...] = ()
+    changes: tuple[Change, ...] = ()
+    history: tuple[Turn, ...] = ()
+    left_out: tuple[str, ...] = ()
+    """What did not fit, one line each."""
+    notes: tuple[str, ...] = ()
+    """Warnings for the reader: no git, file not found, binary skipped, partial index."""
+    tokens: int = 0
+    budget: int = 0
+    redactions: dict[str, int] = Field(default_factory=dict)
+    """How many secrets of each kind were taken out."""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The project files whose text is in the dossier, each once, best first."""
+        return tuple(dict.fromkeys(e.path for e in self.excerpts if e.path))
+
+
+# --------------------------------------------------------------------------------------------- what can be seen
+
+
+class Definition(Noun):
+    """A function, method or class as the syntax tree sees it."""
+
+    name: str
+    qualified: str
+    """Name with its enclosing scopes, joined by dots: `Ledger.reserve`."""
+    kind: Literal["function", "method", "class"]
+    path: str
+    start: int
+    end: int
+    signature: str = ""
+
+
+class Commit(Noun):
+    """A commit that touched the lines in question."""
+
+    id: str
+    """Abbreviated hash."""
+    author: str = ""
+    at: datetime
+    subject: str
+
+
+class BlameLine(Noun):
+    """Who last changed a line; `commit` is None for a line that is not committed yet."""
+
+    line: int
+    text: str
+    commit: Commit | None
+
+
+class Syntax:
+    """A parsed file: its language, its bytes and the root node of its tree-sitter tree."""
+
+    __slots__ = ("language", "root", "source")
+
+    def __init__(self, language: str, source: bytes, root: Node) -> None:
+        self.language = language
+        self.source = source
+        self.root = root
+
+
+class Evidence(Protocol):
+    """The council's eyes on the project. Paths are relative to the root, with forward slashes.
+
+    `context/` implements it, confined to the root; the council gets it handed in and knows no repository.
+    All methods return something empty, never raise, for a path, line or symbol that does not exist; a path that
+    leaves the root counts as one that does not exist.
+    """
+
+    async def files(self) -> tuple[str, ...]:
+        """All text files that belong to the project, ignoring what git ignores."""
+        ...
+
+    async def read(self, path: str, start: int = 1, end: int | None = None) -> tuple[str, ...]:
+        """Lines `start` to `end` (both included, from 1) without line ends, redacted; empty when there is no such file."""
+        ...
+
+    async def syntax(self, path: str) -> Syntax | None:
+        """The parsed file, or None when it does not exist or its language has no grammar."""
+        ...
+
+    async def definitions(self, path: str) -> tuple[Definition, ...]:
+        """All functions, methods and classes of a file, in order of their first line."""
+        ...
+
+    async def locate(self, symbol: str, path: str = "") -> tuple[Definition, ...]:
+        """Definitions of a symbol (`name` or `Class.name`), in one file or in the whole project."""
+        ...
+
+    async def enclosing(self, path: str, line: int) -> Definition | None:
+        """The innermost function or class around a line."""
+        ...
+
+    async def mentions(self, word: str, limit: int = 50) -> tuple[tuple[str, int, str], ...]:
+        """Where an identifier occurs as a whole word: (path, line, text)."""
+        ...
+
+    async def changes(self) -> tuple[Change, ...]:
+        """Staged, unstaged and untracked changes; on a clean tree, those of the last commit."""
+        ...
+
+    async def before(self, path: str) -> tuple[str, ...]:
+        """The lines of a file as they were before `changes()`; empty for a new file."""
+        ...
+
+    async def blame(self, path: str, start: int, end: int) -> tuple[BlameLine, ...]:
+        """Who last changed these lines."""
+        ...
+
+    async def log(self, path: str, start: int = 0, end: int = 0, limit: int = 5) -> tuple[Commit, ...]:
+        """Recent commits on a file, or on a range of its lines, newest first."""
+        ...
+
+    async def commit_changes(self, commit: str) -> tuple[Change, ...]:
+        """What one commit changed."""
+        ...
+
+
+# ---------------------------------------------------------------------------------------------------- the seats
+
+
+class Seat(Noun):
+    """A place at the table: a model (or a resident analyst) with a brief."""
+
+    name: str
+    kind: Literal["model", "resident"] = "model"
+    model: str = ""
+    """Name of a model that the gateway knows; for a resident, the analyst's name."""
+    family: str = ""
+    """Who trained the model (`openai`, `anthropic`, `google`, …); errors of one family are correlated."""
+    provider: str = ""
+    """Who receives the text; `local` when it stays on this machine."""
+    brief: str = ""
+    prior: float = 0.6
+    """Probability that this seat is right before anything is known, from public benchmarks; 0 to 1."""
+    local: bool = False
+    """True when nothing leaves this machine, so that no consent is needed."""
+
+
+class Check(Noun):
+    """What comparing a claim with the code gave."""
+
+    outcome: Literal["verified", "refuted", "unchecked"]
+    note: str = ""
+
+
+class Claim(Noun):
+    """A statement that points at code, so that a machine can look."""
+
+    text: str
+    path: str = ""
+    line: int = 0
+    symbol: str = ""
+    quote: str = ""
+    check: Check | None = None
+
+
+class Usage(Noun):
+    """Tokens in disjoint buckets and what they cost; `unpriced` counts calls whose price is unknown."""
+
+    calls: int = 0
+    input_tokens: int = 0
+    """Input that was neither read from nor written to a cache."""
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    output_tokens: int = 0
+    """Visible output, without reasoning."""
+    reasoning_tokens: int = 0
+    cost_usd: Decimal = Decimal(0)
+    unpriced: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        """Sum of two usages, bucket by bucket."""
+        return Usage(**{name: getattr(self, name) + getattr(other, name) for name in type(self).model_fields})
+
+    @property
+    def tokens(self) -> int:
+        """All tokens, in and out."""
+        return (
+            self.input_tokens + self.cache_read_tokens + self.cache_write_tokens
+            + self.output_tokens + self.reasoning_tokens
+        )  # fmt: skip
+
+
+class Opinion(Noun):
+    """What one expert said, parsed; `position` is the one line by which opinions are compared."""
+
+    seat: str
+    kind: Literal["model", "resident"] = "model"
+    family: str = ""
+    model: str = ""
+    round: int = 1
+    position: str
+    answer: str
+    claims: tuple[Claim, ...] = ()
+    assumptions: tuple[str, ...] = ()
+    risks: tuple[str, ...] = ()
+    patch: str = ""
+    inputs: tuple[str, ...] = ()
+    """For code: example calls or a test by which answers can be compared."""
+    would_change: str = ""
+    """What would change this expert's mind."""
+    confidence: float | None = None
+    """What the expert says of itself; logged, never trusted."""
+    structured: bool = True
+    """False when the reply was prose and only its text could be read."""
+    usage: Usage = Usage()
+    seconds: float = 0.0
+
+
+class Absence(Noun):
+    """A seat that was asked and gave no usable answer."""
+
+    seat: str
+    kind: str
+    """The stable word of `errors.ProviderError.kind`, or `late`, `cancelled`, `budget`."""
+    reason: str
+    seconds: float = 0.0
+    stage: Literal["opinion", "review", "chair"] = "opinion"
+
+
+class Defect(Noun):
+    """What a reviewer holds against a candidate, with the evidence that it gave."""
+
+    candidate: str
+    """Seat whose opinion is meant (the reviewer saw only a letter)."""
+    claim: Claim
+
+
+class Ballot(Noun):
+    """One blind review. The judge saw letters; `ranking` and `same` are translated back to seat names."""
+
+    judge: str
+    shown: tuple[str, ...]
+    """Seats in the order in which this judge saw them."""
+    ranking: tuple[str, ...]
+    """Best first; may be partial."""
+    same: tuple[tuple[str, ...], ...] = ()
+    """Groups of opinions that say the same, in the judge's eyes."""
+    defects: tuple[Defect, ...] = ()
+    why: str = ""
+    usage: Usage = Usage()
+    seconds: float = 0.0
+
+
+# -------------------------------------------------------------------------------------------------- the verdict
+
+
+class Solution(Noun):
+    """One ranked answer, with those who support it."""
+
+    rank: int
+    position: str
+    answer: str
+    score: float
+    """Weighted support after review and claim checks; only comparable within one verdict."""
+    probability: float
+    """Estimated probability that this is the right answer."""
+    seats: tuple[str, ...]
+    families: tuple[str, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    risks: tuple[str, ...] = ()
+    assumptions: tuple[str, ...] = ()
+    patch: str = ""
+
+
+class Dissent(Noun):
+    """A minority report: what the others hold, and how to find out who is right."""
+
+    position: str
+    argument: str
+    seats: tuple[str, ...]
+    probability: float
+    check: str = ""
+    """The cheapest check that would decide."""
+
+
+class Agreement(Noun):
+    """How far the experts agree, and by which kind of evidence that was found."""
+
+    share: float = 0.0
+    """Weight of the winning cluster over the weight of all opinions, 0 to 1."""
+    margin: float = 0.0
+    evidence: Literal["exact", "cited", "reviewed", "text-only", "single", "none"] = "none"
+    independent_votes: float = 0.0
+    """n / (1 + (n − 1) ρ), since models err together; ρ = 0.47 where nothing better is known."""
+
+
+class Sent(Noun):
+    """What left this process, and to whom."""
+
+    providers: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    tokens: int = 0
+    redactions: dict[str, int] = Field(default_factory=dict)
+
+
+class Argument(Noun):
+    """For a debate: the strongest argument of one side."""
+
+    position: str
+    argument: str
+    seats: tuple[str, ...] = ()
+
+
+class Verdict(Noun):
+    """What the council returns; the report that people and models read is made from it."""
+
+    id: str
+    question: str
+    strategy: StrategyName = "consult"
+    mode: Mode = "auto"
+    status: Status = "complete"
+    headline: str
+    """First line of every report: who answered, who did not and why."""
+    answer: str
+    plan: tuple[str, ...] = ()
+    solutions: tuple[Solution, ...] = ()
+    dissent: tuple[Dissent, ...] = ()
+    confidence: float = 0.0
+    """Probability that the first solution is right, estimated from evidence and agreement; 0 to 1."""
+    confidence_basis: str = ""
+    agreement: Agreement = Agreement()
+    arguments: tuple[Argument, ...] = ()
+    would_change: str = ""
+    rounds: int = 1
+    stopped: str = ""
+    """Why the council stopped where it did."""
+    answered: tuple[str, ...] = ()
+    absent: tuple[Absence, ...] = ()
+    chair: str = ""
+    """Seat that wrote the synthesis; empty when it was merged without a model."""
+    findings: tuple[Claim, ...] = ()
+    """What the resident analysts can show, each with a path and a line."""
+    notes: tuple[str, ...] = ()
+    sent: Sent = Sent()
+    usage: Usage = Usage()
+    seconds: float = 0.0
+    continues: str | None = None
+
+
+# -------------------------------------------------------------------------------------- what watchers and store see
+
+
+class CallRecord(Noun):
+    """One attempt at one model, successful or not."""
+
+    run: str
+    purpose: str
+    """`opinion`, `repair`, `review`, `chair`, `debate`."""
+    model: str
+    provider: str
+    usage: Usage = Usage()
+    seconds: float = 0.0
+    first_token_s: float | None = None
+    attempt: int = 1
+    error: str = ""
+    """Empty on success, else the error's kind."""
+    at: datetime = Field(default_factory=lambda: datetime.now(UTC))
+
+
+class Event(Noun):
+    """Something that happened in a consultation, for progress lines, logs and dashboards."""
+
+    run: str
+    kind: Literal[
+        "collecting", "collected", "seated", "asked", "answered", "absent", "agreed",
+        "checking", "reviewing", "voted", "ruling", "closed", "note",
+    ]  # fmt: skip
+    seat: str = ""
+    detail: str = ""
+    seconds: float = 0.0
+    """Since the consultation began."""
+
+
+Observer = Callable[[Event], None]
+
+Entry = Dossier | Opinion | Absence | Ballot | CallRecord
+"""What is appended to a consultation while it runs."""
+
+
+class Consultation(Noun):
+    """Everything the store knows of one consultation."""
+
+    id: str
+    thread: str
+    """Id of the first consultation of this conversation."""
+    question: Question
+    status: Status
+    started: datetime
+    ended: datetime | None = None
+    dossier: Dossier | None = None
+    opinions: tuple[Opinion, ...] = ()
+    absences: tuple[Absence, ...] = ()
+    ballots: tuple[Ballot, ...] = ()
+    calls: tuple[CallRecord, ...] = ()
+    verdict: Verdict | None = None
+    failure: str = ""
+
+    @property
+    def usage(self) -> Usage:
+        """What all calls of this consultation took together."""
+        return sum((c.usage for c in self.calls), Usage())
+
+
+class Summary(Noun):
+    """One line of `orchestra history`."""
+
+    id: str
+    question: str
+    strategy: StrategyName
+    mode: Mode
+    project: str
+    status: Status
+    started: datetime
+    confidence: float | None = None
+    cost_usd: Decimal = Decimal(0)
+
+
+class Plan(Noun):
+    """What would happen if a question were asked now; nothing has been sent."""
+
+    dossier: Dossier
+    openers: tuple[Seat, ...]
+    """Who would be asked first."""
+    reserve: tuple[Seat, ...]
+    """Who would be asked when the openers differ or fail."""
+    estimated_cost_usd: Decimal
+    """For the openers, one review and the chair; an upper estimate from prices and the dossier's size."""
+    unpriced: tuple[str, ...] = ()
+    """Seats whose price is unknown, and so not in the estimate."""
+    needs_consent: tuple[str, ...] = ()
+    """Providers that may not see this project's code yet."""
+
+
+class SeatStatus(Noun):
+    """One expert, or one that could be there."""
+
+    name: str
+    state: Literal["seated", "failing", "denied", "missing"]
+    provider: str = ""
+    model: str = ""
+    why: str
+    """Why it is seated, or why not and how to mend that."""
+
+
+class CouncilStatus(Noun):
+    """Who sits, who could, what was spent, where things are kept."""
+
+    version: str
+    seats: tuple[SeatStatus, ...]
+    can_be_added: tuple[str, ...]
+    """One line for each kind of expert that is missing, with the variable or command that adds it."""
+    spent_today_usd: Decimal
+    daily_limit_usd: Decimal
+    running: tuple[str, ...] = ()
+    """Ids of the consultations that run in this process."""
+    config: str = ""
+    home: str = ""
+    project: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+JsonObject = dict[str, Any]
