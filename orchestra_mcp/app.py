@@ -7,40 +7,102 @@ anybody is told of it.
 
 from __future__ import annotations
 
+import os
+import secrets
+import string
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
-from orchestra_mcp.types import Consultation, CouncilStatus, Observer, Plan, Question, Summary, Verdict
+import anyio
+from anyio.abc import TaskGroup
+
+from orchestra_mcp import __version__, settings
+from orchestra_mcp.context.collector import collect
+from orchestra_mcp.context.evidence import ProjectEvidence
+from orchestra_mcp.context.project import find_root
+from orchestra_mcp.council.minutes import Minutes
+from orchestra_mcp.council.prompts import Writer, pick_mode
+from orchestra_mcp.council.residents import RESIDENTS
+from orchestra_mcp.council.room import MAX_TOKENS, Room
+from orchestra_mcp.council.seating import Seating, seat_council
+from orchestra_mcp.council.strategies import STRATEGIES
+from orchestra_mcp.council.verdicts import conclude
+from orchestra_mcp.errors import ConsentNeeded, OrchestraError, StoreError, UserError
+from orchestra_mcp.gateway import build, open_http
+from orchestra_mcp.gateway.catalog import context_window, family_of, price, prior_of
+from orchestra_mcp.gateway.discovery import Found, discover
+from orchestra_mcp.gateway.metered import Ledger
+from orchestra_mcp.gateway.provider import Provider
+from orchestra_mcp.settings import Keys, ModelSpec, SeatSpec, Settings
+from orchestra_mcp.store import open_store
+from orchestra_mcp.store.base import Store
+from orchestra_mcp.types import (
+    CallRecord,
+    Consultation,
+    CouncilStatus,
+    Dossier,
+    Entry,
+    Event,
+    Observer,
+    Plan,
+    Question,
+    Seat,
+    SeatStatus,
+    Status,
+    Summary,
+    Turn,
+    Verdict,
+)
+
+ID_ALPHABET = string.ascii_lowercase + string.digits
+WINDOW_SHARE = 0.5
+"""Share of the smallest context window that the dossier may take; the rest is for the others' words and the reply."""
+KEPT_RUNS = 50
+CANCEL_S = 1.5
 
 
 class Run:
     """A consultation of this process, while it runs and until the process ends."""
 
-    id: str
-    question: Question
-    verdict: Verdict | None
-    """The final verdict, once there is one (also for degraded ones)."""
+    def __init__(self, id: str, question: Question, minutes: Minutes) -> None:
+        self.id = id
+        self.question = question
+        self.verdict: Verdict | None = None
+        self.minutes = minutes
+        self.error: OrchestraError | None = None
+        self.scope = anyio.CancelScope()
+        self.pending: list[CallRecord] = []
+        self.started = anyio.current_time()
+        self._ended = anyio.Event()
 
     @property
     def done(self) -> bool:
         """True when nothing more will happen."""
-        raise NotImplementedError
+        return self._ended.is_set()
 
     @property
     def answered(self) -> tuple[str, ...]:
         """Seats that have given an opinion."""
-        raise NotImplementedError
+        return self.minutes.answered()
 
     @property
     def awaited(self) -> tuple[str, ...]:
         """Seats that are thinking right now."""
-        raise NotImplementedError
+        return tuple(self.minutes.awaited)
 
     @property
     def progress(self) -> str:
         """One line, at most 200 characters: stage, who has answered, who is awaited."""
-        raise NotImplementedError
+        elapsed = anyio.current_time() - self.started
+        parts = [self.minutes.stage]
+        if self.minutes.asked:
+            parts.append(f"{len(self.answered)}/{len(set(self.minutes.asked))} answered")
+        if self.awaited:
+            parts.append(f"awaiting {', '.join(self.awaited)}")
+        return f"{'; '.join(parts)} ({elapsed:.0f} s)"[:200]
 
     async def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until it is done, at most `timeout_s` seconds; True when done. Never cancels the run.
@@ -48,19 +110,49 @@ class Run:
         Raises:
             OrchestraError: the run itself failed (once it is done).
         """
-        raise NotImplementedError
+        with anyio.move_on_after(timeout_s):
+            await self._ended.wait()
+        if self.done and self.error:
+            raise self.error
+        return self.done
 
     def so_far(self) -> Verdict:
-        """The best verdict from what has arrived, made without any model; its status is `running`."""
-        raise NotImplementedError
+        """The best verdict from what has arrived, made without any model; its status is `running` until it is done."""
+        self.minutes.seconds = anyio.current_time() - self.started
+        return self.verdict or conclude(self.minutes)
 
     async def cancel(self) -> None:
         """Stop it, abort its upstream calls, record it as cancelled; returns when that is done (within 2 s)."""
-        raise NotImplementedError
+        self.scope.cancel()
+        with anyio.move_on_after(CANCEL_S, shield=True):
+            await self._ended.wait()
+
+    def end(self, verdict: Verdict | None, error: OrchestraError | None = None) -> None:
+        """Tell everyone who waits."""
+        self.verdict, self.error = verdict, error
+        self._ended.set()
 
 
 class Orchestra:
     """All parts, wired. Use `async with Orchestra.open() as orchestra`."""
+
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        user: Settings,
+        keys: Keys,
+        store: Store,
+        provider_of: ProviderOf,
+        group: TaskGroup,
+    ) -> None:
+        self._environ = environ
+        self._user = user
+        self._keys = keys
+        self._store = store
+        self._provider_of = provider_of
+        self._group = group
+        self._runs: dict[str, Run] = {}
+        self._projects: dict[str, Settings] = {}
 
     @classmethod
     @asynccontextmanager
@@ -69,9 +161,31 @@ class Orchestra:
 
         Raises:
             SettingsError: the configuration is wrong.
+            StoreError: the store cannot be opened.
         """
-        raise NotImplementedError
-        yield
+        environ = os.environ if environ is None else environ
+        user = settings.load(environ)
+        keys = Keys(environ, user.home / "keys.env")
+        async with AsyncExitStack() as stack:
+            store = await stack.enter_async_context(open_store(user.home))
+            http = await stack.enter_async_context(open_http())
+            midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+            ledger = Ledger(daily_limit=user.limits.daily_cost_usd, spent_today=await store.spent_since(midnight))
+            parts = ProviderOf(user, keys, ledger, http)
+            group = await stack.enter_async_context(anyio.create_task_group())
+            orchestra = cls(environ, user, keys, store, parts, group)
+            parts.on_call = orchestra._note_call
+            try:
+                yield orchestra
+            finally:
+                with anyio.move_on_after(CANCEL_S, shield=True):
+                    async with anyio.create_task_group() as closing:
+                        for run in orchestra._runs.values():
+                            if not run.done:
+                                closing.start_soon(run.cancel)
+                group.cancel_scope.cancel()
+
+    # ----------------------------------------------------------------------------------------------------- asking
 
     def project(self, given: str | None, client_roots: Sequence[str] = ()) -> Path | None:
         """The project root: what was given, `ORCHESTRA_PROJECT_DIR`, `CLAUDE_PROJECT_DIR`, a root that the client
@@ -80,7 +194,7 @@ class Orchestra:
         Raises:
             ProjectError: what was given does not exist, is no directory, or is not allowed.
         """
-        raise NotImplementedError
+        return find_root(given, self._environ, client_roots, Path.cwd(), self._user.roots)
 
     async def ask(self, question: Question, observer: Observer | None = None) -> Verdict:
         """Ask the council and wait. Cancelling this call cancels the consultation and its upstream calls.
@@ -88,19 +202,65 @@ class Orchestra:
         Raises:
             UserError: the question, its files, seats or settings are wrong, or consent is missing.
         """
-        raise NotImplementedError
+        run = await self.start(question, observer)
+        try:
+            await run.wait()
+        finally:
+            if not run.done:
+                await run.cancel()
+        return run.so_far()
 
     async def start(self, question: Question, observer: Observer | None = None) -> Run:
         """Check the question, record it, and let it run in the background. Raises as `ask`."""
-        raise NotImplementedError
+        if not question.text.strip():
+            raise UserError("The question is empty. Say what you are stuck on, in a sentence or two.")
+        current = self._settings(question.project)
+        seats = await self._seats(current)
+        seating = seat_council(seats, question, self._free(seats))
+        await self._require_consent(question, (*seating.openers, *seating.reserve))
+        history = await self._store.thread(question.continues) if question.continues else ()
+        thread = (await self._store.get(question.continues)).thread if question.continues else ""
+
+        id = "".join(secrets.choice(ID_ALPHABET) for _ in range(12))
+        minutes = Minutes(id, question, mode=pick_mode(question), seats={seat.name: seat for seat in seats})
+        run = Run(id, question, minutes)
+        minutes.notes.extend(current.warnings)
+        try:
+            await self._store.begin(id, question, thread or id)
+        except StoreError as error:
+            minutes.notes.append(f"This consultation is not being recorded: {error}")
+        self._keep(run)
+        self._group.start_soon(self._sit, run, seating, current, history, observer or _nobody)
+        return run
 
     def run(self, id: str) -> Run | None:
         """A run of this process by its id (`latest` too)."""
-        raise NotImplementedError
+        return next(reversed(self._runs.values()), None) if id == "latest" else self._runs.get(id)
 
     async def plan(self, question: Question) -> Plan:
         """Collect the context and say who would be asked at what cost, without asking anybody."""
-        raise NotImplementedError
+        current = self._settings(question.project)
+        seats = await self._seats(current)
+        seating = seat_council(seats, question, self._free(seats))
+        dossier = await self._dossier(question, current, seating, ())
+        asked = [*seating.openers, *seating.openers[:1], *seating.openers[:1]]
+        tokens = [MAX_TOKENS["opinion"]] * len(seating.openers) + [MAX_TOKENS["review"], MAX_TOKENS["chair"]]
+        cost, unpriced = Decimal(0), []
+        for seat, output in zip(asked, tokens, strict=False):
+            if known := price(self._provider_of.models[seat.model]):
+                cost += known.cost(dossier.tokens + 1200, output)
+            else:
+                unpriced.append(seat.name)
+        return Plan(
+            dossier=dossier,
+            openers=seating.openers,
+            reserve=seating.reserve,
+            estimated_cost_usd=cost,
+            unpriced=tuple(dict.fromkeys(unpriced)),
+            needs_consent=await self.needs_consent(question.project),
+        )
+
+    # ------------------------------------------------------------------------------------------------- looking back
 
     async def consultation(self, id: str, wait_s: float = 0) -> Consultation:
         """A past or running consultation, of this or another process; waits up to `wait_s` for its end.
@@ -108,20 +268,326 @@ class Orchestra:
         Raises:
             NotFound: no such id; the message names the newest ones.
         """
-        raise NotImplementedError
+        end = anyio.current_time() + wait_s
+        if run := self.run(id):
+            with anyio.move_on_at(end):
+                await run._ended.wait()
+        found = await self._store.get(run.id if run and id != "latest" else id)
+        while found.status == "running" and anyio.current_time() < end:
+            await anyio.sleep(min(0.5, end - anyio.current_time()))
+            found = await self._store.get(found.id)
+        return found
 
     async def history(self, limit: int = 20, project: str | None = None) -> tuple[Summary, ...]:
         """The newest consultations, newest first."""
-        raise NotImplementedError
+        return await self._store.list(limit, project)
 
     async def status(self, project: str | None = None) -> CouncilStatus:
         """Who is seated and why, what is missing and how to add it, what was spent."""
-        raise NotImplementedError
+        current = self._settings(project)
+        found = await self._provider_of.found()
+        seats = await self._seats(current)
+        allowed = await self._store.allowed(project) if project else frozenset()
+        midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        return CouncilStatus(
+            version=__version__,
+            seats=(*self._model_status(current, seats, project, allowed), *_resident_status()),
+            can_be_added=found.missing,
+            spent_today_usd=await self._store.spent_since(midnight),
+            daily_limit_usd=current.limits.daily_cost_usd,
+            running=tuple(run.id for run in self._runs.values() if not run.done),
+            config=str(self._user.source or settings.config_file(self._environ)),
+            home=str(self._user.home),
+            project=Path(project).name if project else "",
+            warnings=current.warnings,
+        )
 
     async def needs_consent(self, project: str | None) -> tuple[str, ...]:
         """Providers of seated experts that may not see this project's code yet (never local ones)."""
-        raise NotImplementedError
+        if project is None:
+            return ()
+        seats = await self._seats(self._settings(project))
+        return await self._missing_consent(project, seats)
 
     async def allow(self, project: str, providers: Sequence[str]) -> None:
         """Remember that the user lets these providers see this project's code."""
-        raise NotImplementedError
+        await self._store.allow(project, frozenset(providers))
+
+    # ----------------------------------------------------------------------------------------------------- sitting
+
+    async def _sit(
+        self, run: Run, seating: Seating, current: Settings, history: tuple[Turn, ...], observer: Observer
+    ) -> None:
+        """One consultation from evidence to verdict; whatever happens, it ends recorded and everyone is told."""
+        failure: OrchestraError | None = None
+        status: Status = "cancelled"
+        try:
+            with run.scope:
+                await self._deliberate(run, seating, current, history, observer)
+                status = "complete"
+        except OrchestraError as error:
+            failure, status = error, "failed"
+        except Exception as error:  # noqa: BLE001 - the run is a door: a bug must not take the server down with it
+            failure = OrchestraError(
+                f"The council stopped on an internal error ({type(error).__name__}). `orchestra doctor` checks every part."
+            )
+            status = "failed"
+        finally:
+            verdict = None
+            if status != "failed":
+                run.minutes.seconds = anyio.current_time() - run.started
+                run.minutes.stage = "closed" if status == "complete" else "cancelled"
+                verdict = conclude(run.minutes, final=True)
+                verdict = verdict.model_copy(update={"status": "cancelled"}) if status == "cancelled" else verdict
+                status = verdict.status
+            with anyio.move_on_after(CANCEL_S, shield=True):
+                await self._finish(run, status, verdict, str(failure or ""))
+            run.end(verdict, failure)
+            observer(Event(run=run.id, kind="closed", detail=status, seconds=run.minutes.seconds))
+
+    async def _deliberate(
+        self, run: Run, seating: Seating, current: Settings, history: tuple[Turn, ...], observer: Observer
+    ) -> None:
+        question, minutes = run.question, run.minutes
+        limit = min(question.deadline_s or current.limits.deadline_s, current.limits.deadline_s)
+        with anyio.move_on_after(limit) as scope:
+            observer(Event(run=run.id, kind="collecting"))
+            evidence = self._evidence(question)
+            minutes.dossier = await self._dossier(question, current, seating, history, evidence)
+            await self._record(run, minutes.dossier)
+            observer(
+                Event(
+                    run=run.id,
+                    kind="collected",
+                    detail=f"{len(minutes.dossier.excerpts)} excerpts, {minutes.dossier.tokens} tokens",
+                )
+            )
+            budget = min(question.max_cost_usd or current.limits.max_cost_usd, current.limits.max_cost_usd)
+
+            async def record(entry: Entry) -> None:
+                await self._record(run, entry)
+
+            with self._provider_of.budget(run.id, budget):
+                room = Room(
+                    minutes=minutes,
+                    writer=Writer(question, minutes.dossier),
+                    provider=self._provider_of.provider,
+                    evidence=evidence,
+                    limits=current.limits,
+                    record=record,
+                    observe=observer,
+                    started=run.started,
+                )
+                await STRATEGIES[question.strategy](room, seating)
+        if scope.cancelled_caught:
+            minutes.stopped = f"the deadline of {limit:.0f} s was reached"
+            for name in [name for name in minutes.awaited if name not in minutes.answered()]:
+                minutes.notes.append(f"{name} was still thinking at the deadline.")
+
+    async def _record(self, run: Run, entry: Entry) -> None:
+        """Store what just happened, with the calls that it took. A store that fails costs the record, not the answer."""
+        entries, run.pending = (*run.pending, entry), []
+        try:
+            await self._store.add(run.id, *entries)
+        except StoreError as error:
+            _note_once(run.minutes, f"Not everything of this consultation was recorded: {error}")
+
+    async def _finish(self, run: Run, status: Status, verdict: Verdict | None, failure: str) -> None:
+        try:
+            if run.pending:
+                await self._store.add(run.id, *run.pending)
+            await self._store.finish(run.id, status, verdict, failure)
+        except StoreError as error:
+            _note_once(run.minutes, f"The end of this consultation was not recorded: {error}")
+
+    def _note_call(self, call: CallRecord) -> None:
+        if run := self._runs.get(call.run):
+            run.minutes.calls.append(call)
+            run.pending.append(call)
+
+    # ------------------------------------------------------------------------------------------------------ wiring
+
+    def _settings(self, project: str | None) -> Settings:
+        """The user's settings, narrowed by the project's own file."""
+        return settings.narrow(self._user, Path(project)) if project else self._user
+
+    async def _seats(self, current: Settings) -> tuple[Seat, ...]:
+        """All model seats that may sit, in the user's order: configured ones, else what was found."""
+        await self._provider_of.found()
+        models = self._provider_of.models
+        specs = self._provider_of.seats
+        seats = tuple(
+            _seat(spec, models[spec.model]) for spec in specs if not current.only or spec.name in current.only
+        )
+        return tuple(
+            seat
+            for seat in seats
+            if seat.provider not in current.privacy.deny and not self._lacks_key(models[seat.model])
+        )
+
+    def _lacks_key(self, spec: ModelSpec) -> bool:
+        return bool(spec.key_env) and not self._keys.get(spec.key_env) and not spec.local
+
+    def _free(self, seats: Sequence[Seat]) -> frozenset[str]:
+        models = self._provider_of.models
+        return frozenset(s.name for s in seats if s.local and not models[s.model].input_usd_per_mtok)
+
+    async def _dossier(
+        self,
+        question: Question,
+        current: Settings,
+        seating: Seating,
+        history: tuple[Turn, ...],
+        evidence: ProjectEvidence | None = None,
+    ) -> Dossier:
+        models = self._provider_of.models
+        windows = [context_window(models[seat.model]) for seat in (*seating.openers, *seating.reserve)]
+        budget = min([current.limits.dossier_tokens, *(int(window * WINDOW_SHARE) for window in windows if window)])
+        dossier = await collect(
+            question,
+            Path(question.project) if question.project else None,
+            evidence or self._evidence(question),
+            budget=budget,
+            secrets=self._keys.secrets(),
+        )
+        return dossier.model_copy(update={"history": history}) if history else dossier
+
+    def _evidence(self, question: Question) -> ProjectEvidence | None:
+        return ProjectEvidence(Path(question.project), self._keys.secrets()) if question.project else None
+
+    async def _require_consent(self, question: Question, seats: Sequence[Seat]) -> None:
+        if question.project is None or not (missing := await self._missing_consent(question.project, seats)):
+            return
+        listed = ", ".join(f'"{name}"' for name in missing)
+        raise ConsentNeeded(
+            f"Code of {Path(question.project).name} would go to {', '.join(missing)}, and nobody has allowed that yet. Nothing was sent. "
+            f"To allow it, ask the user to run `orchestra ask --allow {missing[0]} …` in that project, or to put "
+            f"`allow = [{listed}]` under `[privacy]` in {settings.config_file(self._environ).name}.",
+            missing,
+        )
+
+    async def _missing_consent(self, project: str, seats: Sequence[Seat]) -> tuple[str, ...]:
+        if "*" in self._user.privacy.allow:
+            return ()
+        allowed = {*self._user.privacy.allow, *await self._store.allowed(project)}
+        return tuple(dict.fromkeys(s.provider for s in seats if not s.local and s.provider not in allowed))
+
+    def _keep(self, run: Run) -> None:
+        self._runs[run.id] = run
+        for id in [id for id, old in self._runs.items() if old.done][: max(0, len(self._runs) - KEPT_RUNS)]:
+            del self._runs[id]
+
+    def _model_status(
+        self, current: Settings, seats: Sequence[Seat], project: str | None, allowed: frozenset[str]
+    ) -> tuple[SeatStatus, ...]:
+        models = self._provider_of.models
+        seated = {seat.name: seat for seat in seats}
+        rows = []
+        for spec in self._provider_of.seats:
+            model = models[spec.model]
+            seat = seated.get(spec.name)
+            provider = _provider_name(model)
+            if seat:
+                consent = (
+                    seat.local
+                    or project is None
+                    or provider in {*self._user.privacy.allow, *allowed}
+                    or "*" in self._user.privacy.allow
+                )
+                why = (
+                    "local: nothing leaves this machine"
+                    if seat.local
+                    else "key found"
+                    if model.key_env
+                    else "found on this machine"
+                )
+                why += "" if consent else f"; this project's code may go to {provider} once you allow it"
+                rows.append(SeatStatus(name=spec.name, state="seated", provider=provider, model=model.model, why=why))
+            elif provider in current.privacy.deny or (current.only and spec.name not in current.only):
+                rows.append(
+                    SeatStatus(
+                        name=spec.name,
+                        state="denied",
+                        provider=provider,
+                        model=model.model,
+                        why="excluded by settings",
+                    )
+                )
+            else:
+                why = f"set {model.key_env} in the environment or in keys.env of the data directory"
+                rows.append(SeatStatus(name=spec.name, state="missing", provider=provider, model=model.model, why=why))
+        return tuple(rows)
+
+
+class ProviderOf:
+    """The gateway of this process, built once: from the settings, or from what discovery finds when it is first needed."""
+
+    def __init__(self, user: Settings, keys: Keys, ledger: Ledger, http: object) -> None:
+        self._user, self._keys, self._ledger, self._http = user, keys, ledger, http
+        self._found: Found | None = None
+        self._lock = anyio.Lock()
+        self.on_call = _ignore_call
+        self.models: dict[str, ModelSpec] = {}
+        self.seats: tuple[SeatSpec, ...] = ()
+        self.provider: Provider
+
+    async def found(self) -> Found:
+        """Look once for models; configured ones leave discovery to its hints only."""
+        async with self._lock:
+            if self._found is None:
+                found = await discover(self._keys, self._http)
+                configured = bool(self._user.models) or not self._user.discover
+                self.models = self._user.models if configured else dict(found.models)
+                seats = self._user.seats if configured else found.seats
+                self.seats = seats or tuple(SeatSpec(name=name, model=name) for name in self.models)
+                self.provider = build(
+                    self.models,
+                    self._keys,
+                    self._user.limits,
+                    ledger=self._ledger,
+                    on_call=lambda call: self.on_call(call),
+                    http=self._http,
+                )
+                self._found = found
+            return self._found
+
+
+def _nobody(_: Event) -> None:
+    """Watch nothing."""
+
+
+def _ignore_call(_: CallRecord) -> None:
+    """Before Orchestra is open, no call can happen."""
+
+
+def _note_once(minutes: Minutes, note: str) -> None:
+    if note not in minutes.notes:
+        minutes.notes.append(note)
+
+
+def _seat(spec: SeatSpec, model: ModelSpec) -> Seat:
+    return Seat(
+        name=spec.name,
+        model=spec.model,
+        family=model.family or family_of(model.model),
+        provider=_provider_name(model),
+        brief=spec.brief,
+        prior=spec.prior or model.prior or prior_of(model.model),
+        local=model.local,
+    )
+
+
+def _provider_name(model: ModelSpec) -> str:
+    """Who receives the text: as configured, else the host; a model on this machine is `local` whatever it is called."""
+    if model.local:
+        return "local"
+    return model.provider or (
+        model.base_url.split("//")[-1].split("/")[0].split(":")[0] if model.base_url else model.model
+    )
+
+
+def _resident_status() -> tuple[SeatStatus, ...]:
+    return tuple(
+        SeatStatus(name=resident.name, state="seated", provider="resident", why=resident.says)
+        for resident in RESIDENTS.values()
+    )

@@ -101,6 +101,8 @@ class Settings(Noun):
     privacy: Privacy = Privacy()
     roots: tuple[str, ...] = ()
     """When set, only directories below one of these may be consulted about."""
+    only: tuple[str, ...] = ()
+    """When a project's file names seats: only these may sit."""
     discover: bool = True
     """With no `[models]`: seat what is found (keys, local servers, coding CLIs)."""
     home: Path = Path()
@@ -139,7 +141,9 @@ def _key_file(file: Path | None) -> dict[str, str]:
         return {}
     if os.name == "posix" and stat.S_IMODE(file.stat().st_mode) & 0o077:
         raise SettingsError(f"{file.name} can be read by other users; run: chmod 600 {file}")
-    pairs = (line.split("=", 1) for line in file.read_text("utf-8").splitlines() if "=" in line and line[0] != "#")
+    pairs = (
+        line.split("=", 1) for line in file.read_text("utf-8").splitlines() if "=" in line and line[0] != "#"
+    )
     return {name.strip(): value.strip().strip("'\"") for name, value in pairs}
 
 
@@ -218,7 +222,7 @@ def narrow(settings: Settings, project: Path) -> Settings:
         update={
             "limits": Limits(**lowest),
             "privacy": Privacy(allow=settings.privacy.allow, deny=(*settings.privacy.deny, *deny)),
-            "seats": tuple(s for s in settings.seats if s.name in only) if only else settings.seats,
+            "only": tuple(sorted(only)),
             "warnings": warnings,
         }
     )

@@ -344,6 +344,8 @@ class Opinion(Noun):
     claims: tuple[Claim, ...] = ()
     assumptions: tuple[str, ...] = ()
     risks: tuple[str, ...] = ()
+    plan: tuple[str, ...] = ()
+    """Next steps, in order."""
     patch: str = ""
     inputs: tuple[str, ...] = ()
     """For code: example calls or a test by which answers can be compared."""
@@ -410,6 +412,7 @@ class Solution(Noun):
     claims: tuple[Claim, ...] = ()
     risks: tuple[str, ...] = ()
     assumptions: tuple[str, ...] = ()
+    plan: tuple[str, ...] = ()
     patch: str = ""
 
 

@@ -1,0 +1,302 @@
+"""From what a model wrote to a structured opinion, ballot or synthesis. Pure, and forgiving about form.
+
+A reply may be JSON, JSON in a fence or in prose, broken JSON, or plain prose: all are read. What is empty, cut off, a
+refusal, markup or nonsense is not: it raises `BadReply`, so that it can never become a vote.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from orchestra_mcp.errors import BadReply
+from orchestra_mcp.types import Claim
+
+POSITION_KEYS = ("position", "verdict", "conclusion", "recommendation", "summary", "title", "ruling")
+ANSWER_KEYS = ("answer", "explanation", "analysis", "reasoning", "solution", "response", "content", "details")
+CLAIM_KEYS = ("evidence", "claims", "findings", "citations")
+MAX_POSITION = 240
+MAX_ANSWER = 24_000
+MAX_ITEMS = 20
+
+PLACE = re.compile(r"(?<![\w/.-])((?:[\w.@+-]+[\\/])*[\w@+-][\w.@+-]*\.[A-Za-z]\w{0,9})(?::| line |#L)(\d{1,7})(?!\w)")
+NUMBERED = re.compile(r"^\s{0,3}(?:\d{1,2}[.)]|[-*•])\s+(.+)$")
+# Control characters, and the invisible ones by which text can hide or reorder itself (zero-width, bidi, tags).
+UNSEEN = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]"
+)
+ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+REFUSAL = re.compile(
+    r"^\W*(?:i['’]?m\s+(?:very\s+)?sorry|i\s+am\s+sorry|sorry|i\s+can(?:['’]t|not)|i['’]?m\s+(?:not\s+able|unable)|as\s+an\s+ai)\b"
+    r"[^.]*\b(?:can(?:['’]t|not)|unable|not\s+able|won['’]t|help|assist|comply|provide)\b",
+    re.IGNORECASE,
+)
+# The commonest words of seven languages: prose has some of them, line noise has not.
+FUNCTION_WORDS = frozenset(
+    """
+    the a an is are was be of to in and or not that this it with for on as by at from if because when should can will
+    would has have does do than then there which but so we you i no use der die das und ist nicht ein eine mit zu im le
+    la les un une des est pas pour dans el los las que es en y con por para il di che per non una o e os um uma não com
+    de het een van niet и в не на что это с по как для
+    """.split()
+)
+
+
+def clean(text: str) -> str:
+    """Untrusted text without terminal escapes, control and invisible characters."""
+    return UNSEEN.sub("", ANSI.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))).strip()
+
+
+def read_object(text: str, known: Iterable[str]) -> dict[str, Any] | None:
+    """The JSON object in a reply, mended where it is broken; None when there is none with a known key."""
+    start = text.find("{")
+    if start < 0 or _is_markup(text):
+        return None
+    import json_repair
+
+    wanted = set(known)
+    fenced = re.search(r"```(?:json)?\s*\n(\{.*\})\s*```", text, re.DOTALL)
+    end = text.rfind("}")
+    for piece in (fenced and fenced.group(1), text[start : end + 1] if end > start else None, text[start:]):
+        if not piece:
+            continue
+        found = json_repair.loads(piece)
+        for item in found if isinstance(found, list) else [found]:
+            if isinstance(item, dict) and wanted & {str(key).lower() for key in item}:
+                return {str(key).lower(): value for key, value in item.items()}
+    return None
+
+
+def read_opinion(text: str, vocabulary: frozenset[str]) -> dict[str, Any]:
+    """The fields of an `Opinion`, all but who said it.
+
+    Args:
+        text: the model's reply.
+        vocabulary: words of the question and the evidence; prose that shares none of them, and has no common words
+            either, is nonsense.
+
+    Raises:
+        BadReply: `empty`, `refusal` or `garbage`.
+    """
+    text = clean(text)
+    if not text:
+        raise BadReply("the reply was empty", "empty")
+    table = read_object(text, (*POSITION_KEYS, *ANSWER_KEYS))
+    if table is None:
+        return _read_prose(text, vocabulary)
+    position = _line(_first(table, POSITION_KEYS))
+    answer = _text(_first(table, ANSWER_KEYS))
+    if not (position or answer):
+        raise BadReply("the reply's fields were all empty", "empty")
+    position = position or first_sentence(answer)
+    _must_make_sense(f"{position} {answer}", vocabulary)
+    claims = tuple(filter(None, (_claim(item) for item in _items(_first(table, CLAIM_KEYS)))))
+    return {
+        "position": position,
+        "answer": clip(answer or position, MAX_ANSWER),
+        "claims": claims[:MAX_ITEMS] or claims_in(answer),
+        "assumptions": _lines(table.get("assumptions")),
+        "risks": _lines(table.get("risks")),
+        "plan": _lines(table.get("plan") or table.get("steps") or table.get("next_steps")),
+        "patch": _patch(table.get("patch")),
+        "inputs": _lines(table.get("inputs")),
+        "would_change": _line(table.get("would_change_my_mind") or table.get("would_change")),
+        "confidence": _fraction(table.get("confidence")),
+    }
+
+
+def _read_prose(text: str, vocabulary: frozenset[str]) -> dict[str, Any]:
+    if _is_markup(text):
+        raise BadReply("the reply was a web page, not an answer", "garbage")
+    if len(text) < 600 and REFUSAL.match(text):
+        raise BadReply("the model refused to answer", "refusal")
+    _must_make_sense(text, vocabulary)
+    return {
+        "position": first_sentence(text),
+        "answer": clip(text, MAX_ANSWER),
+        "claims": claims_in(text),
+        "plan": numbered_steps(text),
+        "structured": False,
+    }
+
+
+def read_synthesis(text: str, vocabulary: frozenset[str]) -> dict[str, Any]:
+    """What a chair wrote: `answer`, `plan` and, for a debate, `would_change`. Raises as `read_opinion`."""
+    fields = read_opinion(text, vocabulary)
+    table = read_object(clean(text), (*POSITION_KEYS, *ANSWER_KEYS)) or {}
+    return {
+        "position": fields["position"],
+        "answer": fields["answer"],
+        "plan": fields["plan"],
+        "would_change": _line(table.get("would_change") or table.get("would_change_my_mind")),
+    }
+
+
+def read_ballot(text: str, letters: tuple[str, ...]) -> dict[str, Any]:
+    """A reviewer's ranking of letters: `ranking`, `same`, `defects` (letter, claim) and `why`.
+
+    Raises:
+        BadReply: no ranking of at least one known letter can be read.
+    """
+    text = clean(text)
+    table = read_object(text, ("ranking", "rank", "order", "best")) or {}
+    ranking = _letters(_first(table, ("ranking", "rank", "order", "best")), letters)
+    if not table and (
+        match := re.search(r"(?:ranking|order|best)\W+((?:[A-Z]\b\W*(?:>|,|then)?\W*){1,9})", text, re.IGNORECASE)
+    ):
+        ranking = _letters(match.group(1), letters)
+    if not ranking:
+        raise BadReply("no ranking could be read from the review", "garbage")
+    same = tuple(group for item in _items(table.get("same")) if len(group := _letters(item, letters)) > 1)
+    defects = []
+    for item in _items(table.get("defects"))[:MAX_ITEMS]:
+        if isinstance(item, Mapping) and (who := _letters(item.get("candidate"), letters)):
+            claim = _claim({**item, "text": item.get("claim") or item.get("text")})
+            if claim:
+                defects.append((who[0], claim))
+    return {"ranking": ranking, "same": same, "defects": tuple(defects), "why": _line(table.get("why"), 600)}
+
+
+def claims_in(text: str) -> tuple[Claim, ...]:
+    """The places that prose points at, each with the sentence around it."""
+    found: dict[tuple[str, int], Claim] = {}
+    for match in PLACE.finditer(text[:MAX_ANSWER]):
+        path, line = match.group(1).replace("\\", "/"), int(match.group(2))
+        start = max(text.rfind("\n", 0, match.start()), text.rfind(". ", 0, match.start())) + 1
+        end = min(
+            (i for i in (text.find("\n", match.end()), text.find(". ", match.end())) if i > 0),
+            default=len(text),
+        )
+        found.setdefault((path, line), Claim(text=_line(text[start:end]), path=path, line=line))
+    return tuple(found.values())[:MAX_ITEMS]
+
+
+def numbered_steps(text: str) -> tuple[str, ...]:
+    """The first numbered or bulleted list of a text with at least two items."""
+    steps: list[str] = []
+    for line in text.splitlines():
+        if match := NUMBERED.match(line):
+            steps.append(_line(match.group(1), 400))
+        elif steps and line.strip() and not line.startswith((" ", "\t")):
+            if len(steps) > 1:
+                break
+            steps = []
+    return tuple(steps[:12]) if len(steps) > 1 else ()
+
+
+def first_sentence(text: str) -> str:
+    """The first sentence that says something, without Markdown around it."""
+    for line in text.splitlines():
+        plain = re.sub(r"^[\s#>*_`\-\d.)]+|[*_`]+", "", line).strip()
+        plain = re.sub(r"^(?:position|verdict|answer|conclusion|summary)\s*:\s*", "", plain, flags=re.IGNORECASE)
+        if len(re.findall(r"\w+", plain)) >= 2 or len(plain) > 12:
+            return _line(re.split(r"(?<=[.!?。])\s", plain, maxsplit=1)[0])
+    return _line(text)
+
+
+def clip(text: str, limit: int) -> str:
+    """At most `limit` characters, saying how many were left out."""
+    if len(text) <= limit:
+        return text
+    return f"{text[:limit].rstrip()}\n\n[… {len(text) - limit:,} more characters left out]"
+
+
+def words_of(text: str) -> frozenset[str]:
+    """The words of a text that can be recognised again, with compound identifiers also in parts."""
+    parts = re.findall(r"[^\W\d_]{3,}", re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", text))
+    return frozenset(word.lower() for word in (*parts, *re.findall(r"[^\W\d]\w{2,}", text)))
+
+
+def _must_make_sense(text: str, vocabulary: frozenset[str]) -> None:
+    words = [word.lower() for word in re.findall(r"[^\W\d_]+", text)]
+    if len(re.findall(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]", text)) >= 6:
+        return  # written without spaces, so words cannot be counted
+    letters = sum(character.isalpha() or character.isspace() for character in text)
+    if len(words) < 2 or letters < 0.4 * len(text) or text.count("\ufffd") > len(text) / 20:
+        raise BadReply("the reply was not language", "garbage")
+    common = sum(word in FUNCTION_WORDS for word in words)
+    known = sum(word in vocabulary and word not in FUNCTION_WORDS for word in words)
+    if common < 0.1 * len(words) and known < max(1, 0.05 * len(words)):
+        raise BadReply("the reply was nonsense: no common words, and none of the question's", "garbage")
+
+
+def _is_markup(text: str) -> bool:
+    return bool(re.match(r"\s*(?:<\?xml[^>]*>\s*)?<(?:!doctype|html|head|body)\b", text, re.IGNORECASE))
+
+
+def _claim(item: object) -> Claim | None:
+    if isinstance(item, str):
+        places = claims_in(item)
+        return places[0] if places else (Claim(text=_line(item, 400)) if item.strip() else None)
+    if not isinstance(item, Mapping):
+        return None
+    path = _line(item.get("path") or item.get("file") or item.get("location"), 400).replace("\\", "/")
+    line = item.get("line") or item.get("start") or item.get("lineno") or 0
+    if match := re.match(r"(.+?)(?::|#L)(\d+)", path):
+        path, line = match.group(1), line or match.group(2)
+    number = re.match(r"\D*(\d{1,7})", str(line))
+    quote = _text(item.get("quote") or item.get("code"))[:600]
+    text = _line(item.get("text") or item.get("claim") or item.get("statement") or item.get("why") or quote, 400)
+    symbol = _line(item.get("symbol") or item.get("function"), 200).removesuffix("()")
+    if not (text or path or symbol):
+        return None
+    return Claim(
+        text=text,
+        path=path.removeprefix("./"),
+        line=int(number.group(1)) if number else 0,
+        symbol=symbol,
+        quote=quote,
+    )
+
+
+def _first(table: Mapping[str, Any], keys: Iterable[str]) -> object:
+    return next((table[key] for key in keys if table.get(key)), "")
+
+
+def _items(value: object) -> list[Any]:
+    if isinstance(value, str):
+        return [value] if value.strip() else []
+    if isinstance(value, Mapping):
+        return [value]
+    return list(value) if isinstance(value, (list, tuple)) else []
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, (list, tuple)):
+        return "\n".join(_text(item) for item in value).strip()
+    if isinstance(value, Mapping):
+        return "\n".join(f"{key}: {_text(item)}" for key, item in value.items()).strip()
+    return "" if value is None or isinstance(value, bool) else str(value)
+
+
+def _line(value: object, limit: int = MAX_POSITION) -> str:
+    line = " ".join(_text(value).split())
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def _lines(value: object) -> tuple[str, ...]:
+    items = value.splitlines() if isinstance(value, str) else _items(value)
+    plain = (re.sub(r"^\s*(?:\d{1,2}[.)]|[-*•])\s+", "", _line(item, 400)) for item in items)
+    return tuple(line for line in plain if line)[:MAX_ITEMS]
+
+
+def _patch(value: object) -> str:
+    text = _text(value)
+    return text[:40_000] if "\n" in text and re.search(r"^(?:@@|[-+ ]{3} |[-+])", text, re.MULTILINE) else ""
+
+
+def _fraction(value: object) -> float | None:
+    try:
+        number = float(str(value).rstrip("% "))
+    except ValueError:
+        return None
+    number = number / 100 if number > 1 else number
+    return number if 0 <= number <= 1 else None
+
+
+def _letters(value: object, letters: tuple[str, ...]) -> tuple[str, ...]:
+    text = " ".join(_text(item) for item in _items(value)) if not isinstance(value, str) else value
+    return tuple(dict.fromkeys(found for found in re.findall(r"\b[A-Z]\b", text) if found in letters))

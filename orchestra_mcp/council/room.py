@@ -1,0 +1,390 @@
+"""The room: what a strategy may do. It hears seats, has them reviewed and ruled on, and writes the minutes.
+
+Who fails, comes too late or talks nonsense is written down as absent, with the reason; only what could be read becomes
+an opinion. Everything is recorded (stored) before anyone is told of it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+import anyio
+from anyio.streams.memory import MemoryObjectSendStream
+
+from orchestra_mcp.council import reading
+from orchestra_mcp.council.evidence import check_claims
+from orchestra_mcp.council.minutes import Minutes, Synthesis
+from orchestra_mcp.council.prompts import Writer
+from orchestra_mcp.council.residents import hear_residents
+from orchestra_mcp.errors import BadReply, BudgetExceeded, OrchestraError, ProviderError
+from orchestra_mcp.gateway.provider import ChatEvent, ChatReply, ChatRequest, Message, Provider, fold
+from orchestra_mcp.settings import Limits
+from orchestra_mcp.types import Absence, Ballot, Defect, Entry, Event, Evidence, Observer, Opinion, Seat
+
+Compose = Callable[[Seat], tuple[Message, ...]]
+Record = Callable[[Entry], Awaitable[None]]
+
+MAX_TOKENS = {"opinion": 8_000, "debate": 6_000, "repair": 8_000, "review": 2_500, "chair": 5_000}
+LETTERS = "ABCDEFGHIJ"
+RESIDENT_TIMEOUT_S = 30.0
+
+
+@dataclass
+class Patience:
+    """How long stragglers are waited for once a quorum has answered, in seconds.
+
+    Models differ by a factor of three in pace and the slow ones are often the strong ones, so a seat that is visibly
+    writing gets more time than one that has not said a word. Both are bounded.
+    """
+
+    silent_least: float = 5.0
+    silent_most: float = 30.0
+    alive_least: float = 10.0
+    alive_most: float = 60.0
+
+    def grace(self, elapsed: float, alive: bool) -> float:
+        """Extra seconds after a quorum that took `elapsed`: as long again, or twice that for one that is writing."""
+        if alive:
+            return min(self.alive_most, max(self.alive_least, 2 * elapsed))
+        return min(self.silent_most, max(self.silent_least, elapsed))
+
+
+@dataclass
+class _Hearing:
+    """One seat that is being heard."""
+
+    seat: Seat
+    scope: anyio.CancelScope
+    since: float
+    alive: bool = False
+
+
+@dataclass
+class Room:
+    """One consultation in session. All that it needs is handed in; it opens nothing."""
+
+    minutes: Minutes
+    writer: Writer
+    provider: Provider
+    evidence: Evidence | None
+    limits: Limits
+    record: Record
+    observe: Observer
+    started: float = field(default_factory=anyio.current_time)
+    patience: Patience = field(default_factory=Patience)
+
+    def __post_init__(self) -> None:
+        dossier = self.minutes.dossier
+        text = " ".join(
+            (
+                self.minutes.question.text,
+                *(e.text for e in dossier.excerpts),
+                *(t.outcome for t in dossier.history),
+            )
+        )
+        self._vocabulary = reading.words_of(text)
+
+    async def hear_residents(self) -> None:
+        """Let the resident analysts read the evidence; what they say is checked like everyone's."""
+        if self.evidence is None:
+            return
+        minutes = self.minutes
+        heard = await hear_residents(minutes.question, minutes.dossier, self.evidence, timeout_s=RESIDENT_TIMEOUT_S)
+        for said in heard:
+            if isinstance(said, Opinion):
+                said = said.model_copy(update={"claims": await check_claims(said.claims, self.evidence)})
+                await self.record(said)
+                minutes.residents.append(said)
+                self.tell("answered", said.seat, said.position)
+            else:
+                await self._note_absence(said)
+
+    async def hear(
+        self, seats: Sequence[Seat], compose: Compose, spares: Sequence[Seat] = (), round: int = 1
+    ) -> list[Opinion]:
+        """Ask seats at once and return what could be read, in order of arrival.
+
+        A seat that fails is replaced by the next spare at once. When a quorum (more than half; one of two) has
+        answered, the others get only `patience`; a spare that takes a straggler's place gets as long as the quorum took.
+        """
+        opinions: list[Opinion] = []
+        waiting: dict[str, _Hearing] = {}
+        bench = list(spares)
+        began = anyio.current_time()
+        quorum = 1 if len(seats) == 2 else len(seats) // 2 + 1
+        quorum_took: float | None = None
+        send, receive = anyio.create_memory_object_stream[tuple[Seat, Opinion | Absence]](100)
+        async with send, receive, anyio.create_task_group() as group:
+
+            def seat_down(seat: Seat) -> None:
+                hearing = _Hearing(seat, anyio.CancelScope(), anyio.current_time())
+                waiting[seat.name] = hearing
+                group.start_soon(self._hear_one, hearing, compose(seat), round, send)
+
+            for seat in seats:
+                seat_down(seat)
+            while waiting:
+                said: tuple[Seat, Opinion | Absence] | None = None
+                with anyio.move_on_at(self._next_limit(waiting.values(), began, quorum_took)):
+                    said = await receive.receive()
+                if said is None:
+                    out = await self._dismiss(waiting, began, quorum_took or 0.0)
+                elif isinstance(said[1], Opinion):
+                    waiting.pop(said[0].name, None)
+                    opinions.append(said[1])
+                    out = 0
+                else:
+                    waiting.pop(said[0].name, None)
+                    await self._note_absence(said[1])
+                    out = 1
+                if quorum_took is None and len(opinions) >= quorum:
+                    quorum_took = anyio.current_time() - began
+                while out and bench and len(opinions) + len(waiting) < len(seats):
+                    seat_down(bench.pop(0))
+                    out -= 1
+        return opinions
+
+    async def poll(self, judges: Sequence[Seat], opinions: Sequence[Opinion]) -> list[Ballot]:
+        """Have judges rank the others' answers, unsigned, in an order of their own; one's own work is not shown."""
+        ballots: list[Ballot] = []
+        async with anyio.create_task_group() as group:
+            for judge in judges:
+                group.start_soon(self._poll_one, judge, opinions, ballots)
+        return ballots
+
+    async def rule(self, chairs: Sequence[Seat], shown: Sequence[Opinion], notes: str) -> Synthesis | None:
+        """Have the first chair who can write the synthesis, from unsigned material; None when none could."""
+        lettered = list(zip(LETTERS, shown, strict=False))
+        findings = [claim for opinion in self.minutes.residents for claim in opinion.claims]
+        for chair in chairs[:3]:
+            self.tell("ruling", chair.name)
+            asked_at = anyio.current_time()
+            try:
+                with self._thinking(chair):
+                    reply = await self._say(chair, self.writer.chair(lettered, notes, findings[:12]), "chair")
+                    fields = reading.read_synthesis(reply.text, self._vocabulary)
+            except OrchestraError as error:
+                await self._note_absence(self._absence(chair, error, asked_at, "chair"))
+                continue
+            self.minutes.synthesis = Synthesis(seat=chair.name, **fields)
+            return self.minutes.synthesis
+        return None
+
+    def tell(self, kind: str, seat: str = "", detail: str = "") -> None:
+        """Let observers know."""
+        self.minutes.seconds = anyio.current_time() - self.started
+        self.observe(
+            Event.model_validate(
+                {
+                    "run": self.minutes.id,
+                    "kind": kind,
+                    "seat": seat,
+                    "detail": detail[:200],
+                    "seconds": self.minutes.seconds,
+                }
+            )
+        )
+
+    # ------------------------------------------------------------------------------------------------- hearing
+
+    async def _hear_one(
+        self,
+        hearing: _Hearing,
+        messages: tuple[Message, ...],
+        round: int,
+        out: MemoryObjectSendStream[tuple[Seat, Opinion | Absence]],
+    ) -> None:
+        seat = hearing.seat
+        if seat.name not in self.minutes.asked:
+            self.minutes.asked.append(seat.name)
+        self.tell("asked", seat.name)
+        said: Opinion | Absence
+        with hearing.scope, self._thinking(seat):
+            try:
+                said = await self._opinion(hearing, messages, round)
+                await self.record(said)
+                self.minutes.opinions.append(said)
+                self.tell("answered", seat.name, said.position)
+            except OrchestraError as error:
+                said = self._absence(seat, error, hearing.since)
+            except Exception as error:  # noqa: BLE001 - one seat's bug must not empty the room
+                said = self._absence(
+                    seat, ProviderError(f"internal error ({type(error).__name__})", "internal"), hearing.since
+                )
+            await out.send((seat, said))
+
+    async def _opinion(self, hearing: _Hearing, messages: tuple[Message, ...], round: int) -> Opinion:
+        seat, purpose = hearing.seat, "opinion" if round == 1 else "debate"
+        began = anyio.current_time()
+
+        def alive() -> None:
+            hearing.alive = True
+
+        reply = await self._say(seat, messages, purpose, alive)
+        usage = reply.usage
+        try:
+            fields = reading.read_opinion(reply.text, self._vocabulary)
+        except BadReply as problem:
+            if problem.kind != "garbage":
+                raise
+            again = await self._say(seat, self.writer.repair(messages, reply.text, str(problem)), "repair", alive)
+            usage += again.usage
+            fields = reading.read_opinion(again.text, self._vocabulary)
+        fields["claims"] = await check_claims(fields["claims"], self.evidence)
+        return Opinion(
+            seat=seat.name,
+            family=seat.family,
+            model=reply.model or seat.model,
+            round=round,
+            usage=usage,
+            seconds=anyio.current_time() - began,
+            **fields,
+        )
+
+    def _next_limit(self, waiting: Iterable[_Hearing], began: float, quorum_took: float | None) -> float:
+        """When the next straggler's time is up."""
+        if quorum_took is None:
+            return float("inf")
+        return min(self._limit_of(hearing, began, quorum_took) for hearing in waiting)
+
+    def _limit_of(self, hearing: _Hearing, began: float, quorum_took: float) -> float:
+        replaced = hearing.since > began + quorum_took
+        start = hearing.since + quorum_took if replaced else began + quorum_took
+        return start + self.patience.grace(quorum_took, hearing.alive)
+
+    async def _dismiss(self, waiting: dict[str, _Hearing], began: float, quorum_took: float) -> int:
+        """Stop waiting for those whose time is up; how many that were."""
+        now = anyio.current_time()
+        late = [h for h in waiting.values() if self._limit_of(h, began, quorum_took) <= now]
+        for hearing in late:
+            hearing.scope.cancel()
+            del waiting[hearing.seat.name]
+            what = "was still writing" if hearing.alive else "had not said a word"
+            reason = f"{what} after {now - hearing.since:.0f} s, when the others had answered in {quorum_took:.0f} s"
+            await self._note_absence(
+                Absence(seat=hearing.seat.name, kind="late", reason=reason, seconds=now - hearing.since)
+            )
+        return len(late)
+
+    # ----------------------------------------------------------------------------------------- review and calls
+
+    async def _poll_one(self, judge: Seat, opinions: Sequence[Opinion], ballots: list[Ballot]) -> None:
+        # Seeded, so that a stored consultation can be replayed; a new order for every judge.
+        dice = random.Random(f"{self.minutes.id}/{judge.name}")
+        others = [opinion for opinion in opinions if opinion.seat != judge.name]
+        if len(others) < 2:
+            return
+        dice.shuffle(others)
+        lettered = list(zip(LETTERS, others, strict=False))
+        seats = {letter: opinion.seat for letter, opinion in lettered}
+        self.tell("reviewing", judge.name)
+        began = anyio.current_time()
+        try:
+            with self._thinking(judge):
+                reply = await self._say(judge, self.writer.review(lettered), "review")
+                fields = reading.read_ballot(reply.text, tuple(seats))
+        except OrchestraError as error:
+            await self._note_absence(self._absence(judge, error, began, "review"))
+            return
+        claims = await check_claims([claim for _, claim in fields["defects"]], self.evidence)
+        ballot = Ballot(
+            judge=judge.name,
+            shown=tuple(seats.values()),
+            ranking=tuple(seats[letter] for letter in fields["ranking"]),
+            same=tuple(tuple(seats[letter] for letter in group) for group in fields["same"]),
+            defects=tuple(
+                Defect(candidate=seats[letter], claim=claim)
+                for (letter, _), claim in zip(fields["defects"], claims, strict=True)
+            ),
+            why=fields["why"],
+            usage=reply.usage,
+            seconds=anyio.current_time() - began,
+        )
+        await self.record(ballot)
+        self.minutes.ballots.append(ballot)
+        ballots.append(ballot)
+        self.tell("voted", judge.name, ballot.why)
+
+    async def _say(
+        self, seat: Seat, messages: tuple[Message, ...], purpose: str, alive: Callable[[], None] | None = None
+    ) -> ChatReply:
+        """One reply, whole: bounded in time, and cut-off ones refused."""
+        request = ChatRequest(
+            model=seat.model,
+            messages=messages,
+            max_tokens=MAX_TOKENS[purpose],
+            json_only=True,
+            run=self.minutes.id,
+            purpose=purpose,
+        )
+        reply: ChatReply | None = None
+        with anyio.move_on_after(self.limits.seat_timeout_s):
+            reply = await fold(_Watched(self.provider, alive) if alive else self.provider, request)
+        if reply is None:
+            raise ProviderError(f"no whole answer within {self.limits.seat_timeout_s:.0f} s", "timeout")
+        if reply.finish in ("length", "filter"):
+            how = (
+                "was cut off at its length limit"
+                if reply.finish == "length"
+                else "was withheld by the provider's filter"
+            )
+            raise BadReply(f"the reply {how}", "truncated" if reply.finish == "length" else "policy")
+        if not reply.text.strip():
+            raise BadReply("the reply was empty", "empty")
+        return reply
+
+    def _thinking(self, seat: Seat) -> _Thinking:
+        return _Thinking(self.minutes.awaited, seat.name, anyio.current_time() - self.started)
+
+    def _absence(self, seat: Seat, error: OrchestraError, since: float, stage: str = "opinion") -> Absence:
+        kind = (
+            error.kind
+            if isinstance(error, ProviderError)
+            else "budget"
+            if isinstance(error, BudgetExceeded)
+            else "internal"
+        )
+        return Absence.model_validate(
+            {
+                "seat": seat.name,
+                "kind": kind,
+                "reason": str(error),
+                "seconds": anyio.current_time() - since,
+                "stage": stage,
+            }
+        )
+
+    async def _note_absence(self, absence: Absence) -> None:
+        await self.record(absence)
+        self.minutes.absences.append(absence)
+        self.tell("absent", absence.seat, absence.reason)
+
+
+class _Thinking:
+    """Marks a seat as awaited for the length of a `with` block."""
+
+    def __init__(self, awaited: dict[str, float], seat: str, since: float) -> None:
+        self._awaited, self._seat, self._since = awaited, seat, since
+
+    def __enter__(self) -> None:
+        self._awaited[self._seat] = self._since
+
+    def __exit__(self, *_: object) -> None:
+        self._awaited.pop(self._seat, None)
+
+
+class _Watched:
+    """A provider that reports the first sign of life of a reply."""
+
+    def __init__(self, provider: Provider, alive: Callable[[], None]) -> None:
+        self._provider, self._alive = provider, alive
+
+    async def chat(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
+        """As `Provider.chat`."""
+        async with aclosing(self._provider.chat(request)) as events:
+            async for event in events:
+                self._alive()
+                yield event
