@@ -10,13 +10,15 @@ from __future__ import annotations
 import os
 import secrets
 import string
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
+import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from orchestra_mcp import __version__, settings
@@ -36,6 +38,7 @@ from orchestra_mcp.gateway.catalog import context_window, family_of, price, prio
 from orchestra_mcp.gateway.discovery import Found, discover
 from orchestra_mcp.gateway.metered import Ledger
 from orchestra_mcp.gateway.provider import Provider
+from orchestra_mcp.gateway.wire import provider_of
 from orchestra_mcp.settings import Keys, ModelSpec, SeatSpec, Settings
 from orchestra_mcp.store import open_store
 from orchestra_mcp.store.base import Store
@@ -54,8 +57,12 @@ from orchestra_mcp.types import (
     Status,
     Summary,
     Turn,
+    Usage,
     Verdict,
 )
+
+if TYPE_CHECKING:
+    import httpx2
 
 ID_ALPHABET = string.ascii_lowercase + string.digits
 WINDOW_SHARE = 0.5
@@ -169,8 +176,7 @@ class Orchestra:
         async with AsyncExitStack() as stack:
             store = await stack.enter_async_context(open_store(user.home))
             http = await stack.enter_async_context(open_http())
-            midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-            ledger = Ledger(daily_limit=user.limits.daily_cost_usd, spent_today=await store.spent_since(midnight))
+            ledger = Ledger(user.limits, await store.spent_since(_midnight()))
             parts = ProviderOf(user, keys, ledger, http)
             group = await stack.enter_async_context(anyio.create_task_group())
             orchestra = cls(environ, user, keys, store, parts, group)
@@ -248,7 +254,7 @@ class Orchestra:
         cost, unpriced = Decimal(0), []
         for seat, output in zip(asked, tokens, strict=False):
             if known := price(self._provider_of.models[seat.model]):
-                cost += known.cost(dossier.tokens + 1200, output)
+                cost += known.cost(Usage(input_tokens=dossier.tokens + 1200, output_tokens=output))
             else:
                 unpriced.append(seat.name)
         return Plan(
@@ -288,12 +294,11 @@ class Orchestra:
         found = await self._provider_of.found()
         seats = await self._seats(current)
         allowed = await self._store.allowed(project) if project else frozenset()
-        midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         return CouncilStatus(
             version=__version__,
             seats=(*self._model_status(current, seats, project, allowed), *_resident_status()),
             can_be_added=found.missing,
-            spent_today_usd=await self._store.spent_since(midnight),
+            spent_today_usd=await self._store.spent_since(_midnight()),
             daily_limit_usd=current.limits.daily_cost_usd,
             running=tuple(run.id for run in self._runs.values() if not run.done),
             config=str(self._user.source or settings.config_file(self._environ)),
@@ -367,6 +372,7 @@ class Orchestra:
             async def record(entry: Entry) -> None:
                 await self._record(run, entry)
 
+            self._provider_of.ledger.sync_today(await self._store.spent_since(_midnight()))
             with self._provider_of.budget(run.id, budget):
                 room = Room(
                     minutes=minutes,
@@ -441,7 +447,8 @@ class Orchestra:
         evidence: ProjectEvidence | None = None,
     ) -> Dossier:
         models = self._provider_of.models
-        windows = [context_window(models[seat.model]) for seat in (*seating.openers, *seating.reserve)]
+        specs = [models[seat.model] for seat in (*seating.openers, *seating.reserve)]
+        windows = await anyio.to_thread.run_sync(lambda: [context_window(spec) for spec in specs])
         budget = min([current.limits.dossier_tokens, *(int(window * WINDOW_SHARE) for window in windows if window)])
         dossier = await collect(
             question,
@@ -486,7 +493,7 @@ class Orchestra:
         for spec in self._provider_of.seats:
             model = models[spec.model]
             seat = seated.get(spec.name)
-            provider = _provider_name(model)
+            provider = provider_of(model)
             if seat:
                 consent = (
                     seat.local
@@ -522,8 +529,9 @@ class Orchestra:
 class ProviderOf:
     """The gateway of this process, built once: from the settings, or from what discovery finds when it is first needed."""
 
-    def __init__(self, user: Settings, keys: Keys, ledger: Ledger, http: object) -> None:
-        self._user, self._keys, self._ledger, self._http = user, keys, ledger, http
+    def __init__(self, user: Settings, keys: Keys, ledger: Ledger, http: httpx2.AsyncClient) -> None:
+        self.ledger = ledger
+        self._user, self._keys, self._http = user, keys, http
         self._found: Found | None = None
         self._lock = anyio.Lock()
         self.on_call = _ignore_call
@@ -544,12 +552,27 @@ class ProviderOf:
                     self.models,
                     self._keys,
                     self._user.limits,
-                    ledger=self._ledger,
+                    ledger=self.ledger,
                     on_call=lambda call: self.on_call(call),
                     http=self._http,
                 )
+                # The price list takes a third of a second to load; later it is asked for in the midst of a call.
+                await anyio.to_thread.run_sync(lambda: [price(spec) for spec in self.models.values()])
                 self._found = found
             return self._found
+
+    @contextmanager
+    def budget(self, run: str, limit: Decimal) -> Iterator[None]:
+        """What one consultation may spend, in US dollars, for the length of a `with` block."""
+        self.ledger.open(run, limit)
+        try:
+            yield
+        finally:
+            self.ledger.close(run)
+
+
+def _midnight() -> datetime:
+    return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _nobody(_: Event) -> None:
@@ -570,19 +593,10 @@ def _seat(spec: SeatSpec, model: ModelSpec) -> Seat:
         name=spec.name,
         model=spec.model,
         family=model.family or family_of(model.model),
-        provider=_provider_name(model),
+        provider=provider_of(model),
         brief=spec.brief,
         prior=spec.prior or model.prior or prior_of(model.model),
         local=model.local,
-    )
-
-
-def _provider_name(model: ModelSpec) -> str:
-    """Who receives the text: as configured, else the host; a model on this machine is `local` whatever it is called."""
-    if model.local:
-        return "local"
-    return model.provider or (
-        model.base_url.split("//")[-1].split("/")[0].split(":")[0] if model.base_url else model.model
     )
 
 

@@ -39,7 +39,8 @@ class ModelSpec(Noun):
     key_env: str = ""
     """Name of the variable that holds the key; empty when none is needed."""
     provider: str = ""
-    """Who receives the text; default: the host of `base_url`, or `local` on loopback."""
+    """Who receives the text; default: the host of `base_url`, or `local` on loopback. Name it when a proxy on this
+    machine passes the text on, so that consent is asked for."""
     family: str = ""
     """Who trained the model; default: guessed from the model's id."""
     prior: float | None = Field(default=None, ge=0.05, le=0.95)
@@ -52,8 +53,8 @@ class ModelSpec(Noun):
 
     @property
     def local(self) -> bool:
-        """True when the text stays on this machine."""
-        return self.wire != "agent" and bool(LOOPBACK.match(self.base_url))
+        """True when the text stays on this machine: a loopback address, unless `provider` says who is behind it."""
+        return self.wire != "agent" and self.provider in ("", "local") and bool(LOOPBACK.match(self.base_url))
 
 
 class SeatSpec(Noun):

@@ -38,6 +38,8 @@ class ChatRequest(Noun):
     run: str = ""
     """Consultation that pays for the call."""
     purpose: str = "opinion"
+    attempt: int = 1
+    """Counted by `retrying`; callers leave it alone."""
 
 
 class TextDelta(Noun):
@@ -52,6 +54,12 @@ class ReasoningDelta(Noun):
     text: str = ""
 
 
+class Spent(Noun):
+    """What the call has used so far, when the vendor says so before the end; the meter keeps it to itself."""
+
+    usage: Usage
+
+
 class Finish(Noun):
     """The last event of every complete stream."""
 
@@ -61,7 +69,7 @@ class Finish(Noun):
     """The vendor's own name of the model that answered."""
 
 
-ChatEvent = TextDelta | ReasoningDelta | Finish
+ChatEvent = TextDelta | ReasoningDelta | Spent | Finish
 
 
 class ChatReply(Noun):
@@ -123,7 +131,5 @@ async def fold(provider: Provider, request: ChatRequest) -> ChatReply:
                 if size > MAX_REPLY_CHARS:
                     raise BadReply(f"the reply grew over {MAX_REPLY_CHARS:,} characters", "too_long")
             elif isinstance(event, Finish):
-                return ChatReply(
-                    text="".join(parts), finish=event.reason, usage=event.usage, model=event.model
-                )
+                return ChatReply(text="".join(parts), finish=event.reason, usage=event.usage, model=event.model)
     raise BadReply("the stream ended before the model had finished", "truncated")

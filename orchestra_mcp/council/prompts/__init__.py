@@ -22,7 +22,7 @@ MODES: dict[Mode, tuple[str, ...]] = {
     "testing": ("write test", "test case", "coverage", "flaky", "how to test", "mock", "fixture", "untested"),
     "debug": ("error", "exception", "traceback", "crash", "fails", "failing", "bug", "broken", "wrong", "why does", "hang"),
     "refactoring": ("refactor", "rename", "extract", "clean up", "split this", "duplicate", "dead code", "migrate"),
-    "integration": ("integrat", "webhook", "third-party", "sdk", "oauth", "upgrade", "version of", "compatib", " api "),
+    "integration": ("integrat", "webhook", "third-party", "sdk", "oauth", "upgrade", "version of", "compatib", "api"),
     "architecture": ("architect", "design", "should we", "trade-off", "tradeoff", "structure", "choose between", "scal"),
     "communication": ("explain to", "commit message", "pull request description", "document", "summari", "release note"),
     "learning": ("how does", "what is", "explain", "understand", "learn", "difference between"),
@@ -36,8 +36,8 @@ def pick_mode(question: Question) -> Mode:
         return question.mode
     if question.error:
         return "debug"
-    text = f" {question.text.lower()} "
-    return next((mode for mode, signs in MODES.items() if any(sign in text for sign in signs)), "quality")
+    text = question.text.lower()
+    return next((mode for mode, signs in MODES.items() if any(re.search(rf"\b{sign}", text) for sign in signs)), "quality")
 
 
 @cache

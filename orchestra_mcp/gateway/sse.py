@@ -1,0 +1,75 @@
+"""Server-sent events, from bytes to events, incrementally and without I/O.
+
+Follows "Interpreting an event stream" of https://html.spec.whatwg.org/multipage/server-sent-events.html, except
+that `id` and `retry` are ignored and an unfinished last event is delivered by `end()`: some servers leave out the
+last blank line.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestra_mcp.errors import BadReply
+
+MAX_EVENT_BYTES = 8_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ServerEvent:
+    """One event: its type (`message` when the server named none) and its data."""
+
+    kind: str
+    data: str
+
+
+class SseParser:
+    """Feed it bytes as they come, in pieces of any size."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._skip_lf = False
+        self._first = True
+        self._kind = ""
+        self._data: list[str] = []
+        self._size = 0
+
+    def feed(self, data: bytes) -> list[ServerEvent]:
+        """The events that are complete now; comments give none.
+
+        Raises:
+            BadReply: one event is longer than `MAX_EVENT_BYTES`.
+        """
+        if self._skip_lf and data:
+            data = data.removeprefix(b"\n")
+        self._skip_lf = data.endswith(b"\r") if data else self._skip_lf
+        text = self._rest + data
+        if self._first and len(text) >= 3:
+            text = text.removeprefix(b"\xef\xbb\xbf")
+            self._first = False
+        *lines, self._rest = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        self._size += len(data)
+        events: list[ServerEvent] = []
+        for line in lines:
+            event = self._line(line.decode("utf-8", "replace"))
+            if event:
+                events.append(event)
+        if self._size > MAX_EVENT_BYTES:
+            raise BadReply("one event of the stream is too long", "too_long")
+        return events
+
+    def end(self) -> list[ServerEvent]:
+        """The last event, if the stream stopped without its blank line."""
+        return self.feed(b"\n\n") if self._rest or self._data else []
+
+    def _line(self, line: str) -> ServerEvent | None:
+        if not line:
+            event = ServerEvent(self._kind or "message", "\n".join(self._data)) if self._data else None
+            self._kind, self._data, self._size = "", [], 0
+            return event
+        field, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if field == "data":
+            self._data.append(value)
+        elif field == "event":
+            self._kind = value
+        return None

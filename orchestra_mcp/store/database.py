@@ -1,0 +1,226 @@
+"""One SQLite file for many processes: how it is opened, migrated and written, and what its errors mean to people.
+
+Everything here blocks; `Worker` is the thread in which it runs.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, NamedTuple, TypeVar
+
+import aiosqlite
+
+from orchestra_mcp.errors import StoreError
+from orchestra_mcp.store.locks import WriterLock
+from orchestra_mcp.store.migrations import LATEST, MIGRATIONS, statements
+
+T = TypeVar("T")
+Unit = Callable[[sqlite3.Connection], T]
+"""A whole unit of work: all statements of one transaction."""
+
+WAIT_S: Final = 15.0
+"""Longest wait for another writer, in seconds; with the lock file in place real waits are milliseconds."""
+
+
+class Place(NamedTuple):
+    """Where the parts of a store lie."""
+
+    home: Path
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file."""
+        return self.home / "orchestra.db"
+
+    @property
+    def lock(self) -> Path:
+        """The lock file of all writers; never removed."""
+        return self.home / "orchestra.lock"
+
+    @property
+    def owners(self) -> Path:
+        """Directory of the lock files of living processes."""
+        return self.home / "run"
+
+    def __str__(self) -> str:
+        """The data directory as people may see it: never an absolute path, which would name the user."""
+        with suppress(ValueError, RuntimeError):
+            return f"~/{self.home.absolute().relative_to(Path.home()).as_posix()}"
+        return "$ORCHESTRA_HOME"
+
+
+class Worker(aiosqlite.Connection):
+    """A connection with a thread of its own, in which whole units of work run in the order in which they came.
+
+    One hop for each transaction instead of one for each statement. Whoever stops waiting for a unit does not stop
+    the unit: it runs to its end, and those that came later after it.
+    """
+
+    def __init__(self, connector: Callable[[], sqlite3.Connection]) -> None:
+        super().__init__(connector, iter_chunk_size=64)
+        self._thread.daemon = True  # a unit that waits for a stuck lock must not keep the process from ending
+
+    async def run(self, unit: Unit[T]) -> T:
+        """Run a unit and return what it returns. Raises ValueError when the connection is closed."""
+        result: T = await self._execute(unit, self._conn)  # type: ignore[no-untyped-call]
+        return result
+
+
+def prepare(place: Place) -> None:
+    """Make the directories and the empty file, for nobody else's eyes. An existing directory keeps its mode."""
+    place.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    place.owners.mkdir(mode=0o700, exist_ok=True)
+    fd = os.open(place.database, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        if sys.platform != "win32" and os.fstat(fd).st_mode & 0o077:
+            with suppress(PermissionError):
+                os.fchmod(fd, 0o600)
+    finally:
+        os.close(fd)
+
+
+def connect_writer(place: Place, lock: WriterLock) -> sqlite3.Connection:
+    """Open the one connection of this process that writes, and bring the schema up to date.
+
+    All of it happens under the writers' lock: while the first process recovers after a crash, or the last one cleans
+    up, SQLite answers "database is locked" without asking its busy handler.
+    """
+    with lock.held(WAIT_S):
+        connection = sqlite3.connect(place.database, timeout=WAIT_S, isolation_level=None, check_same_thread=False)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            # NORMAL does not sync at each commit: a killed process loses nothing, since the kernel has the pages;
+            # a power cut may lose the last commits, but never damages the file.
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            migrate(connection, place)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def connect_reader(place: Place) -> sqlite3.Connection:
+    """Open a connection that only reads; with the write-ahead log, writers and readers do not wait for each other."""
+    connection = sqlite3.connect(place.database, timeout=WAIT_S, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def migrate(connection: sqlite3.Connection, place: Place) -> None:
+    """Run the missing migrations, all or none.
+
+    Raises:
+        StoreError: the schema is newer than this Orchestra.
+    """
+    if _version(connection) == LATEST:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        version = _version(connection)  # again: another process may have been first
+        if version > LATEST:
+            raise StoreError(
+                f"The database in {place} has schema {version}; this orchestra knows {LATEST} at most. "
+                "Upgrade orchestra, or set ORCHESTRA_HOME to another directory."
+            )
+        for script in MIGRATIONS[version:]:
+            for statement in statements(script):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {LATEST}")
+        connection.execute("COMMIT")
+    except BaseException:
+        _roll_back(connection)
+        raise
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def write(connection: sqlite3.Connection, lock: WriterLock, unit: Unit[T]) -> T:
+    """Run a unit in a transaction that is a write from its beginning: one that upgrades later fails at once."""
+    with lock.held(WAIT_S):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            result = unit(connection)
+            connection.execute("COMMIT")
+        except BaseException:
+            _roll_back(connection)
+            raise
+    return result
+
+
+def read(connection: sqlite3.Connection, unit: Unit[T]) -> T:
+    """Run a unit on one consistent state of the database."""
+    connection.execute("BEGIN")
+    try:
+        return unit(connection)
+    finally:
+        _roll_back(connection)
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    with suppress(sqlite3.Error):  # some errors have rolled back already
+        connection.execute("ROLLBACK")
+
+
+def shut(connection: sqlite3.Connection, lock: WriterLock) -> None:
+    """Close the writing connection under the lock (see `connect_writer`), or without it when it cannot be had."""
+    try:
+        with lock.held(WAIT_S):
+            connection.close()
+    except OSError:
+        connection.close()
+    lock.close()
+
+
+# What went wrong and what to do about it, by the beginning of SQLite's name of the error; the first match counts.
+DAMAGED: Final = (
+    "The database orchestra.db in {place} is damaged. Nothing was deleted. Close all sessions of Orchestra, move "
+    "orchestra.db, orchestra.db-wal and orchestra.db-shm there to another directory, and try again: a new one is "
+    "made. `sqlite3 orchestra.db .recover` may save what the old one held."
+)
+FULL: Final = "The disk that holds {place} is full: free some space, or set ORCHESTRA_HOME to another disk."
+FORBIDDEN: Final = (
+    "The data directory {place} cannot be written ({reason}): make it writable for you, or set ORCHESTRA_HOME to "
+    "another directory."
+)
+BUSY: Final = (
+    "The database in {place} was kept locked by another program for too long: close programs that have "
+    "orchestra.db open, then try again."
+)
+BY_SQLITE_NAME: Final = (
+    ("SQLITE_CORRUPT", DAMAGED),
+    ("SQLITE_NOTADB", DAMAGED),
+    ("SQLITE_FULL", FULL),
+    ("SQLITE_READONLY", FORBIDDEN),
+    ("SQLITE_CANTOPEN", FORBIDDEN),
+    ("SQLITE_PERM", FORBIDDEN),
+    ("SQLITE_AUTH", FORBIDDEN),
+    ("SQLITE_BUSY", BUSY),
+    ("SQLITE_LOCKED", BUSY),
+)
+OTHERWISE: Final = (
+    "The database in {place} cannot be used ({reason}): run `orchestra doctor`, or set ORCHESTRA_HOME to another "
+    "directory."
+)
+
+
+def explain(error: Exception, place: Place) -> StoreError:
+    """The error of a database, a lock or a file system, in words that say what to do."""
+    if isinstance(error, StoreError):
+        return error
+    if isinstance(error, TimeoutError):
+        return StoreError(BUSY.format(place=place))
+    if isinstance(error, OSError):
+        saying = FULL if error.errno in {errno.ENOSPC, errno.EDQUOT} else FORBIDDEN
+        return StoreError(saying.format(place=place, reason=error.strerror or type(error).__name__))
+    name = getattr(error, "sqlite_errorname", "") or type(error).__name__
+    saying = next((saying for start, saying in BY_SQLITE_NAME if name.startswith(start)), OTHERWISE)
+    return StoreError(saying.format(place=place, reason=str(error) or name))

@@ -1,0 +1,160 @@
+"""Everything that is read from the SQLite store; each function runs inside one read transaction."""
+
+from __future__ import annotations
+
+import difflib
+import sqlite3
+from collections.abc import Callable
+from decimal import Decimal
+from functools import cache
+from typing import Any, Final
+
+from orchestra_mcp.errors import NotFound, StoreError
+from orchestra_mcp.store import rows
+from orchestra_mcp.types import (
+    Absence,
+    Ballot,
+    Consultation,
+    Dossier,
+    Opinion,
+    Question,
+    Status,
+    Summary,
+    Turn,
+    Verdict,
+)
+
+Alive = Callable[[str], bool]
+"""Tells whether the process with an owner's token still lives."""
+
+NEWEST_FIRST: Final = "ORDER BY started DESC, rowid DESC"
+CALLS_OF: Final = f"SELECT {', '.join(rows.CALL_COLUMNS)} FROM calls WHERE consultation = ? ORDER BY id"
+SUMMARIES: Final = """
+    SELECT id, text, strategy, mode, project, status, owner, started, confidence,
+        (SELECT coalesce(sum(cost_micro_usd), 0) FROM calls WHERE consultation = consultations.id)
+    FROM consultations
+"""
+
+
+def require(connection: sqlite3.Connection, id: str) -> None:
+    """Raise StoreError unless a consultation of exactly this id has begun."""
+    if not connection.execute("SELECT 1 FROM consultations WHERE id = ?", (id,)).fetchone():
+        raise StoreError(f"The beginning of consultation {id} is not in the store, so nothing can be added to it.")
+
+
+def resolve(connection: sqlite3.Connection, given: str) -> str:
+    """The full id for `latest`, an id, or an unambiguous beginning of one.
+
+    Raises:
+        NotFound: with the ids that come closest.
+    """
+    given = rows.clean(given.strip())
+    newest = _ids(connection, f"SELECT id FROM consultations {NEWEST_FIRST} LIMIT 200")
+    if not newest:
+        raise NotFound("There is no consultation in the store yet; ask a question first.")
+    if given == "latest":
+        return newest[0]
+    if connection.execute("SELECT 1 FROM consultations WHERE id = ?", (given,)).fetchone():
+        return given
+    matches = _ids(
+        connection,
+        f"SELECT id FROM consultations WHERE id >= ? AND id < ? {NEWEST_FIRST} LIMIT 6",
+        given,
+        given + "\U0010ffff",
+    )
+    if given and len(matches) == 1:
+        return matches[0]
+    if given and matches:
+        raise NotFound(f"Several ids begin with {given!r}: {', '.join(matches)}. Give more of the one that is meant.")
+    close = difflib.get_close_matches(given, newest, n=3)
+    hint = f"The closest: {', '.join(close)}. " if close else ""
+    raise NotFound(
+        f"There is no consultation {given[:80]!r}. {hint}The newest, newest first: {', '.join(newest[:5])}; "
+        "`latest` names the first of them."
+    )
+
+
+def _ids(connection: sqlite3.Connection, sql: str, *values: str) -> list[str]:
+    return [id for (id,) in connection.execute(sql, values)]
+
+
+def _status(stored: str, owner: str, alive: Alive) -> Status:
+    status = rows.status_word(stored)
+    return "interrupted" if status == "running" and not alive(owner) else status
+
+
+def consultation(connection: sqlite3.Connection, given: str, alive: Alive) -> Consultation:
+    """One consultation with everything that belongs to it."""
+    id = resolve(connection, given)
+    thread, status, owner, started, ended, failure, question, verdict = connection.execute(
+        "SELECT thread, status, owner, started, ended, failure, question, verdict FROM consultations WHERE id = ?",
+        (id,),
+    ).fetchone()
+    said = [
+        rows.decode(rows.ENTRY_KINDS[kind], body)
+        for kind, body in connection.execute(
+            "SELECT kind, body FROM entries WHERE consultation = ? ORDER BY seq", (id,)
+        )
+        if kind in rows.ENTRY_KINDS  # a newer Orchestra may keep kinds that we do not know
+    ]
+    return Consultation(
+        id=id,
+        thread=thread,
+        question=rows.decode(Question, question),
+        status=_status(status, owner, alive),
+        started=rows.moment(started),
+        ended=None if ended is None else rows.moment(ended),
+        dossier=next((entry for entry in reversed(said) if isinstance(entry, Dossier)), None),
+        opinions=tuple(entry for entry in said if isinstance(entry, Opinion)),
+        absences=tuple(entry for entry in said if isinstance(entry, Absence)),
+        ballots=tuple(entry for entry in said if isinstance(entry, Ballot)),
+        calls=tuple(rows.call_from(row) for row in connection.execute(CALLS_OF, (id,))),
+        verdict=None if verdict is None else rows.decode(Verdict, verdict),
+        failure=failure,
+    )
+
+
+def summaries(connection: sqlite3.Connection, limit: int, project: str | None, alive: Alive) -> tuple[Summary, ...]:
+    """One line for each of the newest consultations, newest first."""
+    alive = cache(alive)
+    condition, values = ("", ()) if project is None else ("WHERE project = ?", (rows.clean(project),))
+    found = connection.execute(f"{SUMMARIES} {condition} {NEWEST_FIRST} LIMIT ?", (*values, max(limit, 0)))
+    return tuple(_summary(row, alive) for row in found)
+
+
+def _summary(row: tuple[Any, ...], alive: Alive) -> Summary:
+    id, text, strategy, mode, project, status, owner, started, confidence, cost = row
+    return Summary(
+        id=id,
+        question=text,
+        strategy=rows.strategy_word(strategy),
+        mode=rows.mode_word(mode),
+        project=project,
+        status=_status(status, owner, alive),
+        started=rows.moment(started),
+        confidence=confidence,
+        cost_usd=rows.dollars(cost),
+    )
+
+
+def turns(connection: sqlite3.Connection, given: str) -> tuple[Turn, ...]:
+    """The finished turns of a conversation, oldest first."""
+    found = connection.execute(
+        "SELECT id, text, started, verdict FROM consultations WHERE verdict IS NOT NULL AND status <> 'running'"
+        " AND thread = (SELECT thread FROM consultations WHERE id = ?) ORDER BY started, rowid",
+        (resolve(connection, given),),
+    )
+    return tuple(rows.turn(id, text, started, rows.decode(Verdict, body)) for id, text, started, body in found)
+
+
+def spent(connection: sqlite3.Connection, since: int) -> Decimal:
+    """What all calls from a stamp on cost, in US dollars."""
+    (total,) = connection.execute(
+        "SELECT coalesce(sum(cost_micro_usd), 0) FROM calls WHERE at >= ?", (since,)
+    ).fetchone()
+    return rows.dollars(total)
+
+
+def consents(connection: sqlite3.Connection, project: str) -> frozenset[str]:
+    """Providers that may see a project's code."""
+    return frozenset(_ids(connection, "SELECT provider FROM consents WHERE project = ?", project))

@@ -1,0 +1,90 @@
+"""The database schema as numbered steps; step n brings `PRAGMA user_version` from n - 1 to n.
+
+Add a step here: append one string, never change an earlier one. Steps only add (tables, columns with a default,
+indexes), so that what older rows say stays readable; an older Orchestra refuses a newer schema.
+
+Times are microseconds since 1970 (UTC), money is whole micro-dollars. Wide JSON columns stand last in their table, so
+that listing rows does not have to read through them.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+
+MIGRATIONS: tuple[str, ...] = (
+    # 1: consultations, what was said in them, what it cost, who may see what.
+    """
+    CREATE TABLE consultations (
+        id          TEXT PRIMARY KEY,
+        thread      TEXT NOT NULL,
+        project     TEXT NOT NULL,
+        strategy    TEXT NOT NULL,
+        mode        TEXT NOT NULL,
+        status      TEXT NOT NULL,
+        started     INTEGER NOT NULL,
+        ended       INTEGER,
+        owner       TEXT NOT NULL,
+        confidence  REAL,
+        failure     TEXT NOT NULL DEFAULT '',
+        text        TEXT NOT NULL,
+        question    TEXT NOT NULL,
+        verdict     TEXT
+    );
+    CREATE INDEX consultations_by_start ON consultations (started);
+    CREATE INDEX consultations_by_project ON consultations (project, started);
+    CREATE INDEX consultations_by_thread ON consultations (thread, started);
+
+    CREATE TABLE entries (
+        consultation  TEXT NOT NULL REFERENCES consultations (id),
+        seq           INTEGER NOT NULL,
+        kind          TEXT NOT NULL,
+        seat          TEXT NOT NULL,
+        at            INTEGER NOT NULL,
+        body          TEXT NOT NULL,
+        UNIQUE (consultation, seq)
+    );
+
+    CREATE TABLE calls (
+        id                  INTEGER PRIMARY KEY,
+        consultation        TEXT NOT NULL REFERENCES consultations (id),
+        at                  INTEGER NOT NULL,
+        provider            TEXT NOT NULL,
+        model               TEXT NOT NULL,
+        purpose             TEXT NOT NULL,
+        attempt             INTEGER NOT NULL,
+        error               TEXT NOT NULL,
+        seconds             REAL,
+        first_token_s       REAL,
+        calls               INTEGER NOT NULL,
+        input_tokens        INTEGER NOT NULL,
+        cache_read_tokens   INTEGER NOT NULL,
+        cache_write_tokens  INTEGER NOT NULL,
+        output_tokens       INTEGER NOT NULL,
+        reasoning_tokens    INTEGER NOT NULL,
+        cost_micro_usd      INTEGER NOT NULL,
+        unpriced            INTEGER NOT NULL
+    );
+    CREATE INDEX calls_by_time ON calls (at, cost_micro_usd);
+    CREATE INDEX calls_by_consultation ON calls (consultation, cost_micro_usd);
+
+    CREATE TABLE consents (
+        project   TEXT NOT NULL,
+        provider  TEXT NOT NULL,
+        at        INTEGER NOT NULL,
+        PRIMARY KEY (project, provider)
+    );
+    """,
+)
+
+LATEST = len(MIGRATIONS)
+
+
+def statements(script: str) -> Iterator[str]:
+    """The statements of a script one by one (`executescript` would commit the transaction that we are in)."""
+    statement = ""
+    for line in script.splitlines():
+        statement += line + "\n"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

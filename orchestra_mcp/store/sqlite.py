@@ -1,0 +1,207 @@
+"""The store that everybody has: one SQLite file in the data directory, shared by all server processes of a user.
+
+Two connections, each with its own thread: one writes whole units of work, one reads. The waiting side stays on the
+event loop; a task that is cancelled stops waiting, and the transaction is whole or absent.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from contextlib import suppress
+from datetime import datetime
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar
+
+import anyio
+
+from orchestra_mcp.errors import StoreError
+from orchestra_mcp.store import database, lookup, rows
+from orchestra_mcp.store.database import Place, Unit, Worker
+from orchestra_mcp.store.locks import OwnerLock, WriterLock
+from orchestra_mcp.types import CallRecord, Consultation, Entry, Question, Status, Summary, Turn, Verdict
+
+T = TypeVar("T")
+
+CLOSE_S: Final = 1.0
+"""How long closing may take; what cannot be written by then never was acknowledged."""
+FAILURES: Final = (sqlite3.Error, OSError)
+
+INSERT_CONSULTATION: Final = """
+    INSERT INTO consultations (id, thread, project, strategy, mode, status, started, owner, text, question)
+    VALUES (?, ?, ?, ?, ?, 'running', ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING
+"""
+INSERT_ENTRY: Final = """
+    INSERT INTO entries (consultation, seq, kind, seat, at, body)
+    SELECT :id, coalesce(max(seq), 0) + 1, :kind, :seat, :at, :body FROM entries WHERE consultation = :id
+"""
+INSERT_CALL: Final = (
+    f"INSERT INTO calls ({', '.join(rows.CALL_COLUMNS)}) VALUES ({', '.join('?' * len(rows.CALL_COLUMNS))})"
+)
+# A verdict that is there is never replaced by none: what was answered stays answered.
+FINISH: Final = """
+    UPDATE consultations SET status = ?, ended = ?, confidence = ?, failure = ?, verdict = ?
+    WHERE id = ? AND (verdict IS NULL OR ?)
+"""
+INSERT_CONSENT: Final = "INSERT INTO consents (project, provider, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+
+
+class SqliteStore:
+    """`base.Store` on SQLite; made by `open`."""
+
+    def __init__(self, home: Path) -> None:
+        self._place = Place(home)
+        self._lock = WriterLock(self._place.lock)
+        self._owner: OwnerLock | None = None
+        self._writer = Worker(self._start)
+        self._reader = Worker(partial(database.connect_reader, self._place))
+        self._closed = False
+
+    @classmethod
+    async def open(cls, home: Path) -> SqliteStore:
+        """Open, and create or migrate if need be. Raises StoreError."""
+        store = cls(home)
+        try:
+            _ = await store._writer
+            _ = await store._reader
+        except FAILURES as error:
+            await store.close()
+            raise database.explain(error, store._place) from error
+        except BaseException:
+            await store.close()
+            raise
+        return store
+
+    def _start(self) -> sqlite3.Connection:
+        database.prepare(self._place)
+        owner = OwnerLock(self._place.owners)
+        try:
+            owner.sweep()
+            connection = database.connect_writer(self._place, self._lock)
+        except BaseException:
+            owner.release()
+            raise
+        if self._closed:  # whoever was opening us has been cancelled
+            owner.release()
+            database.shut(connection, self._lock)
+            raise StoreError("The store was closed while it was being opened.")
+        self._owner = owner
+        return connection
+
+    # ------------------------------------------------------------------------------------------------- writing
+
+    async def begin(self, id: str, question: Question, thread: str) -> None:
+        """Record that a consultation has started, owned by this process, status `running`."""
+        row = (
+            rows.clean(id), rows.clean(thread), rows.clean(question.project or ""), question.strategy, question.mode,
+            rows.now(), self._token, rows.clean(question.text), rows.encode(question),
+        )  # fmt: skip
+
+        def unit(connection: sqlite3.Connection) -> None:
+            if not connection.execute(INSERT_CONSULTATION, row).rowcount:
+                raise StoreError(f"A consultation {id} is in the store already; a new one needs a new id.")
+
+        await self._write(unit)
+
+    async def add(self, id: str, *entries: Entry) -> None:
+        """Append entries in one transaction, in the order given."""
+        if not entries:
+            return
+        calls = [rows.call_row(id, entry) for entry in entries if isinstance(entry, CallRecord)]
+        others = [rows.entry_row(id, entry) for entry in entries if not isinstance(entry, CallRecord)]
+
+        def unit(connection: sqlite3.Connection) -> None:
+            lookup.require(connection, id)
+            connection.executemany(INSERT_ENTRY, others)
+            connection.executemany(INSERT_CALL, calls)
+
+        await self._write(unit)
+
+    async def finish(self, id: str, status: Status, verdict: Verdict | None, failure: str = "") -> None:
+        """Record the end. A verdict that is there is never replaced by none: what was answered stays answered."""
+        row = (
+            status,
+            rows.now(),
+            None if verdict is None else verdict.confidence,
+            rows.clean(failure),
+            None if verdict is None else rows.encode(verdict),
+            id,
+            verdict is not None,
+        )
+
+        def unit(connection: sqlite3.Connection) -> None:
+            lookup.require(connection, id)
+            connection.execute(FINISH, row)
+
+        await self._write(unit)
+
+    async def allow(self, project: str, providers: frozenset[str]) -> None:
+        """Remember the user's consent."""
+        at = rows.now()
+        consents = [(rows.clean(project), rows.clean(provider), at) for provider in sorted(providers)]
+
+        def unit(connection: sqlite3.Connection) -> None:
+            connection.executemany(INSERT_CONSENT, consents)
+
+        await self._write(unit)
+
+    async def _write(self, unit: Unit[T]) -> T:
+        return await self._run(self._writer, partial(database.write, lock=self._lock, unit=unit))
+
+    # ------------------------------------------------------------------------------------------------- reading
+
+    async def get(self, id: str) -> Consultation:
+        """One consultation, whole. Raises NotFound with the ids that come closest."""
+        return await self._read(lambda connection: lookup.consultation(connection, id, self._alive))
+
+    async def list(self, limit: int = 20, project: str | None = None) -> tuple[Summary, ...]:
+        """The newest consultations, newest first."""
+        return await self._read(lambda connection: lookup.summaries(connection, limit, project, self._alive))
+
+    async def thread(self, id: str) -> tuple[Turn, ...]:
+        """The finished turns of the conversation that `id` belongs to, oldest first."""
+        return await self._read(lambda connection: lookup.turns(connection, id))
+
+    async def spent_since(self, when: datetime) -> Decimal:
+        """What all calls since then cost, in US dollars."""
+        since = rows.stamp(when)
+        return await self._read(lambda connection: lookup.spent(connection, since))
+
+    async def allowed(self, project: str) -> frozenset[str]:
+        """Providers that the user has allowed to see this project's code."""
+        return await self._read(lambda connection: lookup.consents(connection, rows.clean(project)))
+
+    async def _read(self, unit: Unit[T]) -> T:
+        return await self._run(self._reader, partial(database.read, unit=unit))
+
+    async def _run(self, worker: Worker, unit: Unit[T]) -> T:
+        if self._closed:
+            raise StoreError("The store of consultations is closed.")
+        try:
+            return await worker.run(unit)
+        except FAILURES as error:
+            raise database.explain(error, self._place) from error
+
+    @property
+    def _token(self) -> str:
+        return self._owner.token if self._owner else ""
+
+    def _alive(self, token: str) -> bool:
+        return bool(self._owner and self._owner.alive(token))
+
+    # ------------------------------------------------------------------------------------------------- the end
+
+    async def close(self) -> None:
+        """Write what is pending, at most for `CLOSE_S` seconds, and let go of everything; may be called twice."""
+        if self._closed:
+            return
+        self._closed = True
+        self._lock.last_call = time.monotonic() + CLOSE_S
+        with anyio.move_on_after(CLOSE_S + 0.5, shield=True), suppress(*FAILURES, ValueError):
+            await self._reader.close()
+            await self._writer.run(partial(database.shut, lock=self._lock))
+            await self._writer.close()
+        if self._owner:
+            self._owner.release()

@@ -1,0 +1,244 @@
+"""The HTTP door: who gets in, who does not, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import pytest
+from mcp import Client
+from mcp.client.sse import sse_client
+from mcp.client.streamable_http import streamable_http_client
+
+from orchestra_mcp.errors import SettingsError
+from orchestra_mcp.tools.http import Guard, bearer_token
+
+ROOT = Path(__file__).parents[1]
+INITIALIZE = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {},
+        "clientInfo": {"name": "test", "version": "1"},
+    },
+}
+ACCEPT = {"accept": "application/json, text/event-stream"}
+posix = pytest.mark.skipif(os.name != "posix", reason="POSIX signals and permissions")
+
+
+@dataclass
+class Door:
+    """A running `orchestra-mcp --http` or `--sse`."""
+
+    process: subprocess.Popen[str]
+    url: str
+    home: Path
+    said: str
+
+    @property
+    def token(self) -> str:
+        return (self.home / "token").read_text().strip()
+
+    @property
+    def bearer(self) -> dict[str, str]:
+        return {"authorization": f"Bearer {self.token}", **ACCEPT}
+
+    def post(self, **headers: str) -> httpx2.Response:
+        return httpx2.post(self.url, json=INITIALIZE, headers={**ACCEPT, **headers}, timeout=10)
+
+
+@contextmanager
+def door(home: Path, *arguments: str) -> Iterator[Door]:
+    environ = {**os.environ, "HOME": str(home), "ORCHESTRA_HOME": str(home / "data")}
+    program = [sys.executable, "-m", "orchestra_mcp.tools.entry", *arguments, "--port", "0"]
+    with subprocess.Popen(program, stderr=subprocess.PIPE, env=environ, text=True, cwd=ROOT) as process:
+        assert process.stderr is not None
+        try:
+            said = process.stderr.readline() + process.stderr.readline()
+            yield Door(process, said.split()[3], home / "data", said)
+        finally:
+            process.kill()
+
+
+@pytest.fixture(scope="module")
+def http(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    with door(tmp_path_factory.mktemp("home"), "--http") as opened:
+        yield opened
+
+
+def test_it_listens_on_loopback_and_says_where_without_saying_the_token(http: Door) -> None:
+    assert http.url.startswith("http://127.0.0.1:")
+    assert http.token not in http.said
+
+
+@posix
+def test_the_token_is_readable_by_its_owner_only(http: Door) -> None:
+    assert stat.S_IMODE((http.home / "token").stat().st_mode) == 0o600
+
+
+def test_with_the_token_the_server_answers(http: Door) -> None:
+    reply = http.post(**http.bearer)
+    assert reply.status_code == 200
+    assert "orchestra" in reply.text
+
+
+def test_without_the_token_it_says_how_to_get_it(http: Door) -> None:
+    reply = http.post()
+    assert reply.status_code == 401
+    assert reply.headers["www-authenticate"].startswith("Bearer")
+    assert "orchestra status" in reply.text
+    assert http.token not in reply.text
+
+
+@pytest.mark.parametrize("wrong", ["Bearer wrong", "Bearer ", "Basic abc", "Bearer tökén"])
+def test_a_wrong_token_is_refused(http: Door, wrong: str) -> None:
+    reply = httpx2.post(http.url, json=INITIALIZE, headers={**ACCEPT, b"authorization": wrong.encode()}, timeout=10)
+    assert reply.status_code == 401
+
+
+def test_a_rebound_host_name_is_refused_even_with_the_token(http: Door) -> None:
+    assert http.post(**http.bearer, host="evil.example").status_code == 421
+
+
+def test_a_foreign_web_page_is_refused_even_with_the_token(http: Door) -> None:
+    assert http.post(**http.bearer, origin="https://evil.example").status_code == 403
+    assert http.post(**http.bearer, origin="null").status_code == 403
+    assert http.post(**http.bearer, origin="http://localhost:3000").status_code == 200
+
+
+def test_a_body_that_is_too_long_is_refused(http: Door) -> None:
+    content = b'{"x":"' + b"a" * (4 * 1024 * 1024) + b'"}'
+    headers = {**http.bearer, "content-type": "application/json"}
+    assert httpx2.post(http.url, content=content, headers=headers, timeout=10).status_code == 413
+
+
+def test_there_is_no_authorization_server_to_be_found(http: Door) -> None:
+    url = http.url.replace("/mcp", "/.well-known/oauth-protected-resource/mcp")
+    assert httpx2.get(url, timeout=10).status_code == 404
+
+
+@pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
+async def test_the_client_lists_tools_over_streamable_http_in_both_eras(http: Door, mode: str) -> None:
+    async with httpx2.AsyncClient(headers=http.bearer, timeout=10) as connection:
+        transport = streamable_http_client(http.url, http_client=connection)
+        async with Client(transport, mode=mode) as client:
+            tools = await client.list_tools()
+    assert "consult_expert_council" in {tool.name for tool in tools.tools}
+
+
+async def test_the_client_lists_tools_over_sse(tmp_path: Path) -> None:
+    with door(tmp_path, "--sse") as opened:
+        assert opened.url.endswith("/sse")
+        async with Client(sse_client(opened.url, headers=opened.bearer), mode="legacy") as client:
+            tools = await client.list_tools()
+    assert "debate" in {tool.name for tool in tools.tools}
+
+
+@posix
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_it_within_two_seconds_although_a_stream_is_open(
+    tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    with (
+        door(tmp_path, "--sse") as opened,
+        httpx2.stream("GET", opened.url, headers=opened.bearer, timeout=10) as stream,
+    ):
+        assert stream.status_code == 200
+        opened.process.send_signal(number)
+        assert opened.process.wait(3) == code
+
+
+def test_a_taken_port_is_named_with_a_way_out(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = subprocess.run(
+            [sys.executable, "-m", "orchestra_mcp.tools.entry", "--http", "--port", port],
+            env={**os.environ, "ORCHESTRA_HOME": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            timeout=30,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert port in done.stderr
+    assert "--port" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--port", "80"], "need --http or --sse"),
+        (["--http", "--sse"], "exclude each other"),
+        (["--http", "--port", "many"], "from 0 to 65535"),
+        (["--http", "--host"], "needs a value"),
+        (["--fast"], "unknown argument '--fast'"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_explained(
+    arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from orchestra_mcp.tools.entry import main
+
+    assert main(arguments) == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_the_token_stays_the_same(tmp_path: Path) -> None:
+    assert bearer_token(tmp_path / "new") == bearer_token(tmp_path / "new")
+
+
+@posix
+def test_a_token_that_others_can_read_is_not_used(tmp_path: Path) -> None:
+    bearer_token(tmp_path)
+    (tmp_path / "token").chmod(0o644)
+    with pytest.raises(SettingsError, match="chmod 600"):
+        bearer_token(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("bound", "host", "status"),
+    [
+        ("192.0.2.7", "192.0.2.7:8321", 200),
+        ("192.0.2.7", "localhost:8321", 200),
+        ("192.0.2.7", "evil.example:8321", 421),
+        ("0.0.0.0", "192.0.2.9:8321", 200),
+        ("0.0.0.0", "192.0.2.10:8321", 421),
+        ("0.0.0.0", "evil.example", 421),
+        ("0.0.0.0", "[::1]:8321", 200),
+        ("127.0.0.1", "127.0.0.1.evil.example", 421),
+        ("127.0.0.1", "", 421),
+        ("127.0.0.1", "[", 421),
+    ],
+)
+async def test_hosts_are_checked_whatever_is_bound(bound: str, host: str, status: int) -> None:
+    """The connection came in on 192.0.2.9 (an address for documentation, RFC 5737)."""
+    answered: list[int] = []
+
+    async def app(scope: object, receive: object, send: object) -> None:
+        answered.append(200)
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request"}
+
+    async def send(message: object) -> None:
+        assert isinstance(message, dict)
+        if "status" in message:
+            answered.append(message["status"])
+
+    headers = [(b"host", host.encode()), (b"authorization", b"Bearer secret")]
+    scope = {"type": "http", "path": "/mcp", "headers": headers, "server": ("192.0.2.9", 8321)}
+    await Guard(app, "secret", bound)(scope, receive, send)
+    assert answered == [status]
