@@ -10,12 +10,11 @@ from __future__ import annotations
 import os
 import secrets
 import string
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
@@ -33,11 +32,8 @@ from orchestra_mcp.council.seating import Seating, seat_council
 from orchestra_mcp.council.strategies import STRATEGIES
 from orchestra_mcp.council.verdicts import conclude
 from orchestra_mcp.errors import ConsentNeeded, OrchestraError, StoreError, UserError
-from orchestra_mcp.gateway import build, open_http
 from orchestra_mcp.gateway.catalog import context_window, family_of, price, prior_of
-from orchestra_mcp.gateway.discovery import Found, discover
-from orchestra_mcp.gateway.metered import Ledger
-from orchestra_mcp.gateway.provider import Provider
+from orchestra_mcp.gateway.roster import Roster, open_roster
 from orchestra_mcp.gateway.wire import provider_of
 from orchestra_mcp.settings import Keys, ModelSpec, SeatSpec, Settings
 from orchestra_mcp.store import open_store
@@ -60,9 +56,6 @@ from orchestra_mcp.types import (
     Usage,
     Verdict,
 )
-
-if TYPE_CHECKING:
-    import httpx2
 
 ID_ALPHABET = string.ascii_lowercase + string.digits
 WINDOW_SHARE = 0.5
@@ -149,14 +142,14 @@ class Orchestra:
         user: Settings,
         keys: Keys,
         store: Store,
-        provider_of: ProviderOf,
+        roster: Roster,
         group: TaskGroup,
     ) -> None:
         self._environ = environ
         self._user = user
         self._keys = keys
         self._store = store
-        self._provider_of = provider_of
+        self._roster = roster
         self._group = group
         self._runs: dict[str, Run] = {}
         self._projects: dict[str, Settings] = {}
@@ -175,12 +168,10 @@ class Orchestra:
         keys = Keys(environ, user.home / "keys.env")
         async with AsyncExitStack() as stack:
             store = await stack.enter_async_context(open_store(user.home))
-            http = await stack.enter_async_context(open_http())
-            ledger = Ledger(user.limits, await store.spent_since(_midnight()))
-            parts = ProviderOf(user, keys, ledger, http)
+            roster = await stack.enter_async_context(open_roster(user, keys))
             group = await stack.enter_async_context(anyio.create_task_group())
-            orchestra = cls(environ, user, keys, store, parts, group)
-            parts.on_call = orchestra._note_call
+            orchestra = cls(environ, user, keys, store, roster, group)
+            roster.on_call = orchestra._note_call
             try:
                 yield orchestra
             finally:
@@ -253,7 +244,7 @@ class Orchestra:
         tokens = [MAX_TOKENS["opinion"]] * len(seating.openers) + [MAX_TOKENS["review"], MAX_TOKENS["chair"]]
         cost, unpriced = Decimal(0), []
         for seat, output in zip(asked, tokens, strict=False):
-            if known := price(self._provider_of.models[seat.model]):
+            if known := price(self._roster.models[seat.model]):
                 cost += known.cost(Usage(input_tokens=dossier.tokens + 1200, output_tokens=output))
             else:
                 unpriced.append(seat.name)
@@ -291,7 +282,7 @@ class Orchestra:
     async def status(self, project: str | None = None) -> CouncilStatus:
         """Who is seated and why, what is missing and how to add it, what was spent."""
         current = self._settings(project)
-        found = await self._provider_of.found()
+        found = await self._roster.found()
         seats = await self._seats(current)
         allowed = await self._store.allowed(project) if project else frozenset()
         return CouncilStatus(
@@ -372,12 +363,11 @@ class Orchestra:
             async def record(entry: Entry) -> None:
                 await self._record(run, entry)
 
-            self._provider_of.ledger.sync_today(await self._store.spent_since(_midnight()))
-            with self._provider_of.budget(run.id, budget):
+            with self._roster.budget(run.id, budget, await self._store.spent_since(_midnight())):
                 room = Room(
                     minutes=minutes,
                     writer=Writer(question, minutes.dossier),
-                    provider=self._provider_of.provider,
+                    provider=self._roster.provider,
                     evidence=evidence,
                     limits=current.limits,
                     record=record,
@@ -419,9 +409,9 @@ class Orchestra:
 
     async def _seats(self, current: Settings) -> tuple[Seat, ...]:
         """All model seats that may sit, in the user's order: configured ones, else what was found."""
-        await self._provider_of.found()
-        models = self._provider_of.models
-        specs = self._provider_of.seats
+        await self._roster.found()
+        models = self._roster.models
+        specs = self._roster.seats
         seats = tuple(
             _seat(spec, models[spec.model]) for spec in specs if not current.only or spec.name in current.only
         )
@@ -435,7 +425,7 @@ class Orchestra:
         return bool(spec.key_env) and not self._keys.get(spec.key_env) and not spec.local
 
     def _free(self, seats: Sequence[Seat]) -> frozenset[str]:
-        models = self._provider_of.models
+        models = self._roster.models
         return frozenset(s.name for s in seats if s.local and not models[s.model].input_usd_per_mtok)
 
     async def _dossier(
@@ -446,7 +436,7 @@ class Orchestra:
         history: tuple[Turn, ...],
         evidence: ProjectEvidence | None = None,
     ) -> Dossier:
-        models = self._provider_of.models
+        models = self._roster.models
         specs = [models[seat.model] for seat in (*seating.openers, *seating.reserve)]
         windows = await anyio.to_thread.run_sync(lambda: [context_window(spec) for spec in specs])
         budget = min([current.limits.dossier_tokens, *(int(window * WINDOW_SHARE) for window in windows if window)])
@@ -487,10 +477,10 @@ class Orchestra:
     def _model_status(
         self, current: Settings, seats: Sequence[Seat], project: str | None, allowed: frozenset[str]
     ) -> tuple[SeatStatus, ...]:
-        models = self._provider_of.models
+        models = self._roster.models
         seated = {seat.name: seat for seat in seats}
         rows = []
-        for spec in self._provider_of.seats:
+        for spec in self._roster.seats:
             model = models[spec.model]
             seat = seated.get(spec.name)
             provider = provider_of(model)
@@ -526,61 +516,12 @@ class Orchestra:
         return tuple(rows)
 
 
-class ProviderOf:
-    """The gateway of this process, built once: from the settings, or from what discovery finds when it is first needed."""
-
-    def __init__(self, user: Settings, keys: Keys, ledger: Ledger, http: httpx2.AsyncClient) -> None:
-        self.ledger = ledger
-        self._user, self._keys, self._http = user, keys, http
-        self._found: Found | None = None
-        self._lock = anyio.Lock()
-        self.on_call = _ignore_call
-        self.models: dict[str, ModelSpec] = {}
-        self.seats: tuple[SeatSpec, ...] = ()
-        self.provider: Provider
-
-    async def found(self) -> Found:
-        """Look once for models; configured ones leave discovery to its hints only."""
-        async with self._lock:
-            if self._found is None:
-                found = await discover(self._keys, self._http)
-                configured = bool(self._user.models) or not self._user.discover
-                self.models = self._user.models if configured else dict(found.models)
-                seats = self._user.seats if configured else found.seats
-                self.seats = seats or tuple(SeatSpec(name=name, model=name) for name in self.models)
-                self.provider = build(
-                    self.models,
-                    self._keys,
-                    self._user.limits,
-                    ledger=self.ledger,
-                    on_call=lambda call: self.on_call(call),
-                    http=self._http,
-                )
-                # The price list takes a third of a second to load; later it is asked for in the midst of a call.
-                await anyio.to_thread.run_sync(lambda: [price(spec) for spec in self.models.values()])
-                self._found = found
-            return self._found
-
-    @contextmanager
-    def budget(self, run: str, limit: Decimal) -> Iterator[None]:
-        """What one consultation may spend, in US dollars, for the length of a `with` block."""
-        self.ledger.open(run, limit)
-        try:
-            yield
-        finally:
-            self.ledger.close(run)
-
-
 def _midnight() -> datetime:
     return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _nobody(_: Event) -> None:
     """Watch nothing."""
-
-
-def _ignore_call(_: CallRecord) -> None:
-    """Before Orchestra is open, no call can happen."""
 
 
 def _note_once(minutes: Minutes, note: str) -> None:

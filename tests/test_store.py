@@ -188,7 +188,7 @@ async def test_the_list_has_the_newest_first_with_cost_and_confidence_and_can_be
     assert [s.id for s in everything] == ["c4", "c3", "c2", "c1", "c0"]
     assert [s.id for s in await store.list(limit=2)] == ["c4", "c3"]
     assert [s.id for s in await store.list(project="/p")] == ["c2", "c0"]
-    assert (everything[0].strategy, everything[0].cost_usd, everything[0].confidence) == ("debate", 0, None)
+    assert (everything[0].strategy, everything[0].cost_usd, everything[0].confidence) == ("debate", Decimal(0), None)
     assert (everything[1].mode, everything[1].cost_usd, everything[1].confidence) == ("debug", Decimal("0.75"), 0.7)
     assert (everything[1].question, everything[1].project, everything[2].project) == ("Q3", "", "/p")
 
@@ -271,8 +271,8 @@ async def test_closing_writes_what_is_pending_and_may_be_repeated(opener: Opener
 async def test_odd_texts_and_numbers_can_be_kept(store: Store) -> None:
     """Half surrogate pairs come from file names that are not UTF-8, not-a-number from what models say of themselves."""
     odd = Opinion(seat="a\udc80", position="", answer="nul \x00 \U0001f3bb", confidence=math.inf, seconds=math.nan)
-    await store.begin("c\udc80", Question(text="Why \udcff?", project="/p\udcff"), "c\udc80")
-    await store.add("c\udc80", odd, call("c\udc80", "1e40"), call("c\udc80", "2"))
+    await store.begin("c1", Question(text="Why \udcff?", project="/p\udcff"), "c1")
+    await store.add("c1", odd, call("c1", "1e40"), call("c1", "2"))
     found = await store.get("latest")
     assert found.question.text == "Why ??"
     assert found.opinions[0].seat == "a?"
@@ -280,7 +280,7 @@ async def test_odd_texts_and_numbers_can_be_kept(store: Store) -> None:
     assert found.opinions[0].confidence == math.inf
     assert math.isnan(found.opinions[0].seconds)
     assert await store.spent_since(LONG_AGO) > 2
-    await store.finish("c\udc80", "failed", None, "\ud800")
+    await store.finish("c1", "failed", None, "\ud800")
     assert (await store.list(project="/p\udcff"))[0].status == "failed"
 
 
@@ -450,7 +450,7 @@ async def test_a_newer_schema_is_refused_and_left_alone(home: Path) -> None:
 
 
 async def test_a_file_that_is_no_database_is_refused_with_advice_and_left_alone(home: Path) -> None:
-    home.mkdir()
+    await anyio.Path(home).mkdir()
     (home / "orchestra.db").write_bytes(b"This is a diary, not a database. " * 200)
     assert "move orchestra.db" in (await refusal(home)).lower()
     assert (home / "orchestra.db").read_bytes() == b"This is a diary, not a database. " * 200
@@ -481,7 +481,7 @@ async def test_a_data_directory_that_cannot_be_is_a_store_error(tmp_path: Path) 
     sys.platform == "win32" or os.geteuid() == 0, reason="modes do not bind this user (Windows, or root)"
 )
 async def test_a_data_directory_that_cannot_be_written_is_a_store_error(home: Path) -> None:
-    home.mkdir(mode=0o500)
+    await anyio.Path(home).mkdir(mode=0o500)
     assert "cannot be written" in await refusal(home)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
 import aiosqlite
+import anyio
 
 from orchestra_mcp.errors import StoreError
 from orchestra_mcp.store.locks import WriterLock
@@ -70,6 +71,11 @@ class Worker(aiosqlite.Connection):
         """Run a unit and return what it returns. Raises ValueError when the connection is closed."""
         result: T = await self._execute(unit, self._conn)  # type: ignore[no-untyped-call]
         return result
+
+    async def ended(self) -> None:
+        """Wait until the thread has ended, after `close` or a failed start: it must not call a loop that is gone."""
+        if self._thread.is_alive():
+            await anyio.to_thread.run_sync(self._thread.join, abandon_on_cancel=True)
 
 
 def prepare(place: Place) -> None:

@@ -199,9 +199,12 @@ class SqliteStore:
             return
         self._closed = True
         self._lock.last_call = time.monotonic() + CLOSE_S
-        with anyio.move_on_after(CLOSE_S + 0.5, shield=True), suppress(*FAILURES, ValueError):
-            await self._reader.close()
-            await self._writer.run(partial(database.shut, lock=self._lock))
-            await self._writer.close()
+        with anyio.move_on_after(CLOSE_S + 0.5, shield=True):
+            with suppress(*FAILURES, ValueError):  # ValueError: it never was open
+                await self._reader.close()
+                await self._writer.run(partial(database.shut, lock=self._lock))
+                await self._writer.close()
+            await self._reader.ended()
+            await self._writer.ended()
         if self._owner:
             self._owner.release()

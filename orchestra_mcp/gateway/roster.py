@@ -1,0 +1,78 @@
+"""The models and seats of this process: configured ones, or what discovery finds when they are first needed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+
+from orchestra_mcp.gateway import build, open_http
+from orchestra_mcp.gateway.catalog import price
+from orchestra_mcp.gateway.discovery import Found, discover
+from orchestra_mcp.gateway.metered import Ledger
+from orchestra_mcp.gateway.provider import CallObserver, Provider
+from orchestra_mcp.settings import Keys, ModelSpec, SeatSpec, Settings
+from orchestra_mcp.types import CallRecord
+
+if TYPE_CHECKING:
+    import httpx2
+
+
+class Roster:
+    """What can be asked, and the gateway that asks it; `found` must have been awaited before anything else is used."""
+
+    def __init__(self, user: Settings, keys: Keys, http: httpx2.AsyncClient) -> None:
+        self._user, self._keys, self._http = user, keys, http
+        self._found: Found | None = None
+        self._lock = anyio.Lock()
+        self.on_call: CallObserver = _nobody_asked
+        """Told of every attempt at a model."""
+        self.ledger = Ledger(user.limits)
+        self.models: dict[str, ModelSpec] = {}
+        self.seats: tuple[SeatSpec, ...] = ()
+        self.provider: Provider
+
+    async def found(self) -> Found:
+        """Look once. Where models are configured, discovery only tells what could be added."""
+        async with self._lock:
+            if self._found is None:
+                found = await discover(self._keys, self._http)
+                configured = bool(self._user.models) or not self._user.discover
+                self.models = self._user.models if configured else dict(found.models)
+                seats = self._user.seats if configured else found.seats
+                self.seats = seats or tuple(SeatSpec(name=name, model=name) for name in self.models)
+                # The price list takes a third of a second to load; later it is asked for in the midst of a call.
+                await anyio.to_thread.run_sync(lambda: [price(spec) for spec in self.models.values()])
+                self.provider = build(
+                    self.models, self._keys, self._user.limits, ledger=self.ledger, on_call=self._tell, http=self._http
+                )
+                self._found = found
+            return self._found
+
+    @contextmanager
+    def budget(self, run: str, limit: Decimal, spent_today: Decimal) -> Iterator[None]:
+        """What one consultation may spend, in US dollars, for the length of a `with` block."""
+        self.ledger.sync_today(spent_today)
+        self.ledger.open(run, limit)
+        try:
+            yield
+        finally:
+            self.ledger.close(run)
+
+    def _tell(self, call: CallRecord) -> None:
+        self.on_call(call)
+
+
+@asynccontextmanager
+async def open_roster(user: Settings, keys: Keys) -> AsyncIterator[Roster]:
+    """Open the connections that all models share."""
+    async with open_http() as http:
+        yield Roster(user, keys, http)
+
+
+def _nobody_asked(_: CallRecord) -> None:
+    """Stands in until somebody wants to know."""
