@@ -29,7 +29,7 @@ async def hello(name: str) -> str:
     return f"Hello, {name}"
 server.run()
 """
-OURS = "import sys; from orchestra_mcp.tools.entry import main; sys.exit(main([]))"
+OURS = "from orchestra_mcp.cli import serve_main; serve_main()"
 SERVERS = {"bare": BARE, "orchestra": OURS}
 CLIENT = {"name": "startup", "version": "1"}
 META = {

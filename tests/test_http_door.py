@@ -8,16 +8,20 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import anyio
 import httpx2
 import pytest
 from mcp import Client
 from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
+from scripting import expert
+from upstream import Expert, Upstream
 
 from orchestra_mcp.errors import SettingsError
 from orchestra_mcp.tools.http import Guard, bearer_token
@@ -57,10 +61,18 @@ class Door:
     def post(self, **headers: str) -> httpx2.Response:
         return httpx2.post(self.url, json=INITIALIZE, headers={**ACCEPT, **headers}, timeout=10)
 
+    @asynccontextmanager
+    async def client(self, mode: str) -> AsyncIterator[Client]:
+        async with (
+            httpx2.AsyncClient(headers=self.bearer, timeout=30) as connection,
+            Client(streamable_http_client(self.url, http_client=connection), mode=mode) as client,
+        ):
+            yield client
+
 
 @contextmanager
-def door(home: Path, *arguments: str) -> Iterator[Door]:
-    environ = {**os.environ, "HOME": str(home), "ORCHESTRA_HOME": str(home / "data")}
+def door(home: Path, *arguments: str, **more: str) -> Iterator[Door]:
+    environ = {**os.environ, "HOME": str(home), "ORCHESTRA_HOME": str(home / "data"), **more}
     program = [sys.executable, "-m", "orchestra_mcp.tools.entry", *arguments, "--port", "0"]
     with subprocess.Popen(program, stderr=subprocess.PIPE, env=environ, text=True, cwd=ROOT) as process:
         assert process.stderr is not None
@@ -101,9 +113,10 @@ def test_without_the_token_it_says_how_to_get_it(http: Door) -> None:
     assert http.token not in reply.text
 
 
-@pytest.mark.parametrize("wrong", ["Bearer wrong", "Bearer ", "Basic abc", "Bearer tökén"])
+@pytest.mark.parametrize("wrong", ["Bearer wrong", "Bearer", "Basic abc", "Bearer tökén"])
 def test_a_wrong_token_is_refused(http: Door, wrong: str) -> None:
-    reply = httpx2.post(http.url, json=INITIALIZE, headers={**ACCEPT, b"authorization": wrong.encode()}, timeout=10)
+    headers = [*((k.encode(), v.encode()) for k, v in ACCEPT.items()), (b"authorization", wrong.encode())]
+    reply = httpx2.post(http.url, json=INITIALIZE, headers=headers, timeout=10)
     assert reply.status_code == 401
 
 
@@ -130,11 +143,49 @@ def test_there_is_no_authorization_server_to_be_found(http: Door) -> None:
 
 @pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
 async def test_the_client_lists_tools_over_streamable_http_in_both_eras(http: Door, mode: str) -> None:
-    async with httpx2.AsyncClient(headers=http.bearer, timeout=10) as connection:
-        transport = streamable_http_client(http.url, http_client=connection)
-        async with Client(transport, mode=mode) as client:
-            tools = await client.list_tools()
+    async with http.client(mode) as client:
+        tools = await client.list_tools()
     assert "consult_expert_council" in {tool.name for tool in tools.tools}
+
+
+@contextmanager
+def council(home: Path, experts: dict[str, Expert]) -> Iterator[tuple[Door, Upstream]]:
+    with Upstream(experts) as upstream:
+        config = home / "orchestra.toml"
+        config.write_text(upstream.models_toml())
+        with door(home, "--http", ORCHESTRA_CONFIG=str(config)) as opened:
+            yield opened, upstream
+
+
+@pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
+async def test_a_verdict_arrives_over_http_with_progress_on_the_way(mode: str, tmp_path: Path, repo: Path) -> None:
+    seen: list[float] = []
+
+    async def note(progress: float, total: float | None, message: str | None) -> None:
+        seen.append(progress)
+
+    says = expert("it is the newline")
+    with council(tmp_path, {"alpha": Expert(says), "beta": Expert(says, latency_s=0.3)}) as (opened, _):
+        async with opened.client(mode) as client:
+            question = {"question": "Why is the last line lost?", "project_dir": str(repo)}
+            result = await client.call_tool("consult_expert_council", question, progress_callback=note)
+    assert not result.is_error
+    assert "it is the newline" in str(result.content[0])
+    assert seen
+    assert seen == sorted(set(seen))
+
+
+@pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
+async def test_cancelling_over_http_aborts_the_calls_upstream(mode: str, tmp_path: Path, repo: Path) -> None:
+    experts = {"alpha": Expert(fault="hang"), "beta": Expert(fault="hang")}
+    with council(tmp_path, experts) as (opened, upstream):
+        async with opened.client(mode) as client:
+            async with anyio.create_task_group() as tasks:
+                question = {"question": "Why is the last line lost?", "project_dir": str(repo)}
+                tasks.start_soon(client.call_tool, "consult_expert_council", question)
+                await upstream.wait_for_calls(2)
+                tasks.cancel_scope.cancel()
+            await upstream.wait_until(lambda: all(call.aborted for call in upstream.calls), 1)
 
 
 async def test_the_client_lists_tools_over_sse(tmp_path: Path) -> None:
@@ -157,6 +208,35 @@ def test_a_signal_ends_it_within_two_seconds_although_a_stream_is_open(
         assert stream.status_code == 200
         opened.process.send_signal(number)
         assert opened.process.wait(3) == code
+
+
+@posix
+def test_a_signal_during_a_council_aborts_the_calls_upstream(tmp_path: Path, repo: Path) -> None:
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+    }
+    name = "consult_expert_council"
+    arguments = {"question": "Why is the last line lost?", "project_dir": str(repo)}
+    params = {"name": name, "arguments": arguments, "_meta": meta}
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+    headers = {"mcp-protocol-version": "2026-07-28", "mcp-method": "tools/call", "mcp-name": name}
+
+    experts = {"alpha": Expert(fault="hang"), "beta": Expert(fault="hang")}
+    with council(tmp_path, experts) as (opened, upstream):
+
+        def ask() -> None:
+            with suppress(httpx2.TransportError):
+                httpx2.post(opened.url, json=call, headers={**opened.bearer, **headers}, timeout=30)
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        upstream.wait_for_calls_sync(2)
+        opened.process.send_signal(signal.SIGTERM)
+        assert opened.process.wait(4) == 143
+        asking.join(10)
+        upstream.wait_until_sync(lambda: all(call.aborted for call in upstream.calls))
 
 
 def test_a_taken_port_is_named_with_a_way_out(tmp_path: Path) -> None:

@@ -57,9 +57,7 @@ WORDS = [
     "drizzle",
     "hollow",
 ]
-HTML = (
-    "<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head><body><h1>Bad Gateway</h1></body></html>"
-)
+HTML = "<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head><body><h1>Bad Gateway</h1></body></html>"
 LONG_CHARS = 124_000
 
 Json = dict[str, Any]
@@ -75,8 +73,8 @@ class Expert:
     the middle, without a finish); `cut` (the connection breaks in the middle); `stall` (silence after the
     first half); `length` (finish_reason length); `filter` (content filter); `refused` (connection closed
     without a reply); `long` (about 124 KB); `slow` (drips a few letters at a time); `error_event` (an error
-    inside the stream after half the text); `redirect` (307 to `redirect_to`); `plain` (answers a stream
-    request with one JSON object).
+    inside the stream after half the text); `redirect` (307 to `redirect_to`); `no_stream` (404 for any
+    stream); `plain` (answers a stream request with one JSON object).
     """
 
     says: Says = ""
@@ -239,9 +237,7 @@ class Anthropic:
 
     @classmethod
     def whole(cls, reply: Reply, body: Json) -> Json:
-        thoughts = (
-            [{"type": "thinking", "thinking": reply.thinks, "signature": "WaUj"}] if reply.thinks else []
-        )
+        thoughts = [{"type": "thinking", "thinking": reply.thinks, "signature": "WaUj"}] if reply.thinks else []
         return {
             "id": f"msg_{reply.number}",
             "type": "message",
@@ -567,9 +563,7 @@ class Upstream:
         watch = asyncio.ensure_future(reader.read(1))
         try:
             await asyncio.wait({answer, watch}, return_when=asyncio.FIRST_COMPLETED)
-            gone = (
-                watch.done() and not answer.done() and (watch.exception() is not None or not watch.result())
-            )
+            gone = watch.done() and not answer.done() and (watch.exception() is not None or not watch.result())
             if gone:
                 answer.cancel()
                 with suppress(asyncio.CancelledError):
@@ -600,9 +594,7 @@ class Upstream:
         if wire is None or request.method != "POST":
             return None
         body = request.json()
-        call = Call(
-            model, wire.name, wire.prompt(body), body, request.headers, time.monotonic(), path=request.path
-        )
+        call = Call(model, wire.name, wire.prompt(body), body, request.headers, time.monotonic(), path=request.path)
         with self._changed:
             self.calls.append(call)
             self._counts[model] = self._counts.get(model, 0) + 1
@@ -621,9 +613,7 @@ class Upstream:
 
     async def _answer(self, request: Request, call: Call | None, out: Out) -> None:
         if request.method == "GET" and request.path == "/v1/models":
-            rows = [
-                {"id": m, "object": "model", "created": 1686935002, "owned_by": "test"} for m in self.experts
-            ]
+            rows = [{"id": m, "object": "model", "created": 1686935002, "owned_by": "test"} for m in self.experts]
             await out.whole(200, json.dumps({"object": "list", "data": rows}), "application/json")
             return
         wire, model = self._route(request)
@@ -643,9 +633,11 @@ class Upstream:
             body = wire.error(400, message, rejected)
             await out.whole(400, json.dumps(body), "application/json")
             return
-        if not await self._fault_in_place_of_reply(fault, expert, wire, out):
+        streamed = "stream" in request.path or call.body.get("stream") is True
+        if fault == "no_stream" and streamed:
+            await out.whole(404, json.dumps(wire.error(404, "Not found.")), "application/json")
+        elif not await self._fault_in_place_of_reply(fault, expert, wire, out):
             reply = self._reply(expert, fault, call, number)
-            streamed = "stream" in request.path or call.body.get("stream") is True
             if streamed and fault != "plain":
                 await self._stream(wire, reply, expert, fault, call, out)
             else:
@@ -692,9 +684,7 @@ class Upstream:
             dice = random.Random(number)
             text = " ".join(dice.choice(WORDS) for _ in range(60))
         elif fault == "long":
-            text = (text + "\n" if text else "") + "All work and no play makes a long answer. " * (
-                LONG_CHARS // 42 + 1
-            )
+            text = (text + "\n" if text else "") + "All work and no play makes a long answer. " * (LONG_CHARS // 42 + 1)
             text = text[:LONG_CHARS]
         finish: Literal["stop", "length", "filter"] = "stop"
         if fault == "length" or fault == "filter":
@@ -703,9 +693,7 @@ class Upstream:
         thinks = expert.thinks if fault != "empty" else ""
         return Reply(call.expert, text, finish, expert.usage, thinks, expert.cost_usd, number)
 
-    async def _stream(
-        self, wire: Wire, reply: Reply, expert: Expert, fault: str, call: Call, out: Out
-    ) -> None:
+    async def _stream(self, wire: Wire, reply: Reply, expert: Expert, fault: str, call: Call, out: Out) -> None:
         out.head(200, {"content-type": "text/event-stream; charset=utf-8", "transfer-encoding": "chunked"})
         for _ in range(expert.comments):
             await out.chunk(": KEEP-ALIVE\n\n")
@@ -765,9 +753,7 @@ class _Script:
         experts = {}
         for name, row in json.loads(file.read_text("utf-8")).items():
             if unknown := set(row) - known:
-                raise SystemExit(
-                    f"{file}: {name}: unknown {sorted(unknown)[0]!r}; known: {', '.join(sorted(known))}"
-                )
+                raise SystemExit(f"{file}: {name}: unknown {sorted(unknown)[0]!r}; known: {', '.join(sorted(known))}")
             row = {k: tuple(v) if k in ("usage", "rejects") else v for k, v in row.items()}
             experts[name] = Expert(**row)
         return cls(experts)

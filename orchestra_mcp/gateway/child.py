@@ -17,6 +17,7 @@ from anyio.abc import ByteReceiveStream, ByteSendStream, Process
 from orchestra_mcp.errors import Refused, Unavailable
 
 MAX_OUTPUT = 4_000_000
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
 
 async def run(
@@ -50,9 +51,10 @@ async def run(
                     tasks.start_soon(_write, process.stdin, prompt.encode("utf-8", "replace"))
                     tasks.start_soon(_collect, process.stderr, complaint)
                     tasks.start_soon(_collect, process.stdout, output)
-                    code = await process.wait()
+                    code = await _exit_code(process)
                     # A child that it has left behind may hold the pipes open for ever.
-                    end_group(process)
+                    end_group(process, KILL)
+                    tasks.cancel_scope.deadline = anyio.current_time() + 1
         except TimeoutError:
             raise Unavailable(f"{title} gave no answer within {timeout_s:g} s.", "timeout") from None
         finally:
@@ -82,7 +84,14 @@ async def _collect(stream: ByteReceiveStream | None, into: bytearray) -> None:
         pass
 
 
-def end_group(process: Process, how: int = signal.SIGTERM) -> None:
+async def _exit_code(process: Process) -> int:
+    """Wait for the child alone: `Process.wait` also waits for everybody who holds its pipes."""
+    while process.returncode is None:  # noqa: ASYNC110 - there is no event for this
+        await anyio.sleep(0.03)
+    return process.returncode
+
+
+def end_group(process: Process, how: int) -> None:
     """Signal a process and all that it has started; without process groups (Windows) the process alone."""
     try:
         if os.name == "posix":
@@ -96,10 +105,9 @@ def end_group(process: Process, how: int = signal.SIGTERM) -> None:
 async def _bury(process: Process) -> None:
     """End the group for certain, within about a second, and let go of the pipes."""
     if process.returncode is None:
-        end_group(process)
+        end_group(process, signal.SIGTERM)
         with anyio.move_on_after(0.5):
-            await process.wait()
-    if os.name == "posix":
-        end_group(process, signal.SIGKILL)
+            await _exit_code(process)
+    end_group(process, KILL)
     with anyio.move_on_after(1):
         await process.aclose()

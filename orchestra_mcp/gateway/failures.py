@@ -24,7 +24,8 @@ _LOOKS_SECRET = re.compile(
     r"|\bAIza[\w-]{10,}"
     r"|\b(?=[\w\-]*\d)(?=[\w\-]*[a-zA-Z])[\w\-+/=]{24,}"  # long and mixed: assume the worst
 )
-_OUT_OF_CREDIT = re.compile(r"insufficient[_ ](quota|balance|credit)|credit balance|billing|out of credit", re.I)
+_OUT_OF_CREDIT = re.compile(r"insufficient[_ ](quota|balance|credit|funds)|credit balance|out of credit", re.I)
+_RETRY_DELAY = re.compile(r'"retryDelay"\s*:\s*"(\d+(?:\.\d+)?)s"')  # Google's, in the body: google.rpc.RetryInfo
 _BAD_KEY = re.compile(r"API_KEY_INVALID|api key (not valid|expired|not found)|invalid[_ ](x-)?api[_ -]?key", re.I)
 _TOO_LONG = re.compile(r"context[_ ](length|window)|prompt is too long|too many tokens|maximum context", re.I)
 _POLICY = re.compile(r"content[_ ](policy|filter)|flagged|moderation|PROHIBITED_CONTENT", re.I)
@@ -109,7 +110,7 @@ class Source:
         """The error for a reply with a status that is no success; `text` is its body."""
         words = quote(said(parse(text)), self.secrets)
         tail = f": {words}" if words else "."
-        return _permanent(self, status, text[:20_000], tail) or _passing(self, status, headers, tail, now)
+        return _permanent(self, status, text[:20_000], tail) or _passing(self, status, headers, text, tail, now)
 
     def from_event(self, body: Any) -> ProviderError:
         """The error for an error object inside a stream, or inside a reply with status 200."""
@@ -152,10 +153,14 @@ def _permanent(source: Source, status: int, text: str, tail: str) -> ProviderErr
     return None
 
 
-def _passing(source: Source, status: int, headers: Mapping[str, str], tail: str, now: datetime | None) -> ProviderError:
+def _passing(
+    source: Source, status: int, headers: Mapping[str, str], text: str, tail: str, now: datetime | None
+) -> ProviderError:
     """The error when another try or another model may help."""
     if status == 429:
         wait = retry_after(headers, now or datetime.now(UTC))
+        if wait is None and (delay := _RETRY_DELAY.search(text[:20_000])):
+            wait = float(delay[1])
         asks = f" and asks to wait {wait:.0f} s" if wait is not None else ""
         return RateLimited(f"{source.who} is limiting the rate of calls (429){asks}{tail}", wait)
     return Unavailable(f"{source.who} failed with status {status}{tail}", "server")

@@ -1,0 +1,283 @@
+"""The table of commands and their options; nothing heavy is imported before a command is chosen.
+
+Add a command here: a row of `COMMANDS`, and a function `(args, desk) -> exit code` in the module that it names.
+`docs/cli.md` is made from this table (`python -m orchestra_mcp.cli.reference > docs/cli.md`) and checked by a test.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+# Copies of the literals in `types`, whose import would cost `--help` its speed; a test compares them.
+MODES = (
+    "auto", "debug", "architecture", "performance", "quality", "security",
+    "integration", "testing", "learning", "refactoring", "communication",
+)  # fmt: skip
+EFFORTS = ("quick", "standard", "deep", "auto")
+DETAILS = ("brief", "standard", "full")
+CLIENTS = ("claude-code", "claude-desktop", "cursor", "vscode", "codex", "gemini", "print")
+
+USAGE_ERROR = 2
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors come as JSON when `--json` was given, and suggest what was probably meant."""
+
+    def error(self, message: str) -> NoReturn:
+        """Report a usage error and leave with exit code 2."""
+        if wrong := re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message):
+            known = [word.strip("'\" ") for word in wrong[2].split(",")]
+            if close := difflib.get_close_matches(wrong[1], known, 1):
+                message += f"; did you mean {close[0]!r}?"
+        if "unrecognized arguments" in message:
+            message += "; put a question of several words in quotes, and see --help for the options"
+        if "--json" in sys.argv:
+            import json
+
+            sys.stdout.write(json.dumps({"error": {"kind": "usage", "message": message}}) + "\n")
+        else:
+            self.print_usage(sys.stderr)
+            sys.stderr.write(f"{self.prog}: {message}\n")
+        raise SystemExit(USAGE_ERROR)
+
+
+@dataclass(frozen=True)
+class Command:
+    """One sub-command: what it is for, where its function lives, and which arguments it takes."""
+
+    summary: str
+    target: str
+    """`module:function`, imported when the command runs."""
+    arguments: tuple[Callable[[Parser], None], ...]
+    about: str = ""
+
+
+def positive(text: str) -> float:
+    """A number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e9:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value
+
+
+def money(text: str) -> str:
+    """An amount in US dollars, 0 or more, kept as text because it becomes a Decimal."""
+    if not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not an amount in US dollars such as 0.50")
+    return text
+
+
+def count(text: str) -> int:
+    """A whole number from 1 to 1000."""
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 1000")
+    return int(text)
+
+
+def rounds(text: str) -> int:
+    """How many rounds a debate may take, 1 to 6 (what the MCP tool accepts)."""
+    if text not in {"1", "2", "3", "4", "5", "6"}:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of rounds from 1 to 6")
+    return int(text)
+
+
+def port(text: str) -> int:
+    """A TCP port; 0 lets the system choose."""
+    if not text.isascii() or not text.isdigit() or int(text[:9]) > 65_535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port from 0 to 65535")
+    return int(text)
+
+
+def common(parser: Parser) -> None:
+    """Options of every command."""
+    parser.add_argument("--json", action="store_true", help="print exactly one JSON document on standard output")
+    parser.add_argument("--quiet", "-q", action="store_true", help="no progress on standard error")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an unexpected error")
+
+
+def project(parser: Parser) -> None:
+    """Which project is meant."""
+    parser.add_argument("--project", metavar="DIR", help="the project's directory (default: the one you are in)")
+
+
+def question(parser: Parser) -> None:
+    """The question itself."""
+    parser.add_argument(
+        "question", metavar="QUESTION", help="what you want to know, or - to read it from standard input"
+    )
+
+
+def proposition(parser: Parser) -> None:
+    """What is debated."""
+    parser.add_argument(
+        "question", metavar="PROPOSITION", help="what is to be debated, or - to read it from standard input"
+    )
+    parser.add_argument(
+        "--position", dest="positions", action="append", default=[], metavar="TEXT",
+        help="a position to choose between, repeatable (default: for and against)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--rounds", type=rounds, default=3, metavar="N", help="at most so many rounds, 1 to 6 (default: 3)"
+    )
+
+
+def material(parser: Parser) -> None:
+    """What is attached to a question, and who is asked."""
+    parser.add_argument("--mode", choices=MODES, default="auto", help="the kind of being stuck (default: auto)")
+    parser.add_argument(
+        "--file", "-f", dest="files", action="append", default=[], metavar="PATH",
+        help="a file or glob that must be read, repeatable",
+    )  # fmt: skip
+    parser.add_argument("--error", default="", metavar="TEXT|@FILE|-", help="stack trace, test output or log")
+    parser.add_argument(
+        "--diff", default="", metavar="TEXT|@FILE|-|RANGE", help="unified diff, or a git range such as main...HEAD"
+    )
+    parser.add_argument(
+        "--expert", dest="experts", action="append", default=[], metavar="SEAT",
+        help="ask this seat, repeatable (default: the council chooses)",
+    )  # fmt: skip
+
+
+def limits(parser: Parser) -> None:
+    """Effort, money, time, and how the answer is shown."""
+    parser.add_argument("--effort", choices=EFFORTS, default="auto", help="how hard to try (default: auto)")
+    parser.add_argument("--max-cost", type=money, metavar="USD", help="spend at most so many US dollars")
+    parser.add_argument("--deadline", type=positive, metavar="SECONDS", help="then answer with what there is")
+    parser.add_argument(
+        "--detail", choices=DETAILS, default="standard", help="length of the report (default: standard)"
+    )
+    parser.add_argument(
+        "--continue", dest="continues", metavar="ID", help="continue this consultation (latest: the newest)"
+    )
+    parser.add_argument(
+        "--allow", action="append", default=[], metavar="PROVIDER",
+        help="let this provider see the project's code, now and later, repeatable",
+    )  # fmt: skip
+    parser.add_argument("--yes", "-y", action="store_true", help="allow every provider that would be asked about")
+
+
+def history_options(parser: Parser) -> None:
+    """Which consultations are listed."""
+    parser.add_argument("--limit", type=count, default=20, metavar="N", help="at most so many (default: 20)")
+    parser.add_argument("--all", action="store_true", help="of all projects, not only this one")
+
+
+def show_options(parser: Parser) -> None:
+    """Which consultation is shown, and how much of it."""
+    parser.add_argument(
+        "id", metavar="ID", nargs="?", default="latest", help="its id, the beginning of one, or latest (the default)"
+    )
+    parser.add_argument("--detail", choices=DETAILS, default="standard", help="full: everything that was said and sent")
+
+
+def setup_options(parser: Parser) -> None:
+    """Which client is set up, and how."""
+    parser.add_argument("--client", choices=CLIENTS, help="write this client's MCP configuration; print: only show it")
+    parser.add_argument(
+        "--scope", choices=("user", "project"), default="user",
+        help="for all your projects, or for this one only (default: user)",
+    )  # fmt: skip
+    parser.add_argument("--dry-run", action="store_true", help="show what would change, change nothing")
+    parser.add_argument(
+        "--from",
+        dest="source",
+        metavar="GIT_URL",
+        help="let uvx install the server from this repository (git+https://…)",
+    )
+    parser.add_argument(
+        "--save-key", metavar="VARIABLE", help="keep this key in keys.env for clients that pass no environment"
+    )
+
+
+def doctor_options(parser: Parser) -> None:
+    """How deep the check goes."""
+    parser.add_argument("--call", action="store_true", help="ask every model for one word; this may cost a little")
+
+
+def serve_options(parser: Parser) -> None:
+    """Where the HTTP server listens."""
+    parser.add_argument(
+        "--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen on (default: 127.0.0.1)"
+    )
+    parser.add_argument(
+        "--port", type=port, default=8321, metavar="N", help="TCP port, 0 for any free one (default: 8321)"
+    )
+    parser.add_argument("--sse", action="store_true", help="the older SSE transport, for clients that need it")
+    parser.add_argument("--show-token", action="store_true", help="print the bearer token and leave")
+
+
+CLI = "orchestra_mcp.cli"
+COMMANDS: dict[str, Command] = {
+    "ask": Command(
+        "ask the council and print its verdict",
+        f"{CLI}.asking:ask",
+        (question, material, limits, project, common),
+        "Gathers the evidence, asks the experts, checks their claims against the code and prints the verdict.",
+    ),
+    "debate": Command(
+        "let the experts argue over a proposition",
+        f"{CLI}.asking:debate",
+        (proposition, material, limits, project, common),
+        "Each expert sees the others' latest arguments unsigned; it ends with a ruling and what would change it.",
+    ),
+    "context": Command(
+        "show what would be sent, to whom, at what cost",
+        f"{CLI}.asking:context",
+        (question, material, project, common),
+        "Asks nobody and sends nothing. With --json: the ranked files and line ranges.",
+    ),
+    "status": Command(
+        "who is seated and why, what is missing, what was spent", f"{CLI}.records:status", (project, common)
+    ),
+    "history": Command("past consultations, newest first", f"{CLI}.records:history", (history_options, project, common)),
+    "show": Command("one consultation", f"{CLI}.records:show", (show_options, common)),
+    "setup": Command(
+        "show what was found, connect an MCP client",
+        f"{CLI}.setup:setup",
+        (setup_options, project, common),
+        "Without --client it changes nothing. Keys are shown by name and never written into a client's file.",
+    ),
+    "doctor": Command("check every part and say how to mend it", f"{CLI}.doctor:doctor", (doctor_options, common)),
+    "serve": Command(
+        "the MCP server over HTTP on this machine",
+        f"{CLI}.serving:serve",
+        (serve_options, common),
+        "Binds to loopback and needs a bearer token, which is made on first use. MCP clients usually start orchestra-mcp instead.",
+    ),
+}  # fmt: skip
+
+
+def build_parser() -> Parser:
+    """The parser of the whole command line."""
+    parser = Parser(
+        prog="orchestra",
+        description="A council of language models and resident code analysts for a developer who is stuck.",
+        epilog="First steps: orchestra setup, then orchestra ask 'why does this fail?' in your project.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="store_true", help="print the version and leave")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", parser_class=Parser)
+    for name, command in COMMANDS.items():
+        sub = commands.add_parser(name, help=command.summary, description=command.about or None, allow_abbrev=False)
+        for add in command.arguments:
+            add(sub)
+    return parser
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parse a command line; leaves with exit code 2 on a usage error, 0 after `--help`."""
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    if args.command is None and not args.version:
+        parser.print_help(sys.stderr)
+        raise SystemExit(USAGE_ERROR)
+    return args

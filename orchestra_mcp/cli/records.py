@@ -1,0 +1,59 @@
+"""`orchestra status`, `history` and `show`: what is known, without asking anybody."""
+
+from __future__ import annotations
+
+import argparse
+
+from orchestra_mcp.app import Orchestra
+from orchestra_mcp.cli.running import with_orchestra
+from orchestra_mcp.cli.terminal import Desk
+from orchestra_mcp.report import history_report, status_report, transcript, verdict_report
+from orchestra_mcp.types import Consultation, CouncilStatus, Summary
+
+
+def status(args: argparse.Namespace, desk: Desk) -> int:
+    """Who is seated and why, what is missing, what was spent."""
+
+    async def work(orchestra: Orchestra) -> CouncilStatus:
+        root = orchestra.project(args.project)
+        return await orchestra.status(str(root) if root else None)
+
+    found = with_orchestra(work)
+    if desk.as_json:
+        desk.document(found.model_dump(mode="json"))
+    else:
+        desk.markdown(status_report(found))
+    return 0
+
+
+def history(args: argparse.Namespace, desk: Desk) -> int:
+    """Past consultations of this project, or of all; outside a project, of all."""
+
+    async def work(orchestra: Orchestra) -> tuple[Summary, ...]:
+        root = None if args.all else orchestra.project(args.project)
+        return await orchestra.history(args.limit, str(root) if root else None)
+
+    summaries = with_orchestra(work)
+    if desk.as_json:
+        desk.document([summary.model_dump(mode="json") for summary in summaries])
+    else:
+        desk.markdown(history_report(summaries))
+        if not summaries and not args.all:
+            desk.say("Other projects' consultations: orchestra history --all")
+    return 0
+
+
+def show(args: argparse.Namespace, desk: Desk) -> int:
+    """One consultation: its report, or with `--detail full` everything that was said and sent."""
+
+    async def work(orchestra: Orchestra) -> Consultation:
+        return await orchestra.consultation(args.id)
+
+    found = with_orchestra(work)
+    if desk.as_json:
+        desk.document(found.model_dump(mode="json"))
+    elif found.verdict is None or args.detail == "full":
+        desk.markdown(transcript(found))
+    else:
+        desk.markdown(verdict_report(found.verdict, args.detail))
+    return 0

@@ -1,0 +1,274 @@
+"""A question and a project become a dossier: everything attached, the code that it points at, cut to the budget.
+
+Stronger evidence first: traces, given diffs, named files, identifiers. Only where these say little, the question's
+words are looked for in the code. Everything that ends in the dossier is redacted; what was missing becomes a note.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from orchestra_mcp.context import diffs, framepaths, seeds, traces
+from orchestra_mcp.context.evidence import ProjectEvidence
+from orchestra_mcp.context.packing import Candidate, Source, estimate_tokens, pack_scored
+from orchestra_mcp.context.project import denied
+from orchestra_mcp.context.redaction import Redactor, count
+from orchestra_mcp.types import Change, Dossier, Excerpt, Question, Trace
+
+MAX_LOG = 65_536
+"""Characters of an attached error or log that are read; of a longer one the beginning and the end."""
+MAX_CHANGES = 300_000
+"""Characters of changed lines that the dossier keeps."""
+
+_COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b]{0,500}(?:\x07|\x1b\\)")
+_ALARM = re.compile(
+    r"error|exception|fail|fatal|panic|traceback|assert|caused by|warning|denied|timed? ?out|^E  ", re.IGNORECASE
+)
+_ABOUT_CHANGES = re.compile(
+    r"\b(?:diff|commits?|committed|changes?|changed|patch|review|regression|since yesterday|used to work|pull request|PR)\b",
+    re.IGNORECASE,
+)
+
+
+async def collect(
+    question: Question,
+    root: Path | None,
+    evidence: ProjectEvidence | None,
+    *,
+    budget: int,
+    secrets: Sequence[str] = (),
+) -> Dossier:
+    """Gather the evidence for a question.
+
+    Args:
+        question: with everything that was attached to it.
+        root: the project's root, or None when the question has no project: then only what was attached counts.
+        evidence: the project's eyes, made for this consultation; made here when it is None.
+        budget: tokens for all excerpts together.
+        secrets: values that must never be shown.
+
+    Returns:
+        The dossier, redacted; its excerpts are ordered by usefulness and together within the budget.
+    """
+    eyes = evidence if root is not None else None
+    if eyes is None and root is not None:
+        eyes = ProjectEvidence(root, secrets)
+    case = _Case(question, eyes, secrets)
+    await case.read_attachments()
+    if eyes is not None:
+        await case.look_at_project()
+    return await case.close(budget)
+
+
+async def clean_question(question: Question, evidence: ProjectEvidence | None, secrets: Sequence[str] = ()) -> Question:
+    """The question as experts may see it: its texts without secrets, numbered as in the dossier."""
+    case = _Case(question, evidence, secrets)
+    return question.model_copy(
+        update={
+            "text": await case.clean(question.text),
+            "error": await case.clean(question.error),
+            "diff": question.diff if diffs.is_range(question.diff) else await case.clean(question.diff),
+            "positions": tuple([await case.clean(position) for position in question.positions]),
+        }
+    )
+
+
+class _Case:
+    """One question while its evidence is gathered."""
+
+    def __init__(self, question: Question, eyes: ProjectEvidence | None, secrets: Sequence[str]) -> None:
+        self.question = question
+        self.eyes = eyes
+        self.redactor = eyes.redactor if eyes else Redactor()
+        self.redactor.learn(secrets)
+        self.text = ""
+        self.notes: list[str] = []
+        self.traces: tuple[Trace, ...] = ()
+        self.changes: tuple[Change, ...] = ()
+        self.given: list[Candidate] = []
+        self.code: list[Candidate] = []
+        self.diffs: list[Candidate] = []
+        self.extras: list[Candidate] = []
+        self.head = ""
+
+    async def clean(self, text: str) -> str:
+        """Without secrets, and without the names of directories outside the project."""
+        text = await self.eyes.clean(text) if self.eyes else await anyio.to_thread.run_sync(self.redactor.redact, text)
+        return _shorten(text, self.eyes.root if self.eyes else None)
+
+    async def read_attachments(self) -> None:
+        """The question's own text, error and diff: all that there is without a project."""
+        question = self.question
+        self.text = await self.clean(question.text)
+        error = await self.clean(_compact(question.error))
+        found = await anyio.to_thread.run_sync(lambda: (*traces.parse(error), *traces.parse(self.text)))
+        self.traces = tuple(found)
+        if error:
+            lines = error.split("\n")
+            alarms = tuple(n for n, line in enumerate(lines, 1) if _ALARM.search(line))[-12:]
+            kind: Source = "trace" if found and traces.parse(error) else "log"
+            self.given.append(Candidate(kind, error, "attached to the question", 100, focus=(*alarms, len(lines))))
+        if question.diff.strip() and not diffs.is_range(question.diff):
+            text = await self.clean(question.diff)
+            self.changes = _without_denied(diffs.parse(text))
+            if not self.changes:
+                self.notes.append("The given diff is neither a unified diff nor a git range; it is shown as it is.")
+                self.given.append(Candidate("diff", text, "given with the question", seeds.DIFF))
+            self.diffs += seeds.diff(self.changes, seeds.DIFF)
+        elif question.diff.strip() and self.eyes is None:
+            self.notes.append("A git range was given without a project; give project_dir too.")
+
+    async def look_at_project(self) -> None:
+        """Everything that needs the repository."""
+        eyes = self.eyes
+        if eyes is None:
+            return
+        if note := await eyes.git_note():
+            self.notes.append(note)
+        self.head = await eyes.head()
+        files = await eyes.files()
+        if not files:
+            self.notes.append("The project holds no readable text files.")
+        self.traces = tuple(await anyio.to_thread.run_sync(lambda: [framepaths.resolve(t, files) for t in self.traces]))
+        self.code += await seeds.frames(self.traces, eyes)
+        await self._look_at_changes(eyes)
+        found, names = await seeds.identifiers(self.text, eyes)
+        by_name, notes = await seeds.named(self.question.files, files, names, eyes)
+        printed = [frame.raw_path for trace in seeds.chain(self.traces) for frame in trace.frames]
+        self.code += [*by_name, *await seeds.mentioned(self.text, files, names, printed, eyes), *found]
+        self.notes += notes
+        await self._look_for_words(eyes)
+        await self._describe(eyes)
+
+    async def _look_at_changes(self, eyes: ProjectEvidence) -> None:
+        given = self.question.diff.strip()
+        if given and diffs.is_range(given):
+            ranged = await eyes.range_changes(given)
+            if ranged is None:
+                self.notes.append(
+                    f"git does not know the range {given!r}; give a branch, tag, commit or a range of these."
+                )
+            self.changes = ranged or ()
+            self.diffs += seeds.diff(self.changes, seeds.DIFF, new_files=False)
+        if given:
+            self.code += await seeds.changed_functions(self.changes, seeds.DIFF - 4, eyes)
+            return
+        self.changes = await eyes.changes()
+        score = seeds.WORKING if await eyes.are_working_changes() else seeds.LAST_COMMIT
+        if _ABOUT_CHANGES.search(self.text):
+            score = max(score, seeds.DIFF - 8)
+        self.diffs += seeds.diff(self.changes, score, new_files=False)
+        self.code += await seeds.changed_functions(self.changes, score - 2, eyes)
+
+    async def _look_for_words(self, eyes: ProjectEvidence) -> None:
+        """The last resort, and a complement where the rest is small."""
+        strong = sum(min(800, estimate_tokens(c.text)) for c in self.code if c.score > seeds.LEXICAL)
+        if strong > 1200 or (strong and self.question.diff):
+            return
+        want_tests = self.question.mode == "testing" or bool(re.search(r"\btests?\b", self.text, re.IGNORECASE))
+        found, complete = await seeds.lexical(self.text, eyes, want_tests=want_tests)
+        self.code += found
+        if not complete:
+            self.notes.append("The project is large: not all source files were searched for the question's words.")
+
+    async def _describe(self, eyes: ProjectEvidence) -> None:
+        """What orients a reader: kind of project, recent commits where the evidence lies."""
+        if text := (await eyes.describe()).text:
+            self.extras.append(Candidate("project", await self.clean(text), "kind of project", 24, limit=450))
+        touched = dict.fromkeys(c.path for c in sorted(self.code, key=lambda c: -c.score) if c.score > seeds.LEXICAL)
+        commits = {c.id: c for path in list(touched)[:3] for c in await eyes.log(path, limit=3)}
+        commits |= {c.id: c for c in await eyes.recent(5)}
+        newest = sorted(commits.values(), key=lambda c: c.at, reverse=True)[:10]
+        lines = [f"{c.id} {c.at:%Y-%m-%d} {c.subject[:120]}" for c in newest]
+        if lines:
+            text = await self.clean("\n".join(lines))
+            self.extras.append(Candidate("history", text, "recent commits here", 22, limit=350))
+
+    async def close(self, budget: int) -> Dossier:
+        """Cut to the budget and put together."""
+        excerpts, left_out = await anyio.to_thread.run_sync(self._pack, budget)
+        changes = _bounded(self.changes)
+        if changes != self.changes:
+            self.notes.append("The changes are large: of some files only the names are kept.")
+        shown = [e.text for e in excerpts] + [line for c in changes for h in c.hunks for line in (h.text,)]
+        shown += [t for trace in seeds.chain(self.traces) for t in (trace.message, *(f.code for f in trace.frames))]
+        return Dossier(
+            project=self.eyes.root.name if self.eyes else "", head=self.head, excerpts=excerpts, traces=self.traces,
+            changes=changes, left_out=left_out, notes=tuple(dict.fromkeys(self.notes)),
+            tokens=sum(e.tokens for e in excerpts), budget=budget, redactions=count(shown),
+        )  # fmt: skip
+
+    def _pack(self, budget: int) -> tuple[tuple[Excerpt, ...], tuple[str, ...]]:
+        """Each kind of evidence has a share that it cannot exceed; code gets all that the others leave."""
+        about_changes = bool(self.diffs) and max(c.score for c in self.diffs) > seeds.SYMBOL
+        shares = ((self.extras, 12), (self.given, 25), (self.diffs, 40 if about_changes else 20))
+        scored: list[tuple[float, Excerpt]] = []
+        left_out: list[str] = []
+        left = budget
+        for candidates, percent in shares:
+            if not self.code and candidates is not self.extras:
+                percent = 60  # nothing else needs the room
+            share = min(left, budget * percent // 100)
+            parts, missing = pack_scored(candidates, share, whole=share)
+            left -= sum(e.tokens for _, e in parts)
+            scored += parts
+            left_out += missing
+        parts, missing = pack_scored(self.code, left, whole=max(400, left * 2 // 5))
+        scored += parts
+        left_out = [*missing, *left_out]
+        ordered = sorted(scored, key=lambda pair: -pair[0])
+        return tuple(excerpt for _, excerpt in ordered), tuple(left_out)
+
+
+def _compact(text: str) -> str:
+    """A log without colours, progress bars and repetitions, at most `MAX_LOG` characters."""
+    if len(text) > MAX_LOG:
+        half = MAX_LOG // 2
+        text = f"{text[:half]}\n… {len(text) - MAX_LOG} characters left out …\n{text[-half:]}"
+    out: list[str] = []
+    repeated = 0
+    for line in _COLOURS.sub("", text).replace("\r\n", "\n").split("\n"):
+        line = line.rsplit("\r", 1)[-1].rstrip()
+        if out and line and line == out[-1]:
+            repeated += 1
+            continue
+        if repeated:
+            out.append(f"… the line above {repeated} more times …")
+            repeated = 0
+        out.append(line)
+    if repeated:
+        out.append(f"… the line above {repeated} more times …")
+    return "\n".join(out).strip("\n")
+
+
+def _shorten(text: str, root: Path | None) -> str:
+    """Paths below the root become relative, the home directory `~`."""
+    places = [(root, "")] if root else []
+    with suppress(RuntimeError):
+        places.append((Path.home(), "~/"))
+    for place, short in places:
+        if len(str(place)) > 3:
+            text = text.replace(f"{place}/", short).replace(f"{place}\\", short)
+    return text
+
+
+def _without_denied(changes: Iterable[Change]) -> tuple[Change, ...]:
+    return tuple(
+        c.model_copy(update={"hunks": ()}) if denied(c.path) or denied(c.old_path) else c for c in changes
+    )  # fmt: skip
+
+
+def _bounded(changes: Sequence[Change]) -> tuple[Change, ...]:
+    """The changes, with the lines of as many as fit."""
+    kept: list[Change] = []
+    room = MAX_CHANGES
+    for change in changes[:500]:
+        room -= sum(len(h.text) for h in change.hunks)
+        kept.append(change if room >= 0 else change.model_copy(update={"hunks": ()}))
+    return tuple(kept)

@@ -1,0 +1,20 @@
+; definitions
+(function_declaration name: (identifier) @name parameters: (_) @parameters) @function
+(method_declaration
+  receiver: (parameter_list (parameter_declaration
+    type: [(type_identifier) @owner
+           (generic_type type: (type_identifier) @owner)
+           (pointer_type (type_identifier) @owner)
+           (pointer_type (generic_type type: (type_identifier) @owner))]))
+  name: (field_identifier) @name parameters: (_) @parameters) @function
+(type_declaration (type_spec name: (type_identifier) @name type: [(struct_type) (interface_type)]) @class)
+(short_var_declaration
+  left: (expression_list . (identifier) @name .)
+  right: (expression_list . (func_literal parameters: (_) @parameters) .)) @function
+
+; calls
+(call_expression function: (identifier) @call)
+(call_expression function: (selector_expression field: (field_identifier) @call))
+
+; imports
+(import_spec path: (_) @import)

@@ -1,0 +1,44 @@
+; definitions
+(function_declaration name: (_) @name parameters: (_) @parameters) @function
+(generator_function_declaration name: (_) @name parameters: (_) @parameters) @function
+(class_declaration name: (_) @name) @class
+(method_definition name: (_) @name parameters: (_) @parameters) @function
+(variable_declarator name: (identifier) @name
+  value: [(arrow_function parameters: (_) @parameters)
+          (arrow_function parameter: (identifier) @parameters)
+          (function_expression parameters: (_) @parameters)
+          (generator_function parameters: (_) @parameters)]) @function
+(variable_declarator name: (identifier) @name value: (class)) @class
+(field_definition property: (_) @name
+  value: [(arrow_function parameters: (_) @parameters)
+          (arrow_function parameter: (identifier) @parameters)
+          (function_expression parameters: (_) @parameters)]) @function
+(pair key: (_) @name
+  value: [(arrow_function parameters: (_) @parameters)
+          (arrow_function parameter: (identifier) @parameters)
+          (function_expression parameters: (_) @parameters)]) @function
+(assignment_expression
+  left: [(identifier) @name (member_expression property: (property_identifier) @name)]
+  right: [(arrow_function parameters: (_) @parameters)
+          (arrow_function parameter: (identifier) @parameters)
+          (function_expression parameters: (_) @parameters)]) @function
+(assignment_expression
+  left: (member_expression
+    object: (member_expression object: (identifier) @owner property: (property_identifier) @_prototype)
+    property: (property_identifier) @name)
+  right: (function_expression parameters: (_) @parameters)
+  (#eq? @_prototype "prototype")) @function
+(variable_declarator name: (identifier) @name value: (object)) @scope
+
+; calls
+(call_expression function: (identifier) @call)
+(call_expression function: (member_expression property: (property_identifier) @call))
+(new_expression constructor: (identifier) @call)
+(new_expression constructor: (member_expression property: (property_identifier) @call))
+
+; imports
+(import_statement source: (string) @import)
+(export_statement source: (string) @import)
+(call_expression function: (identifier) @_require arguments: (arguments . (string) @import)
+  (#eq? @_require "require"))
+(call_expression function: (import) arguments: (arguments . (string) @import))

@@ -1,0 +1,188 @@
+"""The inspector: defects that the syntax tree shows in changed code and in the functions that the evidence names.
+
+When there is no trace it also says which functions the evidence names, best first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestra_mcp.council.residents import callers, lint
+from orchestra_mcp.council.residents.defects import find_defects
+from orchestra_mcp.council.residents.flakes import PythonFile, read_python
+from orchestra_mcp.council.residents.lineup import Lineup, changed_lines, line_up
+from orchestra_mcp.council.residents.places import is_test
+from orchestra_mcp.council.residents.saying import opinion, point
+from orchestra_mcp.types import Change, Claim, Dossier, Evidence, Opinion, Question
+
+SEAT = "inspector"
+MAX_FILES = 12
+MAX_SUSPECTS = 5
+MAX_LENGTH = 400_000  # characters of a Python file that is given to pyflakes
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A defect with its place, and whether it lies in changed lines."""
+
+    claim: Claim
+    weight: int
+    changed: bool
+
+
+async def analyse(question: Question, dossier: Dossier, evidence: Evidence) -> Opinion | None:
+    """Inspect the changes and the focus functions. None when there is neither a defect nor a named function."""
+    lineup = await line_up(question, dossier, evidence)
+    changes = [c for c in await evidence.changes() if c.status != "deleted"][:MAX_FILES]
+    focus = _focus(lineup, changes)
+    python = await _read_python(focus, changes, evidence)
+    findings = await _defects(focus, python, evidence)
+    findings += await _broken_calls(changes, python, evidence)
+    findings += await _untested(lineup, changes, evidence)
+    findings.sort(key=lambda f: (-f.weight, not f.changed))
+    named = await _named(lineup, evidence)
+    if not findings and not named:
+        return None
+    serious = [f for f in findings if f.weight == 2]
+    best = serious[0].claim if serious and (serious[0].changed or not named) else None
+    if best is not None:
+        position = f"`{best.symbol or best.path}` ({best.path}:{best.line}): {best.text}"
+    elif named:
+        top = lineup.suspects[0]
+        position = f"`{top.definition.qualified}` ({top.definition.path}:{top.line}) is the function that the evidence names most clearly: {'; '.join(top.grounds[:2])}"
+    else:
+        position = f"{findings[0].claim.path}:{findings[0].claim.line}: {findings[0].claim.text}"
+    defect_claims = [f.claim for f in findings if f.claim is not best][:7]
+    sections: list[tuple[str, list[Claim | str]]] = [
+        ("Most serious", [best] if best is not None else []),
+        ("Functions that the evidence names, best first", list(named)),
+        ("What the syntax shows", list(defect_claims)),
+    ]
+    if not findings:
+        looked = len(focus)
+        sections.append(
+            (
+                "What the syntax shows",
+                [f"No defect that can be shown in the {looked} file{'s' * (looked > 1)} looked at."],
+            )
+        )
+    return opinion(
+        SEAT,
+        position=position,
+        does="I checked changed lines and the functions named by the evidence for defects that syntax alone can show.",
+        sections=sections,
+        plan=_plan(best, named, lineup),
+        risks=(
+            "What I list can be shown, but need not be the cause of this problem; logic errors are invisible to me.",
+        ),
+        assumptions=("The ranking is by hints (frames, names, words), not by understanding.",) if named else (),
+        would_change="A stack trace or a failing test: both point more precisely than words.",
+    )
+
+
+def _focus(lineup: Lineup, changes: list[Change]) -> dict[str, tuple[frozenset[int], frozenset[int]]]:
+    """Path → (lines to look at, lines of them that changed)."""
+    changed = {c.path: frozenset(n for hunk in c.hunks for n in changed_lines(hunk)) for c in changes}
+    wanted: dict[str, set[int]] = {path: set(lines) for path, lines in changed.items()}
+    for suspect in lineup.suspects[:MAX_SUSPECTS]:
+        d = suspect.definition
+        if d.kind != "class":
+            wanted.setdefault(d.path, set()).update(range(d.start, d.end + 1))
+    return {path: (frozenset(lines), changed.get(path, frozenset())) for path, lines in wanted.items() if lines}
+
+
+async def _read_python(
+    focus: dict[str, tuple[frozenset[int], frozenset[int]]], changes: list[Change], evidence: Evidence
+) -> dict[str, PythonFile]:
+    changed = {c.path for c in changes}
+    sources = {}
+    for path in focus:
+        if path.endswith(".py"):
+            text = "\n".join(await evidence.read(path)) + "\n"
+            before = "\n".join(await evidence.before(path)) + "\n" if path in changed else ""
+            if len(text) + len(before) <= 2 * MAX_LENGTH:
+                sources[path] = (text, before)
+    return await read_python(sources)
+
+
+async def _defects(
+    focus: dict[str, tuple[frozenset[int], frozenset[int]]],
+    python: dict[str, PythonFile],
+    evidence: Evidence,
+) -> list[Finding]:
+    findings: list[Finding] = []
+    for path, (lines, changed) in focus.items():
+        syntax = await evidence.syntax(path)
+        if syntax is not None:
+            shown = find_defects(syntax.language, syntax.root, lines)
+            findings += [await _finding(evidence, d.text, path, d.line, d.weight, changed) for d in shown]
+        if path in python:
+            rows = await evidence.read(path)
+            for weight, message in await lint.defects(path, rows, python[path].messages, lines, evidence):
+                text = f"pyflakes: {message.text}"
+                findings.append(await _finding(evidence, text, path, message.line, weight, changed))
+    return findings
+
+
+async def _finding(
+    evidence: Evidence, text: str, path: str, line: int, weight: int, changed: frozenset[int]
+) -> Finding:
+    around = await evidence.enclosing(path, line)
+    claim = await point(evidence, text, path, line, around.qualified if around else "")
+    return Finding(claim, weight - (1 if is_test(path) and weight else 0), line in changed)
+
+
+async def _broken_calls(changes: list[Change], python: dict[str, PythonFile], evidence: Evidence) -> list[Finding]:
+    findings = []
+    for change in changes:
+        read = python.get(change.path)
+        for name, after in (read.after if read else {}).items():
+            before = read.before.get(name) if read else None
+            if before is None:
+                continue
+            for misfit in (await callers.misfits(name, before, after, evidence))[:3]:
+                text = f"this call fitted `{name}` before its signature changed ({change.path}:{after.line}) and no longer does: {misfit.why}"
+                findings.append(await _finding(evidence, text, misfit.path, misfit.line, 2, frozenset({misfit.line})))
+    return findings
+
+
+async def _untested(lineup: Lineup, changes: list[Change], evidence: Evidence) -> list[Finding]:
+    """Changed functions whose name stands in no test, when no test file changed; a fact, not a verdict."""
+    if any(is_test(change.path) for change in changes):
+        return []
+    files = await evidence.files()
+    if not any(is_test(path) for path in files):
+        return []
+    findings: list[Finding] = []
+    for definition, _, _ in lineup.changed:
+        if is_test(definition.path) or definition.name.startswith("_") or len(findings) == 2:
+            continue
+        places = await evidence.mentions(definition.name, 1000)
+        if len(places) < 1000 and not any(is_test(path) for path, _, _ in places):
+            text = f"`{definition.qualified}` changed; no test file changed with it, and none contains its name"
+            claim = await point(evidence, text, definition.path, definition.start, definition.qualified)
+            findings.append(Finding(claim, 0, True))
+    return findings
+
+
+async def _named(lineup: Lineup, evidence: Evidence) -> list[Claim]:
+    claims = []
+    for number, suspect in enumerate(lineup.suspects[:MAX_SUSPECTS], 1):
+        if suspect.kinds == {"changed"}:
+            continue
+        d = suspect.definition
+        text = f"{number}. `{d.qualified}`: {' · '.join(suspect.grounds[:3])}"
+        claims.append(await point(evidence, text, d.path, suspect.line, d.qualified))
+    return claims
+
+
+def _plan(best: Claim | None, named: list[Claim], lineup: Lineup) -> list[str]:
+    steps = []
+    if best is not None:
+        steps.append(f"Mend `{best.path}:{best.line}` or say why it is right.")
+    if named:
+        top = named[0]
+        steps.append(f"Read `{top.symbol}` at `{top.path}:{top.line}` with the failing case in hand.")
+    if not lineup.walks:
+        steps.append("Attach the stack trace or the failing test's output: it points more precisely than words.")
+    return steps

@@ -1,0 +1,111 @@
+"""Gathers the hints of the evidence and ranks the functions that they point at; every resident asks here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestra_mcp.council.residents import suspects
+from orchestra_mcp.council.residents.messages import find_message
+from orchestra_mcp.council.residents.places import Place, named, places_of, question_text, root_cause
+from orchestra_mcp.council.residents.scene import raises_here, scene_of
+from orchestra_mcp.council.residents.suspects import Mark, Suspect
+from orchestra_mcp.types import Change, Definition, Dossier, Evidence, Hunk, Question, Trace
+
+MAX_FILES = 12
+
+
+@dataclass(frozen=True)
+class Walk:
+    """A trace with the places of its own frames, innermost first, and whether the innermost raises on purpose."""
+
+    trace: Trace
+    places: tuple[Place, ...]
+    raises: bool
+
+
+@dataclass(frozen=True)
+class Lineup:
+    """What the evidence points at."""
+
+    walks: tuple[Walk, ...]
+    message: tuple[str, Place] | None
+    """The quoted message and where the code holds it, when there is no trace."""
+    changed: tuple[tuple[Definition, Change, Hunk], ...]
+    suspects: tuple[Suspect, ...]
+
+
+async def line_up(question: Question, dossier: Dossier, evidence: Evidence) -> Lineup:
+    """Walk the traces, look up what the question names, and rank the functions."""
+    marks: list[Mark] = []
+    walks = []
+    for trace in dossier.traces[:3]:
+        walk = await _walk(trace, evidence)
+        if walk is not None:
+            walks.append(walk)
+            marks += suspects.frame_marks(walk.places, walk.raises)
+    message = None if walks else await find_message(question_text(question, dossier), evidence)
+    if message is not None and message[1].definition is not None:
+        ground = "it holds the quoted message"
+        marks.append(Mark("message", message[1].definition, suspects.MESSAGE, ground, message[1].line))
+    marks += suspects.named_marks(await named(question, evidence))
+    marks += suspects.excerpt_marks(dossier, await _excerpt_definitions(dossier, evidence))
+    changed = await changed_functions(evidence)
+    marks += suspects.changed_marks(changed)
+    return Lineup(tuple(walks), message, changed, suspects.rank(marks))
+
+
+async def _walk(trace: Trace, evidence: Evidence) -> Walk | None:
+    chain = [trace]
+    while chain[-1].cause is not None:
+        chain.append(chain[-1].cause)
+    assert chain[-1] is root_cause(trace)
+    for part in reversed(chain):
+        places = await places_of(part, evidence)
+        if places:
+            scene = await scene_of(places[0], part, evidence)
+            return Walk(part, places, scene is not None and raises_here(scene) is not None)
+    return None
+
+
+async def _excerpt_definitions(dossier: Dossier, evidence: Evidence) -> dict[tuple[str, str], Definition]:
+    found: dict[tuple[str, str], Definition] = {}
+    wanted = [e for e in dossier.excerpts if e.path and e.symbol and e.source in ("file", "symbol")]
+    for path in list(dict.fromkeys(e.path for e in wanted))[:MAX_FILES]:
+        for definition in await evidence.definitions(path):
+            found.setdefault((path, definition.qualified), definition)
+            for excerpt in wanted:
+                if excerpt.path == path and definition.qualified.endswith("." + excerpt.symbol):
+                    found.setdefault((path, excerpt.symbol), definition)
+    return found
+
+
+async def changed_functions(evidence: Evidence) -> tuple[tuple[Definition, Change, Hunk], ...]:
+    """The functions that the present changes touch, each with the first hunk that touches it."""
+    found: dict[tuple[str, int], tuple[Definition, Change, Hunk]] = {}
+    for change in (await evidence.changes())[:MAX_FILES]:
+        if change.status == "deleted" or not change.hunks:
+            continue
+        definitions = [d for d in await evidence.definitions(change.path) if d.kind != "class"]
+        for hunk in change.hunks:
+            for line in changed_lines(hunk):
+                around = [d for d in definitions if d.start <= line <= d.end]
+                if around:
+                    found.setdefault((change.path, around[-1].start), (around[-1], change, hunk))
+    return tuple(found.values())
+
+
+def changed_lines(hunk: Hunk) -> tuple[int, ...]:
+    """New line numbers that a hunk adds or rewrites; for a pure deletion, the lines on both sides of it."""
+    if not hunk.text:
+        return tuple(range(hunk.new_start, hunk.new_start + hunk.new_lines))
+    added, cuts, line = [], [], hunk.new_start
+    for row in hunk.text.splitlines():
+        if row.startswith(("@@", "\\")):
+            continue
+        if row.startswith("-"):
+            cuts.append(line)
+            continue
+        if row.startswith("+"):
+            added.append(line)
+        line += 1
+    return tuple(dict.fromkeys(added or [cut for cut in cuts if cut > 0]))

@@ -1,0 +1,138 @@
+"""From what a trace or a question says to lines of this version of the code.
+
+Line numbers in a pasted trace belong to the version that its author ran. A frame therefore counts as found only when
+the code that the trace printed, or its function's name, is at that place; otherwise both are searched in the file.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from orchestra_mcp.types import Definition, Dossier, Evidence, Frame, Question, Trace
+
+TEST_PATH = re.compile(
+    r"(^|/)(tests?|testing|__tests__|specs?|fixtures|testdata)/|(^|/)(test_[^/]*|conftest)\.py$|"
+    r"(_test|_spec|\.test|\.spec|_tests)\.\w+$|(^|/)[A-Z]\w*Tests?\.(java|kt|cs|scala|php|swift)$|(^|/)tests?\.\w+$",
+)
+SIDE_PATH = re.compile(r"(^|/)(docs?|examples?|benchmarks?|samples?|vendor|third_party|node_modules|dist|build)/", re.I)
+MAX_DEFINERS = 6  # a name with more definitions than that says nothing about where to look
+COMMON_NAMES = frozenset(
+    "get set run main init name type value data self this test error string list dict object class function method "
+    "true false none null undefined int str bool float print open read write file path exception import return "
+    "async await default index items keys values update close start stop add append insert remove copy config "
+    "import export module package version python java node rust bug issue line code call args kwargs result".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A line of this version that a trace or message leads to."""
+
+    path: str
+    line: int
+    definition: Definition | None
+    how: str
+    """How the line was recognised, for the reader."""
+    exact: bool
+    """True when the line itself was recognised, False when only its function was."""
+
+    @property
+    def symbol(self) -> str:
+        """Qualified name of the function around the line, or empty."""
+        return self.definition.qualified if self.definition else ""
+
+
+def plain_name(function: str) -> str:
+    """The bare name in a frame's function: `Ledger.reserve`, `pkg.(*T).run.func1`, `a::b::{{closure}}` → last name."""
+    function = re.sub(r"\(0x.*|\(\.\.\.\).*|\{\{.*|::h[0-9a-f]{16}$|\.func\d.*|\s*\[as .*|\$\d.*", "", function)
+    names = re.findall(r"[\w$]+", function.replace("<anonymous>", "").replace("<lambda>", ""))
+    return "" if function.strip().startswith("<") or not names else names[-1]
+
+
+def squeeze(line: str) -> str:
+    """A source line without its white space, to compare lines of two versions."""
+    return "".join(line.split())
+
+
+def is_test(path: str) -> bool:
+    """True for paths that hold tests by the conventions of the common languages."""
+    return TEST_PATH.search(path) is not None
+
+
+async def place_of(frame: Frame, evidence: Evidence) -> Place | None:
+    """The line of this version that a frame means; None when neither its code nor its function is in the file."""
+    lines = await evidence.read(frame.path)
+    if not frame.path or not lines:
+        return None
+    name = plain_name(frame.function)
+    definitions = [d for d in await evidence.definitions(frame.path) if name and d.name == name]
+    printed = squeeze(frame.code)
+    if len(printed) > 3:
+        hits = [number for number, line in enumerate(lines, 1) if squeeze(line) == printed]
+        inside = [hit for hit in hits if any(d.start <= hit <= d.end for d in definitions)]
+        chosen = inside or (hits if len(hits) == 1 or frame.line in hits else [])
+        if chosen:
+            line = min(chosen, key=lambda hit: abs(hit - frame.line))
+            moved = f"the trace says line {frame.line}" if line != frame.line else "line and code agree with the trace"
+            return Place(frame.path, line, await evidence.enclosing(frame.path, line), moved, True)
+    around = [d for d in definitions if d.start <= frame.line <= d.end and d.kind != "class"]
+    if around and not printed:
+        inner = around[-1]
+        return Place(frame.path, frame.line, inner, "the function's name agrees with the trace", True)
+    if definitions:
+        nearest = min(definitions, key=lambda d: 0 if d.start <= frame.line <= d.end else abs(d.start - frame.line))
+        return Place(frame.path, nearest.start, nearest, f"the trace's line {frame.line} reads differently here", False)
+    return None
+
+
+async def places_of(trace: Trace, evidence: Evidence) -> tuple[Place, ...]:
+    """The places of a trace's own frames, innermost first."""
+    found = []
+    for frame in reversed(trace.frames):
+        if frame.path and (place := await place_of(frame, evidence)):
+            found.append(place)
+        if len(found) == 8:
+            break
+    return tuple(found)
+
+
+def root_cause(trace: Trace) -> Trace:
+    """The trace at the end of the chain of causes."""
+    while trace.cause is not None:
+        trace = trace.cause
+    return trace
+
+
+def question_text(question: Question, dossier: Dossier) -> str:
+    """What the developer wrote and attached, earlier turns excluded."""
+    logs = [e.text for e in dossier.excerpts if e.source in ("log", "trace")]
+    return "\n".join((question.text, question.error, *logs))
+
+
+def names_in(text: str) -> tuple[str, ...]:
+    """Code-like names in prose, most telling first: dotted, called or quoted ones, then CamelCase and snake_case."""
+    told: dict[str, int] = {}
+    patterns = (
+        (3, r"`([A-Za-z_$][\w$]*(?:\.[A-Za-z_$][\w$]*)*)(?:\(\)?[^`]*)?`"),
+        (3, r"\b([A-Za-z_$][\w$]*(?:\.[A-Za-z_$][\w$]*)+)\b(?!/)"),
+        (2, r"\b([A-Za-z_$][\w$]*)\("),
+        (2, r"\b([a-z]\w*_\w+|_\w+|[A-Z][a-z0-9]+(?:[A-Z]\w*)+|[a-z]+[A-Z]\w+)\b"),
+    )
+    for weight, pattern in patterns:
+        for match in re.finditer(pattern, text):
+            told[match.group(1)] = told.get(match.group(1), 0) + weight
+    ranked = sorted(told, key=lambda name: (-told[name], text.find(name)))
+    return tuple(name for name in ranked if len(name) > 2 and name.lower() not in COMMON_NAMES)[:40]
+
+
+async def named(question: Question, evidence: Evidence) -> tuple[tuple[str, Definition, int], ...]:
+    """Definitions that the question names: (name as written, definition, number of definitions of that name)."""
+    found: list[tuple[str, Definition, int]] = []
+    for name in names_in(question.text):
+        tail = ".".join(name.split(".")[-2:])
+        definitions = await evidence.locate(tail) or await evidence.locate(name.rsplit(".", 1)[-1])
+        own = [d for d in definitions if not is_test(d.path) and not SIDE_PATH.search(d.path)] or list(definitions)
+        if 0 < len(own) <= MAX_DEFINERS and own[0].name.lower() not in COMMON_NAMES:
+            found.extend((name, definition, len(own)) for definition in own)
+    return tuple(found)

@@ -1,0 +1,115 @@
+"""Which function is it? Every hint of the evidence is a mark on a function; the marks add up. Pure.
+
+The order of weight is that of the measured value of each signal for finding the place of a bug: frames of the trace,
+then changed lines, then names in the question, then lexical nearness (the collector's own order of excerpts).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from orchestra_mcp.council.residents.places import SIDE_PATH, Place, is_test
+from orchestra_mcp.types import Change, Definition, Dossier, Hunk
+
+FRAME = 10.0  # the innermost own frame; each step outwards counts for STEP of the one before
+STEP = 0.6
+RAISER = 0.5  # an innermost frame that only raises on purpose: its caller is as likely
+MESSAGE = 5.0  # the function that holds the quoted message
+NAMED = 3.0  # named in the question; shared by all definitions of that name
+NAMED_CLASS = 1.5
+EXCERPT = 4.0  # the collector's first excerpt; each later one counts for FADE of the one before
+FADE = 0.85
+CHANGED = 1.0  # changed recently, on its own a weak hint
+NAMED_PLACE = 4.0  # several hints that meet: added when the function has marks of two kinds
+SIDE = 0.25  # tests, documentation and examples, unless a trace leads there
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One hint that points at a function: its kind, its weight, and the ground in words."""
+
+    kind: str
+    definition: Definition
+    weight: float
+    ground: str
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A function with all that speaks for it."""
+
+    definition: Definition
+    score: float
+    grounds: tuple[str, ...]
+    kinds: frozenset[str]
+    line: int
+    """The line that the strongest hint points at."""
+
+
+def rank(marks: Iterable[Mark]) -> tuple[Suspect, ...]:
+    """Functions by the sum of their marks, best first; each kind of mark counts once per function."""
+    best: dict[tuple[str, int, str], dict[str, Mark]] = {}
+    for mark in marks:
+        spot = (mark.definition.path, mark.definition.start, mark.definition.qualified)
+        kinds = best.setdefault(spot, {})
+        if mark.kind not in kinds or kinds[mark.kind].weight < mark.weight:
+            kinds[mark.kind] = mark
+    suspects = []
+    for kinds in best.values():
+        ordered = sorted(kinds.values(), key=lambda mark: -mark.weight)
+        definition = ordered[0].definition
+        score = sum(mark.weight for mark in ordered)
+        if (is_test(definition.path) or SIDE_PATH.search(definition.path)) and "frame" not in kinds:
+            score *= SIDE
+        line = next((mark.line for mark in ordered if mark.line), definition.start)
+        grounds = tuple(mark.ground for mark in ordered)
+        suspects.append(Suspect(definition, score, grounds, frozenset(kinds), line))
+    return tuple(sorted(suspects, key=lambda s: (-s.score, s.definition.path, s.definition.start)))
+
+
+def frame_marks(places: Sequence[Place], raises: bool) -> list[Mark]:
+    """Marks of a trace's places (innermost first); `raises` says that the innermost one raises on purpose."""
+    marks = []
+    for step, place in enumerate(places):
+        if place.definition is None or place.definition.kind == "class":
+            continue
+        weight = FRAME * STEP**step * (RAISER if raises and step == 0 else 1)
+        word = "the innermost frame of this project" if step == 0 else f"{step} call{'s' * (step > 1)} further out"
+        marks.append(Mark("frame", place.definition, weight, word, place.line))
+    return marks
+
+
+def named_marks(named: Iterable[tuple[str, Definition, int]]) -> list[Mark]:
+    """Marks of the definitions that the question names."""
+    return [
+        Mark(
+            "named",
+            definition,
+            (NAMED_CLASS if definition.kind == "class" else NAMED) / number,
+            f"the question names `{name}`",
+        )
+        for name, definition, number in named
+    ]
+
+
+def excerpt_marks(dossier: Dossier, definitions: dict[tuple[str, str], Definition]) -> list[Mark]:
+    """Marks of the dossier's own excerpts, in its order; `definitions` by (path, qualified name)."""
+    marks = []
+    rank_of = 0
+    for excerpt in dossier.excerpts:
+        definition = definitions.get((excerpt.path, excerpt.symbol))
+        if excerpt.source not in ("file", "symbol") or definition is None or definition.kind == "class":
+            continue
+        marks.append(Mark("excerpt", definition, EXCERPT * FADE**rank_of, f"in the evidence: {excerpt.why}"))
+        rank_of += 1
+    return marks
+
+
+def changed_marks(changed: Iterable[tuple[Definition, Change, Hunk]]) -> list[Mark]:
+    """Marks of functions that the present changes touch."""
+    return [
+        Mark("changed", definition, CHANGED, f"changed ({change.where})", max(hunk.new_start, definition.start))
+        for definition, change, hunk in changed
+    ]

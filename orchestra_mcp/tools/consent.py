@@ -1,0 +1,71 @@
+"""Nothing leaves unseen: before a project's code goes to a provider for the first time, the user is asked.
+
+Where the client can show a question the SDK's resolver asks it, in both protocol eras; where it cannot,
+the call fails with the settings line that allows it. Local and resident experts need no consent.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from mcp.server.mcpserver import AcceptedElicitation, Elicit, ElicitationResult, Resolve
+from pydantic import BaseModel, Field
+
+from orchestra_mcp.errors import ConsentNeeded
+from orchestra_mcp.tools.arguments import ProjectDir
+from orchestra_mcp.tools.door import ToolContext, asks_by_result, host_of
+from orchestra_mcp.tools.project import Roots, locate
+
+
+class Permission(BaseModel):
+    """The form that the user sees."""
+
+    allow: bool = Field(
+        default=True,
+        title="Allow",
+        description="Send excerpts of this project's code, with secrets taken out",
+    )
+
+
+def can_ask(ctx: ToolContext) -> bool:
+    """True when the client can show a form; an empty `elicitation` capability means forms."""
+    declared = ctx.client_capabilities
+    form = declared.elicitation if declared else None
+    if form is None or (form.form is None and form.url is not None):
+        return False
+    return asks_by_result(ctx) or ctx.session.can_send_request
+
+
+async def permission(ctx: ToolContext, roots: Roots, project_dir: ProjectDir = "") -> Elicit[Permission] | Permission:
+    """Resolver: the question to the user, or permission at once when there is nothing or nobody to ask.
+
+    With nobody to ask `Orchestra.start` refuses what needs consent, and names the settings line.
+    """
+    orchestra = await host_of(ctx).orchestra()
+    project = locate(orchestra, project_dir, roots)
+    providers = sorted(await orchestra.needs_consent(project))
+    if not providers or not can_ask(ctx):
+        return Permission(allow=True)
+    return Elicit(
+        f"The expert council wants to send excerpts of this project's code to {', '.join(providers)}, "
+        "which has not seen this project before. Secrets are taken out first. Allow it for this project?",
+        Permission,
+    )
+
+
+Consent = Annotated[ElicitationResult[Permission], Resolve(permission)]
+
+
+async def heed(ctx: ToolContext, consent: ElicitationResult[Permission], project: str | None) -> None:
+    """Remember what the user allowed.
+
+    Raises:
+        ConsentNeeded: the user said no, so nothing may be sent.
+    """
+    orchestra = await host_of(ctx).orchestra()
+    if not (providers := await orchestra.needs_consent(project)):
+        return
+    if not (isinstance(consent, AcceptedElicitation) and consent.data.allow):
+        raise ConsentNeeded("The user declined to send this project's code", tuple(sorted(providers)))
+    if can_ask(ctx):
+        await orchestra.allow(project or "", providers)

@@ -1,0 +1,213 @@
+"""Serve many clients over HTTP: streamable HTTP, or the older SSE transport for clients that know nothing else.
+
+Loopback by default. Whatever is bound, a request must name a host that is ours (against DNS rebinding), come from no
+foreign web page, and carry the bearer token that is made on first use and kept in the data directory.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import secrets
+import signal
+import socket
+import stat
+import sys
+import time
+from collections.abc import Mapping
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import anyio
+from mcp.server.transport_security import TransportSecuritySettings
+
+from orchestra_mcp.errors import SettingsError
+from orchestra_mcp.settings import home_dir
+from orchestra_mcp.tools.server import Server, build_server
+from orchestra_mcp.tools.stdio import last_word, log_to_stderr
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from orchestra_mcp.tools.host import Host
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+ANYWHERE = frozenset({"0.0.0.0", "::", ""})
+BODY_BYTES = 4 * 1024 * 1024
+"""Longest request body."""
+GRACE_S = 1
+"""Open streams are given so many seconds to end."""
+
+
+def bearer_token(home: Path) -> str:
+    """The token of this data directory, made on first use and readable by its owner only.
+
+    Raises:
+        SettingsError: the file cannot be written, or others can read it.
+    """
+    file = home / "token"
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return _read_token(file)
+        token = secrets.token_urlsafe(32)
+        with os.fdopen(handle, "w", encoding="ascii") as stream:
+            stream.write(token + "\n")
+    except OSError as error:
+        raise SettingsError(f"The token file cannot be used ({error.strerror}); check ORCHESTRA_HOME.") from None
+    return token
+
+
+def _read_token(file: Path) -> str:
+    if os.name == "posix" and stat.S_IMODE(file.stat().st_mode) & 0o077:
+        raise SettingsError("The token file can be read by other users; run chmod 600 on it, or delete it.")
+    for _ in range(20):  # another server may just be writing it
+        if token := file.read_text("ascii", errors="replace").strip():
+            return token
+        time.sleep(0.05)
+    raise SettingsError("The token file is empty; delete it, and a new token is made.")
+
+
+class Guard:
+    """ASGI: lets through only requests to a host of ours, from no foreign page, with the token."""
+
+    def __init__(self, app: ASGIApp, token: str, bound: str) -> None:
+        self._app = app
+        self._token = token.encode()
+        self._names = LOOPBACK | {bound.lower().strip("[]")} - ANYWHERE
+        self._anywhere = bound in ANYWHERE
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 421, 403 or 401, or pass the request on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        if not self._ours(f"//{headers.get('host', '')}", scope):
+            await _refuse(send, HTTPStatus.MISDIRECTED_REQUEST, "This server does not answer to that Host.")
+        elif (origin := headers.get("origin")) and not self._ours(origin, scope):
+            await _refuse(send, HTTPStatus.FORBIDDEN, "Web pages of other origins may not call this server.")
+        elif scope["path"].startswith("/.well-known/"):
+            await _refuse(send, HTTPStatus.NOT_FOUND, "There is no OAuth here; send the bearer token.")
+        elif not self._may_enter(headers.get("authorization", "")):
+            await _refuse(
+                send,
+                HTTPStatus.UNAUTHORIZED,
+                "Send the header `Authorization: Bearer TOKEN`. The token is in the file `token` in Orchestra's "
+                "data directory, which `orchestra status` shows.",
+            )
+        else:
+            await self._app(scope, receive, send)
+
+    def _ours(self, address: str, scope: Scope) -> bool:
+        try:
+            name = urlsplit(address).hostname
+        except ValueError:
+            return False
+        if name is None:
+            return False
+        if self._anywhere:  # an address that the connection itself came in on cannot be a rebound name
+            local = (scope.get("server") or ("",))[0]
+            return name in self._names or name in (local, socket.gethostname().lower())
+        return name in self._names
+
+    def _may_enter(self, authorization: str) -> bool:
+        scheme, _, token = authorization.partition(" ")
+        return scheme.lower() == "bearer" and hmac.compare_digest(token.strip().encode(), self._token)
+
+
+async def _refuse(send: Send, status: HTTPStatus, why: str) -> None:
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
+    if status is HTTPStatus.UNAUTHORIZED:
+        headers.append((b"www-authenticate", b'Bearer realm="orchestra"'))
+    await send({"type": "http.response.start", "status": status.value, "headers": headers})
+    await send({"type": "http.response.body", "body": why.encode()})
+
+
+def build_app(server: Server, token: str, host: str, sse: bool = False) -> ASGIApp:
+    """The ASGI application behind its guard: `/mcp`, or `/sse` and `/messages/`."""
+    unchecked = TransportSecuritySettings(enable_dns_rebinding_protection=False)  # the guard does it
+    if sse:
+        app: ASGIApp = server.sse_app(transport_security=unchecked, max_request_body_size=BODY_BYTES)
+    else:
+        app = server.streamable_http_app(transport_security=unchecked, max_request_body_size=BODY_BYTES)
+    return Guard(app, token, host)
+
+
+def serve_http(environ: Mapping[str, str], host: str = "127.0.0.1", port: int = 0, sse: bool = False) -> int:
+    """Serve until a signal comes; returns the exit code.
+
+    Args:
+        environ: where keys and the documented paths are looked up.
+        host: address to listen on.
+        port: port to listen on; 0 takes any free one. The address is printed on standard error.
+        sse: the older HTTP+SSE transport in place of streamable HTTP.
+    """
+    log_to_stderr()
+    home = home_dir(environ)
+    try:
+        token = bearer_token(home)
+        listener = _listen(host, port)
+    except SettingsError as error:
+        sys.stderr.write(f"orchestra: {error}\n")
+        return 1
+    with listener:
+        address = f"[{host}]" if ":" in host else host
+        path = "sse" if sse else "mcp"
+        sys.stderr.write(
+            f"Orchestra listens on http://{address}:{listener.getsockname()[1]}/{path}\n"
+            f"Clients must send the bearer token in {home / 'token'}\n"
+        )
+        sys.stderr.flush()
+        server = build_server(environ)
+        return serve(build_app(server, token, host, sse), server.host, listener)
+
+
+def serve(app: ASGIApp, host: Host, listener: socket.socket) -> int:
+    """Serve on a socket that already listens, until SIGINT or SIGTERM; returns 128 plus the signal's number."""
+    import uvicorn
+
+    received: list[int] = []
+
+    class Quick(uvicorn.Server):
+        """Ends in time even when a stream does not."""
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            if not received:
+                received.append(sig)
+                last_word(128 + sig)
+            super().handle_exit(sig, frame)
+
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        ws="none",
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+
+    async def main() -> None:
+        async with host:
+            await Quick(config).serve(sockets=[listener])
+
+    # uvicorn raises the signal again when it is done; by then there is nothing left to interrupt
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, lambda *_: None)
+    anyio.run(main)
+    return 128 + received[0] if received else 0
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        what = f"Cannot listen on {host}:{port} ({error.strerror or error})"
+        raise SettingsError(f"{what}; try another --port (0 takes any free one), or another --host.") from None

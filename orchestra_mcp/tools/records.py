@@ -1,0 +1,115 @@
+"""What is kept and who sits: consultations, the state of the council, resources and completions."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, get_args
+
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
+from mcp.types import Completion, CompletionArgument, PromptReference, ResourceTemplateReference
+
+from orchestra_mcp.errors import NotFound, OrchestraError
+from orchestra_mcp.report import status_report, transcript, verdict_report
+from orchestra_mcp.tools import arguments as arg
+from orchestra_mcp.tools.door import URI, Progress, Result, ToolContext, answer, follow, host_of, patience_s
+from orchestra_mcp.tools.project import RootsAnyway, locate
+from orchestra_mcp.types import Mode
+
+if TYPE_CHECKING:
+    from orchestra_mcp.tools.host import Host
+    from orchestra_mcp.types import Consultation
+
+SLICE_S = 2.0
+"""How often a consultation of another process is looked up while somebody waits for it, in seconds."""
+COMPLETIONS = 20
+
+
+async def get_consultation(
+    ctx: ToolContext,
+    id: arg.ConsultationId = "latest",
+    wait_s: arg.Wait = 0,
+    detail: arg.DetailName = "standard",
+) -> Result:
+    """Status or result of a past or running consultation by its id or "latest".
+
+    detail="full" gives the whole transcript.
+    """
+    orchestra = await host_of(ctx).orchestra()
+    patience = patience_s(ctx)
+    wait = wait_s if patience is None else min(wait_s, patience)
+    run = orchestra.run(id)
+    if run is not None and not run.done and not await follow(ctx, run, wait):
+        verdict = run.so_far()
+        said = f"**Still running**: {run.progress}. Call again with wait_s=40."
+        report = f"{said}\n\n{verdict_report(verdict, 'brief')}"
+        return answer(report, "running", run.id, cost_usd=float(verdict.usage.cost_usd))
+    kept = await orchestra.consultation(run.id if run else id)
+    progress, ends = Progress(ctx), time.monotonic() + wait
+    while kept.status == "running" and (left := ends - time.monotonic()) > 0:
+        await progress.beat(f"{kept.id} runs in another process, {len(kept.opinions)} answered so far")
+        kept = await orchestra.consultation(kept.id, min(SLICE_S, left))
+    return answer(
+        _report(kept, detail),
+        kept.status,
+        kept.id,
+        kept.verdict.confidence if kept.verdict else None,
+        float(kept.usage.cost_usd),
+    )
+
+
+def _report(kept: Consultation, detail: str) -> str:
+    if detail == "full":
+        return transcript(kept)
+    if kept.verdict is not None:
+        return verdict_report(kept.verdict, "brief" if detail == "brief" else "standard")
+    counts = f"{len(kept.opinions)} answered, {len(kept.absences)} absent"
+    said = f"Consultation {kept.id} is {kept.status}: {counts}."
+    why = f" {kept.failure}" if kept.failure else ""
+    return f'{said}{why} Everything that was said so far: `get_consultation(id="{kept.id}", detail="full")`.'
+
+
+async def council_status(ctx: ToolContext, roots: RootsAnyway) -> Result:
+    """Which experts are seated and why, their health, what was spent, what is missing and how to add it.
+
+    Call it when a council had too few experts.
+    """
+    orchestra = await host_of(ctx).orchestra()
+    return answer(status_report(await orchestra.status(locate(orchestra, "", roots))))
+
+
+async def full_transcript(host: Host, id: str) -> str:
+    """The full transcript of a consultation; `latest` is an id.
+
+    Raises:
+        ResourceNotFoundError: there is no such consultation.
+        ResourceError: it cannot be read.
+    """
+    try:
+        orchestra = await host.orchestra()
+        return transcript(await orchestra.consultation(id))
+    except NotFound as error:
+        raise ResourceNotFoundError(str(error)) from None
+    except OrchestraError as error:
+        raise ResourceError(str(error)) from None
+
+
+async def _recent(host: Host) -> list[str]:
+    try:
+        orchestra = await host.orchestra()
+        return [past.id for past in await orchestra.history(COMPLETIONS)]
+    except OrchestraError:
+        return []  # a completion is a convenience; whatever is wrong will be said by the next call
+
+
+async def complete(
+    host: Host, ref: PromptReference | ResourceTemplateReference, argument: CompletionArgument
+) -> Completion | None:
+    """Ids of recent consultations, newest first, and the names of modes."""
+    if isinstance(ref, PromptReference):
+        values = list(get_args(Mode)) if argument.name == "mode" else []
+    elif ref.uri.startswith(URI):
+        values = ["latest", *await _recent(host)]
+    else:
+        return None
+    matching: list[Any] = [value for value in values if value.startswith(argument.value)]
+    return Completion(values=matching[:100], total=len(matching), has_more=False)

@@ -1,0 +1,893 @@
+"""What a stack trace says: exceptions, causes and frames, outermost first.
+
+Python's traces are made by running programs. The others are written after the formats that the runtimes document
+(Node's `Error.stack`, `Throwable.printStackTrace`, Go's and Rust's panic output, …); frames are read off by hand.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestra_mcp.context.traces import MAX_TRACES, parse, resolve
+from orchestra_mcp.types import Frame, Trace
+
+
+def output_of(folder: Path, source: str, *, name: str = "program.py") -> str:
+    """Standard error of a Python program that was really run."""
+    program = folder / name
+    program.write_text(dedent(source).lstrip("\n"), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-X", "utf8", str(program)],
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        timeout=60,
+        check=False,
+    )
+    return done.stderr.decode("utf-8").replace("\r\n", "\n")
+
+
+def places(trace: Trace) -> list[tuple[str, int, str]]:
+    """File name, line and function of each frame, outermost first."""
+    return [(f.raw_path.replace("\\", "/").rpartition("/")[2], f.line, f.function) for f in trace.frames]
+
+
+def only(text: str) -> Trace:
+    traces = parse(dedent(text).lstrip("\n"))
+    assert len(traces) == 1, traces
+    return traces[0]
+
+
+# -------------------------------------------------------------------------------------------------- Python, run
+
+
+def test_a_python_trace_runs_from_the_module_to_the_raising_function(tmp_path: Path) -> None:
+    text = output_of(
+        tmp_path,
+        """
+        def outer(value):
+            def inner():
+                return {}[value]
+            return inner()
+
+        outer("missing")
+        """,
+    )
+    trace = only(text)
+    assert (trace.language, trace.exception, trace.message) == ("python", "KeyError", "'missing'")
+    assert places(trace) == [
+        ("program.py", 6, "<module>"),
+        ("program.py", 4, "outer"),
+        ("program.py", 3, "inner"),
+    ]
+    assert [frame.code for frame in trace.frames] == ['outer("missing")', "return inner()", "return {}[value]"]
+    assert trace.frames[0].raw_path == str(tmp_path / "program.py")
+    assert trace.cause is None
+
+
+@pytest.mark.parametrize("tail", ["from error", ""])
+def test_a_chained_python_exception_has_the_earlier_one_as_its_cause(tmp_path: Path, tail: str) -> None:
+    text = output_of(
+        tmp_path,
+        f"""
+        def load():
+            try:
+                int("x1")
+            except ValueError as error:
+                raise RuntimeError("cannot load") {tail}
+
+        load()
+        """,
+    )
+    trace = only(text)
+    assert (trace.exception, trace.message) == ("RuntimeError", "cannot load")
+    assert places(trace) == [("program.py", 7, "<module>"), ("program.py", 5, "load")]
+    assert trace.cause is not None
+    assert trace.cause.exception == "ValueError"
+    assert trace.cause.message == "invalid literal for int() with base 10: 'x1'"
+    assert places(trace.cause) == [("program.py", 3, "load")]
+    assert trace.cause.cause is None
+
+
+def test_a_deep_recursion_keeps_the_frames_that_python_printed(tmp_path: Path) -> None:
+    text = output_of(
+        tmp_path,
+        """
+        def down(n):
+            return down(n + 1)
+
+        down(0)
+        """,
+    )
+    assert "Previous line repeated" in text
+    trace = only(text)
+    assert trace.exception == "RecursionError"
+    assert trace.message.startswith("maximum recursion depth exceeded")
+    assert places(trace)[0] == ("program.py", 4, "<module>")
+    assert set(places(trace)[1:]) == {("program.py", 2, "down")}
+
+
+def test_a_syntax_error_points_at_the_broken_line(tmp_path: Path) -> None:
+    trace = only(output_of(tmp_path, "x = 1\nif x\n    pass\n"))
+    assert trace.exception == "SyntaxError"
+    assert "expected ':'" in trace.message
+    assert places(trace) == [("program.py", 2, "")]
+    assert trace.frames[0].code == "if x"
+
+
+def test_each_part_of_an_exception_group_is_a_trace_of_its_own(tmp_path: Path) -> None:
+    text = output_of(
+        tmp_path,
+        """
+        def fail(kind):
+            raise kind("part")
+
+        def gather():
+            found = []
+            for kind in (ValueError, OSError):
+                try:
+                    fail(kind)
+                except Exception as error:
+                    found.append(error)
+            found.append(TypeError("never raised"))
+            raise ExceptionGroup("several", found)
+
+        gather()
+        """,
+    )
+    group, first, second, third = parse(text)
+    assert (group.exception, group.message) == ("ExceptionGroup", "several (3 sub-exceptions)")
+    assert places(group) == [("program.py", 14, "<module>"), ("program.py", 12, "gather")]
+    assert (first.exception, first.message) == ("ValueError", "part")
+    assert places(first) == places(second) == [("program.py", 8, "gather"), ("program.py", 2, "fail")]
+    assert second.exception == "OSError"
+    assert (third.exception, third.message, third.frames) == ("TypeError", "never raised", ())
+
+
+def test_a_group_inside_a_group_and_a_cause_inside_a_part_are_found(tmp_path: Path) -> None:
+    text = output_of(
+        tmp_path,
+        """
+        def part():
+            try:
+                1 / 0
+            except ZeroDivisionError as error:
+                try:
+                    raise ValueError("wrapped") from error
+                except ValueError as wrapped:
+                    return wrapped
+
+        raise ExceptionGroup("outer", [ExceptionGroup("inner", [part()]), KeyError("k")])
+        """,
+    )
+    outer, inner, wrapped, key = parse(text)
+    assert [t.exception for t in (outer, inner, wrapped, key)] == [
+        "ExceptionGroup", "ExceptionGroup", "ValueError", "KeyError",
+    ]  # fmt: skip
+    assert inner.message == "inner (1 sub-exception)"
+    assert wrapped.cause is not None
+    assert wrapped.cause.exception == "ZeroDivisionError"
+    assert places(wrapped.cause) == [("program.py", 3, "part")]
+
+
+def test_a_message_of_several_lines_and_notes_belongs_to_the_trace(tmp_path: Path) -> None:
+    text = output_of(
+        tmp_path,
+        """
+        error = ValueError("first\\nsecond")
+        error.add_note("a note")
+        raise error
+        """,
+    )
+    assert only(text).message == "first\nsecond\na note"
+
+
+def test_two_traces_in_one_text_are_two(tmp_path: Path) -> None:
+    text = output_of(
+        tmp_path,
+        """
+        import traceback
+        for value in ("a", "b"):
+            try:
+                int(value)
+            except ValueError:
+                traceback.print_exc()
+                print(file=__import__("sys").stderr)
+        """,
+    )
+    assert [trace.message[-3:] for trace in parse(text)] == ["'a'", "'b'"]
+
+
+def test_a_trace_without_its_header_is_still_read(tmp_path: Path) -> None:
+    text = output_of(tmp_path, "def f():\n    raise LookupError('x')\nf()\n")
+    trace = only("\n".join(text.splitlines()[1:]))
+    assert trace.exception == "LookupError"
+    assert places(trace) == [("program.py", 3, "<module>"), ("program.py", 2, "f")]
+
+
+@pytest.mark.parametrize(
+    "dress",
+    [
+        pytest.param(lambda line: "2026-03-01T10:11:12.123456Z " + line, id="timestamps"),
+        pytest.param(lambda line: "web-1  | " + line, id="docker compose"),
+        pytest.param(lambda line: "\x1b[31m" + line + "\x1b[0m", id="colours"),
+        pytest.param(lambda line: line + "\r", id="CRLF"),
+        pytest.param(lambda line: "        " + line, id="indented"),
+        pytest.param(lambda line: "> " + line, id="quoted"),
+        pytest.param(lambda line: line.replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;"), id="HTML"),
+        pytest.param(lambda line: "Mar  1 10:11:12 host app[123]: " + line, id="syslog"),
+    ],
+)  # fmt: skip
+def test_what_terminals_and_logs_put_around_a_trace_does_not_matter(tmp_path: Path, dress: object) -> None:
+    text = output_of(tmp_path, "def f():\n    int('q')\ntry:\n    f()\nexcept ValueError:\n    raise OSError('no')\n")
+    assert callable(dress)
+    dressed = "\n".join(dress(line) for line in text.splitlines())
+    assert parse(dressed) == parse(text)
+    assert parse(dressed)[0].exception == "OSError"
+
+
+def test_a_log_record_after_a_trace_is_not_part_of_its_message() -> None:
+    trace = only(
+        """
+        2026-03-01 10:00:00,001 ERROR app failed
+        Traceback (most recent call last):
+          File "/srv/app/run.py", line 3, in go
+            step()
+        ValueError: bad
+        2026-03-01 10:00:00,002 INFO app went on
+        """
+    )
+    assert trace.message == "bad"
+
+
+def test_a_trace_inside_a_json_string_is_read() -> None:
+    trace = only(
+        r'{"error": "Traceback (most recent call last):\n  File \"/srv/a.py\", line 3, in go\n    step()\nValueError: bad\n"}'
+    )
+    assert places(trace) == [("a.py", 3, "go")]
+    assert trace.exception == "ValueError"
+
+
+# ------------------------------------------------------------------------------------------------------- pytest
+
+
+@pytest.fixture(scope="module")
+def pytest_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("suite")
+    (folder / "lib.py").write_text(
+        "def look(key):\n    try:\n        return {}[key]\n    except KeyError as e:\n        raise ValueError('bad') from e\n"
+    )
+    (folder / "test_it.py").write_text(
+        "import lib\n\nclass TestLook:\n    def test_look(self):\n        lib.look(1)\n\n"
+        "def test_equal():\n    assert [1] == [2]\n"
+    )
+    return folder
+
+
+def run_pytest(folder: Path, style: str) -> str:
+    arguments = ["-p", "no:cacheprovider", "-p", "no:randomly", "-q", "--color=yes", f"--tb={style}", "test_it.py"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *arguments],
+        cwd=folder, capture_output=True, stdin=subprocess.DEVNULL, timeout=100, check=False,
+    )  # fmt: skip
+    return done.stdout.decode("utf-8")
+
+
+@pytest.mark.parametrize("style", ["long", "short"])
+def test_a_pytest_report_gives_each_failure_with_its_cause(pytest_project: Path, style: str) -> None:
+    look, equal = parse(run_pytest(pytest_project, style))
+    assert (look.exception, look.message) == ("ValueError", "bad")
+    assert places(look) == [("test_it.py", 5, "test_look"), ("lib.py", 5, "look")]
+    assert [frame.code for frame in look.frames] == ["lib.look(1)", "raise ValueError('bad') from e"]
+    assert look.cause is not None
+    assert (look.cause.exception, look.cause.message) == ("KeyError", "1")
+    assert places(look.cause) == [("lib.py", 3, "look")]
+    assert equal.exception == "AssertionError"
+    assert equal.message.startswith("assert [1] == [2]")
+    assert places(equal) == [("test_it.py", 8, "test_equal")]
+
+
+def test_pytest_with_native_traces_gives_the_same_innermost_frames(pytest_project: Path) -> None:
+    found = {trace.exception: places(trace)[-1] for trace in parse(run_pytest(pytest_project, "native"))}
+    assert found["ValueError"] == ("lib.py", 5, "look")
+    assert found["AssertionError"] == ("test_it.py", 8, "test_equal")
+
+
+def test_a_pytest_summary_alone_names_the_failed_tests(pytest_project: Path) -> None:
+    look, equal = parse(run_pytest(pytest_project, "no"))
+    assert (look.exception, look.message, places(look)) == ("ValueError", "bad", [("test_it.py", 0, "test_look")])
+    assert (equal.exception, places(equal)) == ("AssertionError", [("test_it.py", 0, "test_equal")])
+
+
+def test_a_unittest_failure_is_a_python_trace(tmp_path: Path) -> None:
+    text = output_of(
+        tmp_path,
+        """
+        import unittest
+
+        class Sums(unittest.TestCase):
+            def test_sum(self):
+                self.assertEqual(1 + 1, 3)
+
+        unittest.main()
+        """,
+    )
+    trace = only(text)
+    assert (trace.exception, trace.message) == ("AssertionError", "2 != 3")
+    assert places(trace) == [("program.py", 5, "test_sum")]
+
+
+# ------------------------------------------------------------------------------------------- JavaScript, TypeScript
+
+
+def test_a_node_error_with_a_cause_is_read_with_the_line_that_node_prints() -> None:
+    trace = only(
+        """
+        /srv/app/src/pay.js:12
+            throw new Error('payment failed', { cause })
+            ^
+
+        Error: payment failed
+            at Till.pay (/srv/app/src/pay.js:12:11)
+            at async main (file:///srv/app/src/main.mjs:4:3) {
+          [cause]: TypeError: amount is not a number
+              at check (/srv/app/src/my files/check.js:7:9)
+              at new Till (/srv/app/src/pay.js:3:5)
+              at Object.run [as start] (node:internal/process/task_queues:95:5)
+        }
+
+        Node.js v20.20.2
+        """
+    )
+    assert (trace.language, trace.exception, trace.message) == ("javascript", "Error", "payment failed")
+    assert places(trace) == [("main.mjs", 4, "main"), ("pay.js", 12, "Till.pay")]
+    assert trace.frames[1].code == "throw new Error('payment failed', { cause })"
+    assert trace.cause is not None
+    assert (trace.cause.exception, trace.cause.message) == ("TypeError", "amount is not a number")
+    assert places(trace.cause) == [
+        ("task_queues", 95, "Object.run"),
+        ("pay.js", 3, "Till"),
+        ("check.js", 7, "check"),
+    ]
+
+
+def test_a_node_syntax_error_has_the_broken_line_as_its_innermost_frame() -> None:
+    trace = only(
+        """
+        C:\\code\\app\\index.js:3
+        let a = ;
+                ^
+
+        SyntaxError: Unexpected token ';'
+            at wrapSafe (node:internal/modules/cjs/loader:1464:18)
+        """
+    )
+    assert trace.exception == "SyntaxError"
+    assert places(trace) == [("loader", 1464, "wrapSafe"), ("index.js", 3, "")]
+    assert trace.frames[-1].raw_path == "C:\\code\\app\\index.js"
+    assert trace.frames[-1].code == "let a = ;"
+
+
+def test_firefox_and_safari_frames_are_read() -> None:
+    trace = only(
+        """
+        pay@http://localhost:8080/static/@app/pay.js:12:9
+        start/<@http://localhost:8080/static/@app/main.js:4:3
+        @http://localhost:8080/static/@app/main.js:9:1
+        """
+    )
+    assert places(trace) == [("main.js", 9, ""), ("main.js", 4, "start/<"), ("pay.js", 12, "pay")]
+
+
+def test_a_frame_inside_eval_is_placed_in_the_file_that_called_eval() -> None:
+    trace = only(
+        """
+        ReferenceError: x is not defined
+            at eval (eval at run (http://localhost/app/run.js:25:17), <anonymous>:1:1)
+            at run (http://localhost/app/run.js:25:17)
+        """
+    )
+    assert places(trace) == [("run.js", 25, "run"), ("run.js", 25, "eval")]
+
+
+JEST = """
+ FAIL  src/sum.test.ts
+  ● math › adds
+
+    expect(received).toBe(expected) // Object.is equality
+
+    Expected: 4
+    Received: 3
+
+      10 |
+      11 |   it('adds', () => {
+    > 12 |     expect(sum(1, 2)).toBe(4);
+         |                       ^
+      13 |   });
+
+      at Object.<anonymous> (src/sum.test.ts:12:23)
+
+  ● math › throws
+
+    TypeError: boom
+
+      3 | export function sum(a, b) {
+    > 4 |   throw new TypeError('boom');
+        |         ^
+
+      at sum (src/sum.ts:4:9)
+      at Object.<anonymous> (src/sum.test.ts:16:5)
+"""
+
+
+def test_jest_failures_carry_their_name_their_difference_and_the_marked_line() -> None:
+    adds, throws = parse(JEST)
+    assert adds.language == "typescript"
+    assert adds.message.splitlines() == [
+        "math › adds", "expect(received).toBe(expected) // Object.is equality", "Expected: 4", "Received: 3",
+    ]  # fmt: skip
+    assert places(adds) == [("sum.test.ts", 12, "Object.<anonymous>")]
+    assert adds.frames[0].code == "expect(sum(1, 2)).toBe(4);"
+    assert (throws.exception, throws.message) == ("TypeError", "boom")
+    assert places(throws) == [("sum.test.ts", 16, "Object.<anonymous>"), ("sum.ts", 4, "sum")]
+    assert throws.frames[1].code == "throw new TypeError('boom');"
+
+
+def test_vitest_failures_are_read() -> None:
+    trace = only(
+        """
+         FAIL  test/a.test.ts > suite > name
+        AssertionError: expected 1 to be 2 // Object.is equality
+
+        - Expected
+        + Received
+
+         ❯ check src/lib/check.ts:6:17
+              4|
+              5| export function check(x: number) {
+              6|   expect(1).toBe(2)
+               |                 ^
+              7| }
+         ❯ test/a.test.ts:9:3
+        """
+    )
+    assert trace.exception == "AssertionError"
+    assert places(trace) == [("a.test.ts", 9, ""), ("check.ts", 6, "check")]
+    assert trace.frames[1].code == "expect(1).toBe(2)"
+
+
+# ------------------------------------------------------------------------------------------------- Java, Kotlin
+
+JAVA = """
+Exception in thread "main" java.lang.IllegalStateException: cannot start
+\tat com.example.shop.Server.start(Server.java:42)
+\tat com.example.shop.Server$Inner.lambda$run$0(Server.java:61) ~[shop.jar:1.2]
+\tat java.base/java.util.concurrent.FutureTask.run(FutureTask.java:264)
+\tat java.base/jdk.internal.reflect.NativeMethodAccessorImpl.invoke0(Native Method)
+Caused by: com.example.shop.db.DbException: no table
+\tat com.example.shop.db.Pool.open(Pool.java:17)
+\t... 3 more
+Caused by: java.io.IOException
+\tat com.example.shop.db.Disk.read(Disk.java:8)
+\t... 4 more
+"""
+
+
+def test_a_java_trace_has_its_causes_down_to_the_root() -> None:
+    trace = only(JAVA)
+    assert (trace.language, trace.exception, trace.message) == (
+        "java", "java.lang.IllegalStateException", "cannot start",
+    )  # fmt: skip
+    assert places(trace) == [
+        ("", 0, "jdk.internal.reflect.NativeMethodAccessorImpl.invoke0"),
+        ("FutureTask.java", 264, "java.util.concurrent.FutureTask.run"),
+        ("Server.java", 61, "com.example.shop.Server$Inner.lambda$run$0"),
+        ("Server.java", 42, "com.example.shop.Server.start"),
+    ]
+    middle = trace.cause
+    assert middle is not None
+    assert (middle.exception, middle.message) == ("com.example.shop.db.DbException", "no table")
+    root = middle.cause
+    assert root is not None
+    assert (root.exception, root.message) == ("java.io.IOException", "")
+    assert places(root) == [("Disk.java", 8, "com.example.shop.db.Disk.read")]
+
+
+def test_a_kotlin_trace_out_of_logcat_is_read() -> None:
+    trace = only(
+        """
+        03-01 10:11:12.123  1234  1234 E AndroidRuntime: FATAL EXCEPTION: main
+        03-01 10:11:12.123  1234  1234 E AndroidRuntime: java.lang.NullPointerException: oh
+        03-01 10:11:12.123  1234  1234 E AndroidRuntime: \tat com.example.app.MainKt.greet(Main.kt:9)
+        03-01 10:11:12.123  1234  1234 E AndroidRuntime: \tat com.example.app.MainKt.main(Main.kt:4)
+        """
+    )
+    assert (trace.language, trace.exception, trace.message) == ("kotlin", "java.lang.NullPointerException", "oh")
+    assert places(trace) == [
+        ("Main.kt", 4, "com.example.app.MainKt.main"),
+        ("Main.kt", 9, "com.example.app.MainKt.greet"),
+    ]
+
+
+# ----------------------------------------------------------------------------------------------------- Go, Rust
+
+
+def test_of_a_go_panic_only_the_panicking_goroutine_is_kept() -> None:
+    trace = only(
+        """
+        panic: runtime error: index out of range [5] with length 3
+
+        goroutine 1 [running]:
+        example.com/shop/cart.(*Cart).Price(0xc000012ac0, 0x5)
+        \t/home/me/shop/cart/cart.go:24 +0x95
+        main.main()
+        \t/home/me/shop/main.go:8 +0x1d
+        created by testing.(*T).Run in goroutine 7
+        \t/usr/local/go/src/testing/testing.go:1742 +0x390
+
+        goroutine 17 [syscall, locked to thread]:
+        runtime.goexit()
+        \t/usr/local/go/src/runtime/asm_amd64.s:1721 +0x1
+        exit status 2
+        """
+    )
+    assert (trace.language, trace.exception) == ("go", "panic")
+    assert trace.message == "runtime error: index out of range [5] with length 3"
+    assert places(trace) == [
+        ("testing.go", 1742, "testing.(*T).Run"),
+        ("main.go", 8, "main.main"),
+        ("cart.go", 24, "example.com/shop/cart.(*Cart).Price"),
+    ]
+
+
+def test_a_failed_go_test_is_found_and_a_log_of_a_passed_one_is_not() -> None:
+    trace = only(
+        """
+        === RUN   TestFine
+            sum_test.go:5: only a log
+        --- PASS: TestFine (0.00s)
+        === RUN   TestSum
+            sum_test.go:12: got 3, want 4
+        --- FAIL: TestSum (0.00s)
+        FAIL
+        FAIL\texample.com/sum\t0.003s
+        """
+    )
+    assert (trace.exception, trace.message) == ("FAIL", "TestSum\ngot 3, want 4")
+    assert places(trace) == [("sum_test.go", 12, "TestSum")]
+
+
+def test_a_rust_panic_with_a_backtrace_is_read() -> None:
+    trace = only(
+        """
+        thread 'main' (15643) panicked at src/cart.rs:7:41:
+        index out of bounds: the len is 2 but the index is 7
+        stack backtrace:
+           0: rust_begin_unwind
+                     at /rustc/59807616e1fa2540/library/std/src/panicking.rs:689:5
+           1: core::panicking::panic_fmt
+           2: shop::cart::price::h0ca2c54532ffc785
+                     at ./src/cart.rs:7:41
+           3: shop::main
+                     at ./src/main.rs:2:28
+        note: Some details are omitted, run with `RUST_BACKTRACE=full` for a verbose backtrace.
+        """
+    )
+    assert (trace.language, trace.exception) == ("rust", "panic")
+    assert trace.message == "index out of bounds: the len is 2 but the index is 7"
+    assert places(trace) == [
+        ("main.rs", 2, "shop::main"),
+        ("cart.rs", 7, "shop::cart::price"),
+        ("", 0, "core::panicking::panic_fmt"),
+        ("panicking.rs", 689, "rust_begin_unwind"),
+    ]
+
+
+def test_a_rust_panic_without_a_backtrace_has_its_place_as_the_only_frame() -> None:
+    new = only(
+        """
+        thread 'worker-3' panicked at C:\\shop\\src\\cart.rs:7:41:
+        called `Option::unwrap()` on a `None` value
+        note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace
+        """
+    )
+    old = only("thread 'main' panicked at 'called `Option::unwrap()` on a `None` value', src/cart.rs:7:41\n")
+    assert new.message == old.message == "called `Option::unwrap()` on a `None` value"
+    assert places(new) == places(old) == [("cart.rs", 7, "")]
+
+
+# ------------------------------------------------------------------------------------------------------- others
+
+
+def test_dotnet_inner_exceptions_become_causes() -> None:
+    trace = only(
+        """
+        Unhandled exception. Shop.OrderException: order failed
+         ---> System.FormatException: bad price
+           at Shop.Price.Parse(String text) in C:\\src\\Shop\\Price.cs:line 12
+           at Shop.Cart.<AddAsync>d__7.MoveNext() in /src/Shop/Cart.cs:line 30
+           --- End of inner exception stack trace ---
+           at Shop.Order.Place(Cart cart, Int32 n) in /src/Shop/Order.cs:line 55
+        --- End of stack trace from previous location ---
+           at Shop.Program.Main()
+        """
+    )
+    assert (trace.language, trace.exception, trace.message) == ("c_sharp", "Shop.OrderException", "order failed")
+    assert places(trace) == [("", 0, "Shop.Program.Main"), ("Order.cs", 55, "Shop.Order.Place")]
+    assert trace.cause is not None
+    assert (trace.cause.exception, trace.cause.message) == ("System.FormatException", "bad price")
+    assert places(trace.cause) == [("Cart.cs", 30, "Shop.Cart.AddAsync"), ("Price.cs", 12, "Shop.Price.Parse")]
+
+
+def test_a_ruby_trace_is_read() -> None:
+    trace = only(
+        """
+        /srv/shop/lib/cart.rb:8:in `price': undefined method `*' for nil:NilClass (NoMethodError)
+        \tfrom /srv/shop/lib/cart.rb:4:in `block in total'
+        \tfrom bin/shop:3:in `<main>'
+        """
+    )
+    assert (trace.language, trace.exception) == ("ruby", "NoMethodError")
+    assert trace.message == "undefined method `*' for nil:NilClass"
+    assert places(trace) == [("shop", 3, "<main>"), ("cart.rb", 4, "total"), ("cart.rb", 8, "price")]
+
+
+def test_a_php_trace_names_the_function_around_each_line() -> None:
+    trace = only(
+        """
+        PHP Fatal error:  Uncaught InvalidArgumentException: bad price in /srv/shop/src/Cart.php:12
+        Stack trace:
+        #0 /srv/shop/src/Cart.php(30): Shop\\Cart->price(NULL)
+        #1 /srv/shop/index.php(5): Shop\\Cart->total()
+        #2 {main}
+          thrown in /srv/shop/src/Cart.php on line 12
+        """
+    )
+    assert (trace.language, trace.exception, trace.message) == ("php", "InvalidArgumentException", "bad price")
+    assert places(trace) == [
+        ("index.php", 5, "{main}"),
+        ("Cart.php", 30, "Shop\\Cart->total"),
+        ("Cart.php", 12, "Shop\\Cart->price"),
+    ]
+
+
+def test_the_stacks_of_a_sanitizer_report_are_separate() -> None:
+    access, freed = parse(
+        dedent(
+            """
+            ==1==ERROR: AddressSanitizer: heap-use-after-free on address 0x602000000010 at pc 0x4f
+                #0 0x4f1234 in Cart::price(int) const /src/shop/cart.cc:12:7
+                #1 0x4f2234 in main /src/shop/main.cc:5:3
+                #2 0x7f0000 in __libc_start_main (/lib/x86_64-linux-gnu/libc.so.6+0x2082f)
+
+            freed by thread T0 here:
+                #0 0x4a1111 in operator delete(void*)
+                #1 0x4f3333 in Cart::~Cart() /src/shop/cart.cc:30:1
+            """
+        )
+    )
+    assert access.exception == "AddressSanitizer: heap-use-after-free"
+    assert places(access)[1:] == [("main.cc", 5, "main"), ("cart.cc", 12, "Cart::price(int) const")]
+    assert freed.exception == ""
+    assert places(freed)[0] == ("cart.cc", 30, "Cart::~Cart()")
+
+
+def test_a_gdb_backtrace_is_read() -> None:
+    trace = only(
+        """
+        Program received signal SIGSEGV, Segmentation fault.
+        #0  0x000055 in price (cart=0x0, n=<optimized out>) at src/cart.c:12
+        #1  0x000056 in main () at src/main.c:5
+        """
+    )
+    assert (trace.exception, trace.message) == ("SIGSEGV", "Segmentation fault.")
+    assert places(trace) == [("main.c", 5, "main"), ("cart.c", 12, "price")]
+
+
+def test_dart_elixir_and_swift_are_read() -> None:
+    dart = only(
+        """
+        Unhandled exception:
+        Bad state: empty
+        #0      Cart.price (package:shop/src/cart.dart:12:7)
+        <asynchronous suspension>
+        #1      main (package:shop/main.dart:5:3)
+        """
+    )
+    assert (dart.language, dart.message) == ("dart", "Bad state: empty")
+    assert places(dart) == [("main.dart", 5, "main"), ("cart.dart", 12, "Cart.price")]
+    elixir = only(
+        """
+        ** (FunctionClauseError) no function clause matching in Shop.Cart.price/1
+            (shop 0.1.0) lib/shop/cart.ex:12: Shop.Cart.price(nil)
+            (stdlib 5.2) gen_server.erl:1123: :gen_server.try_handle_call/4
+        """
+    )
+    assert (elixir.language, elixir.exception) == ("elixir", "FunctionClauseError")
+    assert places(elixir) == [
+        ("gen_server.erl", 1123, ":gen_server.try_handle_call/4"), ("cart.ex", 12, "Shop.Cart.price"),
+    ]  # fmt: skip
+    swift = only("Shop/Cart.swift:12: Fatal error: Index out of range\n")
+    assert (swift.language, swift.exception, swift.message) == ("swift", "Fatal error", "Index out of range")
+    assert places(swift) == [("Cart.swift", 12, "")]
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "language", "message"),
+    [
+        ("src/cart.c:12:5: error: expected ';' before 'return'", ("cart.c", 12), "c", "expected ';' before 'return'"),
+        ("src/cart.ts(12,5): error TS2322: not assignable", ("cart.ts", 12), "typescript", "not assignable"),
+        ("error[E0308]: mismatched types\n --> src/cart.rs:12:5", ("cart.rs", 12), "rust", "mismatched types"),
+        ("./cart.go:12:5: undefined: price", ("cart.go", 12), "go", "undefined: price"),
+        ("src/shop/cart.py:12: error: Missing return statement  [return]", ("cart.py", 12), "python",
+         "Missing return statement  [return]"),
+        ("[ERROR] /w/src/main/java/shop/Cart.java:[12,5] cannot find symbol", ("Cart.java", 12), "java",
+         "cannot find symbol"),
+    ],
+)  # fmt: skip
+def test_a_compiler_error_is_a_trace_of_one_frame(
+    text: str, place: tuple[str, int], language: str, message: str
+) -> None:
+    trace = only(text)
+    assert (trace.language, trace.message) == (language, message)
+    assert places(trace) == [(*place, "")]
+
+
+def test_prose_and_source_code_are_no_traces() -> None:
+    assert parse("") == ()
+    assert parse("The server is slow at night: why? See README.md, line 12, and a@b.com at 10:30:15.") == ()
+    assert parse(Path(__file__).read_text(encoding="utf-8").partition("def only")[0]) == ()
+
+
+# --------------------------------------------------------------------------------------------------- robustness
+
+
+@given(st.text())
+def test_no_text_makes_the_parser_raise(text: str) -> None:
+    parse(text)
+
+
+_PIECES = st.sampled_from([
+    'Traceback (most recent call last):', '  File "a.py", line 1, in f', "    x", "ValueError: x", "  | ", "+-+---------------- 1 ----------------",
+    "The above exception was the direct cause of the following exception:", "E   x", "a.py:1: in f", "_____ t _____", "FAILED a.py::t - x",
+    "Error: x", "    at f (/a.js:1:2)", "  [cause]: Error: y", "    at a.B.c(D.java:1)", "Caused by: a.B: c", "panic: x", "goroutine 1 [running]:",
+    "main.f(0x1)", "\t/a.go:1 +0x1", "thread 'm' panicked at a.rs:1:1:", "   0: f", "             at a.rs:1:1", "#0 /a.php(1): f()", "#0 {main}",
+    "PHP Fatal error:  Uncaught E: m in /a.php:1", "   at A.B(C d) in x.cs:line 1", "--- End of inner exception stack trace ---", "A.BException: m ---> C.DException: n",
+    "#0 0x1 in f a.c:1:1", "freed by thread", "a.rb:1:in `f': m (E)", "** (E) m", "    a.ex:1: f/1", "--- FAIL: T (0s)", "    a_test.go:1: m", "> 1 | x", "", "\x1b[31m",
+])  # fmt: skip
+
+
+@settings(max_examples=200)
+@given(st.lists(_PIECES, max_size=30), st.sampled_from(["\n", "\r\n", "\n2026-01-01 10:00:00 "]))
+def test_any_mixture_of_dialects_is_read_without_raising_and_within_bounds(pieces: list[str], newline: str) -> None:
+    traces = parse(newline.join(pieces))
+    assert len(traces) <= MAX_TRACES
+    for trace in traces:
+        resolve(trace, ["a.py", "src/a.js", "a/D.java"])
+
+
+def test_a_huge_text_is_read_at_its_head_and_its_tail() -> None:
+    def block(name: str) -> str:
+        return f'Traceback (most recent call last):\n  File "{name}.py", line 1, in f\n    x\nKeyError: 1\n\n'
+
+    text = block("head") + "filler line\n" * 100_000 + block("tail")
+    assert [trace.frames[0].raw_path for trace in parse(text)] == ["head.py", "tail.py"]
+
+
+_HOSTILE = [
+    "at ",
+    "at a (",
+    "#0 0x1 in f ",
+    "a:",
+    "((",
+    "a.b.",
+    "f@",
+    "eval at (",
+    "thread 'x' panicked at '",
+    " ",
+    "\t",
+    "1 ",
+    "\x1b[",
+    "&lt;",
+    "---> ",
+]
+
+
+@pytest.mark.parametrize("unit", _HOSTILE)
+def test_the_time_grows_no_faster_than_the_text(unit: str) -> None:
+    """Compared with twice as long lines on the same machine, so that a slow machine does not matter."""
+
+    def seconds(length: int) -> float:
+        line = (unit * (length // len(unit) + 1))[:length]
+        text = "\n".join([line] * (200_000 // (length + 1)))
+        best = float("inf")
+        for _ in range(3):
+            start = time.process_time()
+            parse(text)
+            best = min(best, time.process_time() - start)
+        return best
+
+    # The same number of characters; a quadratic pattern would take sixteen times as long on the longer lines.
+    assert seconds(1_920) < 8 * seconds(120) + 0.05
+
+
+# ------------------------------------------------------------------------------------------------------ resolve
+
+FILES = [
+    "main.py", "src/shop/cart.py", "src/shop/__init__.py", "src/shop/db/__init__.py", "src/shop/utils.py", "tests/utils.py",
+    "web/src/cart.ts", "web/src/pages/index.tsx", "lib/cart.dart", "setup.py", "json/decoder.py",
+    "server/src/main/java/com/example/shop/Server.java", "server/src/main/java/com/example/other/Pool.java",
+    "app/src/main/kotlin/shop/Main.kt",
+]  # fmt: skip
+
+
+def path_of(raw: str, function: str = "", others: tuple[str, ...] = ()) -> str:
+    frames = (Frame(raw_path=raw, function=function), *(Frame(raw_path=other) for other in others))
+    return resolve(Trace(language="x", frames=frames), FILES).frames[0].path
+
+
+@pytest.mark.parametrize(
+    ("raw", "path"),
+    [
+        ("src/shop/cart.py", "src/shop/cart.py"),
+        ("./src/shop/cart.py", "src/shop/cart.py"),
+        ("/home/me/code/src/shop/cart.py", "src/shop/cart.py"),
+        ("C:\\Users\\me\\code\\src\\shop\\cart.py", "src/shop/cart.py"),
+        ("/usr/lib/python3/dist-packages/shop/cart.py", "src/shop/cart.py"),
+        ("/venv/lib/python3.12/site-packages/shop/cart.py", "src/shop/cart.py"),
+        ("/venv/lib/python3.12/site-packages/other/cart.py", ""),
+        ("/venv/lib/python3.12/site-packages/other/db/__init__.py", ""),
+        ("/usr/lib/python3.12/json/decoder.py", ""),
+        ("/app/elsewhere/cart.py", "src/shop/cart.py"),
+        ("/app/elsewhere/utils.py", ""),
+        ("/app/shop/utils.py", "src/shop/utils.py"),
+        ("webpack://app/./src/cart.ts?3f2a", "web/src/cart.ts"),
+        ("webpack-internal:///./src/pages/index.tsx", "web/src/pages/index.tsx"),
+        ("http://localhost:5173/src/cart.ts?t=17", "web/src/cart.ts"),
+        ("file:///home/me/web/src/cart.ts", "web/src/cart.ts"),
+        ("/srv/web/node_modules/lib/src/cart.ts", ""),
+        ("package:shop/cart.dart", "lib/cart.dart"),
+        ("node:internal/modules/cjs/loader", ""),
+        ("<frozen importlib._bootstrap>", ""),
+        ("<stdin>", ""),
+        ("/rustc/5980/library/std/src/cart.ts", ""),
+        ("", ""),
+    ],
+)
+def test_a_printed_path_finds_its_file_in_the_project_and_foreign_code_does_not(raw: str, path: str) -> None:
+    assert path_of(raw) == path
+
+
+@pytest.mark.parametrize(
+    ("raw", "function", "path"),
+    [
+        ("Server.java", "com.example.shop.Server.start", "server/src/main/java/com/example/shop/Server.java"),
+        ("Server.java", "com.example.shop.Server$Inner.run", "server/src/main/java/com/example/shop/Server.java"),
+        ("Pool.java", "com.example.shop.Pool.open", ""),
+        ("Server.java", "java.util.Server.start", ""),
+        ("Main.kt", "com.example.shop.MainKt.main", "app/src/main/kotlin/shop/Main.kt"),
+    ],
+)
+def test_a_java_frame_is_found_by_its_package(raw: str, function: str, path: str) -> None:
+    assert path_of(raw, function) == path
+
+
+def test_a_name_that_several_files_bear_is_found_below_the_root_that_another_frame_shows() -> None:
+    assert path_of("/builds/7/tests/utils.py") == "tests/utils.py"
+    assert path_of("/builds/7/main.py", others=("/builds/7/src/shop/cart.py",)) == "main.py"
+    assert path_of("/opt/setup.py") == "setup.py"
+
+
+def test_the_frames_of_a_cause_are_resolved_too() -> None:
+    cause = Trace(language="python", frames=(Frame(raw_path="/x/src/shop/cart.py", line=3),))
+    trace = resolve(Trace(language="python", cause=cause), FILES)
+    assert trace.cause is not None
+    assert trace.cause.frames[0].path == "src/shop/cart.py"
+    assert trace.cause.frames[0].line == 3
