@@ -9,7 +9,7 @@ ASK ?= What do the latest commits change, and what could break because of them?
 .PHONY: demo test check format clean
 
 demo: $(VENV)/installed
-	@$(BIN)/orchestra ask "$(ASK)" --project "$(REPO)"
+	@$(BIN)/orchestra ask "$(ASK)" --project "$(REPO)" --local
 
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import itertools
 import json
 import re
 import subprocess
@@ -108,17 +109,17 @@ def functions(root: Path, path: str) -> Iterator[tuple[str, ast.AST]]:
 
 def spans(node: ast.AST, line: int) -> bool:
     first = min([getattr(node, "lineno", 0), *(d.lineno for d in getattr(node, "decorator_list", []))])
-    return first <= line <= (getattr(node, "end_lineno", 0) or 0)
+    return bool(first <= line <= (getattr(node, "end_lineno", 0) or 0))
 
 
 def at(case: Case, said: Statement, kind: type[ast.AST] | tuple[type[ast.AST], ...], line: int = 0) -> list[ast.AST]:
     """Nodes of a kind that touch a line."""
     wanted = line or said.line
-    found = []
-    for node in ast.walk(tree(case.root, said.path)):
-        if isinstance(node, kind) and getattr(node, "lineno", 0) <= wanted <= (getattr(node, "end_lineno", 0) or 0):
-            found.append(node)
-    return found
+    return [
+        node
+        for node in ast.walk(tree(case.root, said.path))
+        if isinstance(node, kind) and getattr(node, "lineno", 0) <= wanted <= (getattr(node, "end_lineno", 0) or 0)
+    ]
 
 
 def around(case: Case, path: str, line: int) -> ast.AST | None:
@@ -345,7 +346,7 @@ def _never_reached(case: Case, said: Statement, _match: re.Match[str]) -> Verdic
     for node in ast.walk(tree(case.root, said.path)):
         for field in ("body", "orelse", "finalbody"):
             block = getattr(node, field, None)
-            for one, two in zip(block, block[1:], strict=False) if isinstance(block, list) else ():
+            for one, two in itertools.pairwise(block) if isinstance(block, list) else ():
                 if isinstance(one, ast.Return | ast.Raise) and two.lineno == said.line:
                     return True
     return False
@@ -402,6 +403,10 @@ def _told(case: Case, said: Statement, match: re.Match[str]) -> Verdict:
                 return False
         elif "frame" in ground or "further out" in ground:
             if _frame(case, said, match) is False:
+                return False
+        elif words := re.search(r"matches the question's words ([^;…]*)", ground):
+            text = squeeze(case.question).lower()
+            if any(word.strip().rstrip("s") not in text for word in words[1].split(",")):
                 return False
         elif not ground.startswith(("in the evidence:", "it holds the quoted message")):
             return None
@@ -479,7 +484,7 @@ RULES: tuple[tuple[re.Pattern[str], Rule], ...] = tuple(
         ),
         (r"touched by the latest change", _in_last_commit),
         (r"^pyflakes: (?P<what>.*)", _pyflakes),
-        (r"drops every error|the error is dropped without a trace", _dropped),
+        (r"drops whatever it catches|the error is dropped without a trace", _dropped),
         (
             r"default `.*` of `(?P<what>\w+)` is made once for all calls and changed in line (?P<at>\d+)",
             _shared_default,

@@ -212,14 +212,16 @@ class Orchestra:
         if not question.text.strip():
             raise UserError("The question is empty. Say what you are stuck on, in a sentence or two.")
         current = self._settings(question.project)
-        seats = await self._seats(current)
+        seats = await self._seats(current, question.local_only)
         seating = seat_council(seats, question, self._free(seats))
         await self._require_consent(question, (*seating.openers, *seating.reserve))
         history = await self._store.thread(question.continues) if question.continues else ()
         thread = (await self._store.get(question.continues)).thread if question.continues else ""
 
         id = "".join(secrets.choice(ID_ALPHABET) for _ in range(12))
-        minutes = Minutes(id, question, mode=pick_mode(question), seats={seat.name: seat for seat in seats})
+        # Only who may see this question can be judge or chair: neither unnamed nor unallowed seats.
+        seated = {seat.name: seat for seat in (*seating.openers, *seating.reserve)}
+        minutes = Minutes(id, question, mode=pick_mode(question), seats=seated)
         run = Run(id, question, minutes)
         minutes.notes.extend(current.warnings)
         try:
@@ -237,7 +239,7 @@ class Orchestra:
     async def plan(self, question: Question) -> Plan:
         """Collect the context and say who would be asked at what cost, without asking anybody."""
         current = self._settings(question.project)
-        seats = await self._seats(current)
+        seats = await self._seats(current, question.local_only)
         seating = seat_council(seats, question, self._free(seats))
         dossier = await self._dossier(question, current, seating, ())
         asked = [*seating.openers, *seating.openers[:1], *seating.openers[:1]]
@@ -407,7 +409,7 @@ class Orchestra:
         """The user's settings, narrowed by the project's own file."""
         return settings.narrow(self._user, Path(project)) if project else self._user
 
-    async def _seats(self, current: Settings) -> tuple[Seat, ...]:
+    async def _seats(self, current: Settings, local_only: bool = False) -> tuple[Seat, ...]:
         """All model seats that may sit, in the user's order: configured ones, else what was found."""
         await self._roster.found()
         models = self._roster.models

@@ -55,6 +55,8 @@ class Question(Noun):
     rounds: int = 3
     experts: tuple[str, ...] = ()
     """Names of the seats to ask; empty means: the council chooses."""
+    local_only: bool = False
+    """Ask only experts on this machine, so that nothing leaves it."""
     effort: Effort = "auto"
     max_cost_usd: Decimal | None = None
     deadline_s: float | None = None

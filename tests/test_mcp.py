@@ -416,6 +416,7 @@ async def test_the_transcript_is_a_resource_and_its_id_is_completed(
 async def test_a_consultation_that_does_not_exist_is_refused_in_words(mode: str, environ: dict[str, str]) -> None:
     async with Client(build_server(environ), mode=mode) as client:
         result = await client.call_tool("get_consultation", {"id": "nosuchid"})
+        latest = await client.read_resource("orchestra://consultations/latest")
         with pytest.raises(MCPError) as refused:
             await client.read_resource("orchestra://consultations/nosuchid")
         nothing = await client.complete(
@@ -423,6 +424,7 @@ async def test_a_consultation_that_does_not_exist_is_refused_in_words(mode: str,
         )
     assert result.is_error
     assert "no consultation" in text_of(result)
+    assert "no consultation" in latest.contents[0].model_dump()["text"]
     assert refused.value.error.code == -32602
     assert nothing.completion.values == []
 
@@ -488,7 +490,10 @@ async def test_a_client_that_cannot_ask_is_told_which_line_allows_it(
         async with Client(build_server(allowed), mode=mode) as client:
             answered = await consult(client, repo)
     assert refused.is_error
-    assert '[privacy] allow = ["0.0.0.0"]' in text_of(refused)
+    assert 'allow = ["0.0.0.0"]' in text_of(refused)
+    assert "[privacy]" in text_of(refused)
+    assert "--allow 0.0.0.0" in text_of(refused)
+    assert text_of(refused).count("Nothing was sent") == 1
     assert "it is the newline" in text_of(answered), text_of(answered)
 
 

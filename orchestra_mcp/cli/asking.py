@@ -136,6 +136,7 @@ def read_arguments(args: argparse.Namespace) -> dict[str, Any]:
         "error": _attachment(error, "--error"),
         "diff": _attachment(diff, "--diff"),
         "experts": tuple(args.experts),
+        "local_only": args.local,
     }
     if hasattr(args, "positions"):
         given |= {"positions": tuple(args.positions), "rounds": args.rounds}

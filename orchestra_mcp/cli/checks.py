@@ -23,8 +23,8 @@ from orchestra_mcp.errors import SettingsError
 from orchestra_mcp.settings import Keys, config_file, home_dir, load
 from orchestra_mcp.types import Question
 
-MIN_GIT = (2, 31)
-"""The oldest git whose `GIT_CONFIG_COUNT` variables exist, by which repositories' own settings are overruled."""
+MIN_GIT = (2, 30)
+"""The oldest git whose `rev-parse` knows `--end-of-options`, behind which foreign text is put."""
 PROGRAM_S = 10
 MOST_TOOLS = 6
 
@@ -126,7 +126,7 @@ async def check_git(_environ: Mapping[str, str]) -> list[Finding]:
         mend = "install git; without it there are no diffs, no history and no ignored files"
         return [Finding("git", "warn", "not found", mend)]
     if (int(found[1]), int(found[2])) < MIN_GIT:
-        return [Finding("git", "warn", f"{found[0]} is old", "install git 2.31 or newer")]
+        return [Finding("git", "warn", f"{found[0]} is old", "install git 2.30 or newer")]
     return [Finding("git", "ok", found[0])]
 
 

@@ -30,6 +30,8 @@ MAX_FILES = 50_000
 MAX_UNTRACKED = 100
 """Of so many untracked files the text is given; of the rest the names."""
 MAX_UNTRACKED_BYTES = 100_000
+MAX_CHANGED = 600_000
+"""Characters of changed lines that are kept; of further files only the names are."""
 MAX_PARSED = 40
 """Files that are parsed to find a symbol in the whole project."""
 
@@ -197,7 +199,7 @@ class ProjectEvidence:
         """The definitions that a plain question may be about, and whether all files were looked at."""
         files = await self.files()
         rank = partial(ranking.rank, want_tests=want_tests, limit=limit)
-        return await _in_thread(rank, question, files, self._raw, _definitions)
+        return await _in_thread(rank, question, files, partial(_listed_text, str(self.root)), _definitions)
 
     async def clean(self, text: str) -> str:
         """Any text without this project's secrets."""
@@ -288,7 +290,7 @@ class ProjectEvidence:
     async def _guarded(self, changes: Iterable[Change]) -> tuple[Change, ...]:
         """Without what must not be shown: secrets, the text of denied files, untracked denied files."""
         kept: list[Change] = []
-        with_text = 0
+        with_text, room = 0, MAX_CHANGED
         for change in changes:
             secret = denied(change.path) or denied(change.old_path)
             if change.status == "untracked":
@@ -297,7 +299,9 @@ class ProjectEvidence:
                 with_text += 1
                 hunks = await self._new_file(change.path) if with_text <= MAX_UNTRACKED else ()
             else:
-                hunks = () if secret else tuple([await self._hunk(hunk) for hunk in change.hunks])
+                room -= sum(len(hunk.text) for hunk in change.hunks)
+                shown = () if secret or room < 0 else change.hunks
+                hunks = tuple([await self._hunk(hunk) for hunk in shown])
             kept.append(change.model_copy(update={"hunks": hunks}))
         return tuple(kept)
 
@@ -318,6 +322,15 @@ class ProjectEvidence:
 async def _in_thread(work: Callable[..., T], *args: Any) -> T:
     """Run blocking work in a thread; a cancelled caller does not wait for it (nothing in it writes)."""
     return await anyio.to_thread.run_sync(partial(work, *args), abandon_on_cancel=True)
+
+
+def _listed_text(root: str, path: str) -> str:
+    """The text of a file that `files()` listed, without judging its name again: only its words are counted."""
+    try:
+        with open(f"{root}/{path}", "rb") as file:  # noqa: PTH123  (thousands of files)
+            return _decode(file.read(400_000))
+    except OSError:
+        return ""
 
 
 def _decode(data: bytes | None) -> str:

@@ -211,7 +211,7 @@ class Git:
         if start < 1 or end < start:
             return ()
         span = f"-L{start},{end}"
-        blamed = await self.run("blame", "--porcelain", "--no-textconv", "--no-color", span, "--", path)
+        blamed = await self.run("blame", "--porcelain", "--no-textconv", span, "--", path)
         return _blame_lines(blamed.text) if blamed.ok else ()
 
     async def log(self, path: str = "", start: int = 0, end: int = 0, limit: int = 5) -> tuple[Commit, ...]:
@@ -239,7 +239,7 @@ class Git:
         return tuple(hits)
 
     async def _diff(self, where: str, *revs: str) -> tuple[Change, ...]:
-        got = await self.run("diff", *DIFF_FLAGS, "--end-of-options", *revs, "--")
+        got = await self.run("diff", *DIFF_FLAGS, "--end-of-options", *revs, "--", max_bytes=3_000_000)
         text = got.text
         if got.cut:  # the last section may end in the middle of a line
             text = text[: text.rfind("\ndiff --git ") + 1]

@@ -64,7 +64,8 @@ LANGUAGES: tuple[Language, ...] = (
 def language_of(path: str) -> str | None:
     """Name of the language that a path's file name stands for, or None when no row claims it."""
     name = path.replace("\\", "/").rpartition("/")[2].lower()
-    suffix = "." + name.rpartition(".")[2]
+    stem, dot, ending = name.rpartition(".")
+    suffix = dot + ending if stem else ""
     for row in LANGUAGES:
         if suffix in row.suffixes or name in row.filenames:
             return row.name

@@ -97,7 +97,7 @@ def rank(
     *,
     want_tests: bool = False,
     limit: int = 10,
-    seconds: float = 4.0,
+    seconds: float = 3.0,
 ) -> tuple[tuple[Hit, ...], bool]:
     """The definitions that the question's words point at, best first.
 

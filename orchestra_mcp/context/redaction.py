@@ -280,28 +280,26 @@ class Redactor:
     def _private_keys(self, text: str) -> str:
         if "PRIVATE KEY" not in text:
             return text
+        text = _ONE_LINE.sub(lambda m: self._token("private-key", m[0]), text)
         lines = text.split("\n")
-        at = 0
+        at, column = 0, 0
         while at < len(lines):
-            if begin := _BEGIN.search(lines[at]):
-                at = self._from_begin(lines, at, begin)
-            elif end := _END.search(lines[at]):
+            if begin := _BEGIN.search(lines[at], column):
+                at, column = self._from_begin(lines, at, begin)
+                continue
+            if end := _END.search(lines[at], column):
                 self._before_end(lines, at, end)
-            at += 1
+            at, column = at + 1, 0
         return "\n".join(lines)
 
-    def _from_begin(self, lines: list[str], at: int, begin: re.Match[str]) -> int:
-        """Take out a block that starts here, as far as it goes; gives the index of its last line."""
+    def _from_begin(self, lines: list[str], at: int, begin: re.Match[str]) -> tuple[int, int]:
+        """Take out a block that starts here, as far as it goes; gives the line and column where it ended."""
         line = lines[at]
-        if end := _END.search(line, begin.end()):
-            lines[at] = (
-                line[: begin.start()] + self._token("private-key", line[begin.start() : end.end()]) + line[end.end() :]
-            )
-            return at
+        head = line[: begin.start()]
         same_line = _KEY_TEXT.match(line, begin.end())
         stop = same_line.end() if same_line else begin.end()
         last, tail = at, ""
-        for index in range(at + 1, len(lines)):
+        for index in range(at + 1, len(lines)) if _KEY_LINE.fullmatch(line, stop) else ():
             end = _END.search(lines[index])
             if end and _KEY_LINE.fullmatch(lines[index][: end.start()]):
                 last, tail = index, lines[index][end.end() :]
@@ -311,14 +309,16 @@ class Redactor:
             if lines[index].strip():
                 last = index
         if stop == begin.end() and last == at:
-            return at  # only the marker, as in a program that looks for keys
+            return at, stop  # only the marker, as in a program that looks for keys
         secret = "\n".join([line[begin.start() : stop], *lines[at + 1 : last + 1]])
-        lines[at] = line[: begin.start()] + self._token("private-key", secret).rstrip("\n") + line[stop:]
+        head += self._token("private-key", secret).rstrip("\n")
+        lines[at] = head + line[stop:]
         for index in range(at + 1, last + 1):
             lines[index] = ""
-        if last > at:
-            lines[last] = tail
-        return last
+        if last == at:
+            return at, len(head)
+        lines[last] = tail
+        return last, 0
 
     def _before_end(self, lines: list[str], at: int, end: re.Match[str]) -> None:
         """Take out what precedes an end without a beginning: an excerpt may start inside a block."""
@@ -339,6 +339,7 @@ class Redactor:
 
 _BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 _END = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
+_ONE_LINE = re.compile(rf"{_BEGIN.pattern}(?:[^-\n]|-(?!----)){{1,20000}}+{_END.pattern}")
 _KEY_TEXT = re.compile(r"(?:\\+[nr]|[A-Za-z0-9+/=]){0,20000}")
 _KEY_TEXT_BACKWARDS = re.compile(r"(?:\\n|[A-Za-z0-9+/=]){0,8000}$")
 _KEY_LINE = re.compile(

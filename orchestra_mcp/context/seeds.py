@@ -23,6 +23,8 @@ FRAME, DIFF, GIVEN, NAMED, SYMBOL, WORKING, LEXICAL, LAST_COMMIT = 95.0, 92.0, 8
 """Scores by kind of evidence; within a kind they fall by less than the distance to the next."""
 
 MAX_FRAMES = 10
+MAX_CHANGED_FILES = 40
+MAX_CHANGED_FUNCTIONS = 30
 MAX_IDENTIFIERS = 12
 MAX_DEFINERS = 25
 """A name with more definitions than this says nothing."""
@@ -68,7 +70,7 @@ def diff(changes: Sequence[Change], score: float, *, new_files: bool = True) -> 
     Without `new_files`, those of added files are not given: `changed_functions` shows the files themselves.
     """
     found: list[Candidate] = []
-    for position, change in enumerate(changes):
+    for position, change in enumerate(changes[:200]):
         if not new_files and change.status in ("added", "untracked"):
             continue
         low = (
@@ -88,8 +90,8 @@ def diff(changes: Sequence[Change], score: float, *, new_files: bool = True) -> 
 async def changed_functions(changes: Sequence[Change], score: float, eyes: ProjectEvidence) -> list[Candidate]:
     """The functions around changed lines, as they are now; of new files the whole file."""
     found: dict[tuple[str, int], Candidate] = {}
-    for change in changes:
-        if change.status == "deleted" or _NOISE.search(change.path):
+    for change in changes[:MAX_CHANGED_FILES]:
+        if change.status == "deleted" or _NOISE.search(change.path) or len(found) > MAX_CHANGED_FUNCTIONS:
             continue
         if change.status in ("added", "untracked"):
             low = score - (3 if demoted(change.path) else 0) - min(4.0, 0.3 * len(found))
@@ -108,8 +110,6 @@ async def changed_functions(changes: Sequence[Change], score: float, eyes: Proje
             low = score - (3 if demoted(change.path) else 0) - min(4.0, 0.3 * len(found))
             new = replace(old, focus=focus) if old else None
             found[key] = new or await of_definition(definition, "changed here", low, eyes, focus)
-        if len(found) > 20:
-            break
     return list(found.values())
 
 

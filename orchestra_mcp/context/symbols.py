@@ -36,6 +36,7 @@ _WRAPPERS = frozenset({
 })  # fmt: skip
 _DECLARATORS = frozenset({"pointer_declarator", "reference_declarator", "parenthesized_declarator"})
 _COMMENTS = frozenset({"comment", "line_comment", "block_comment", "multiline_comment"})
+_BEFORE = _DECORATORS | _COMMENTS | {"template_parameter_list", "requires_clause"}
 _NAMES = frozenset({
     "identifier", "simple_identifier", "shorthand_property_identifier_pattern", "variable_name", "property_identifier",
     "self", "this", "field_identifier",
@@ -170,7 +171,7 @@ def _first(node: Node) -> Node:
     """The node where a definition starts, with its export keyword, template head and decorators."""
     while (parent := node.parent) is not None and parent.type in _WRAPPERS:
         siblings = [child for child in parent.named_children if child != node]
-        if any(child.type not in _DECORATORS | {"template_parameter_list", "requires_clause"} for child in siblings):
+        if any(child.type not in _BEFORE for child in siblings):
             break
         node = parent
     while (before := node.prev_named_sibling) is not None and before.type in _DECORATORS:

@@ -66,6 +66,11 @@ async def heed(ctx: ToolContext, consent: ElicitationResult[Permission], project
     if not (providers := await orchestra.needs_consent(project)):
         return
     if not (isinstance(consent, AcceptedElicitation) and consent.data.allow):
-        raise ConsentNeeded("The user declined to send this project's code", tuple(sorted(providers)))
+        raise ConsentNeeded(
+            f"The user declined to send this project's code to {', '.join(sorted(providers))}. Nothing was sent. "
+            "Do not ask again for this question: go on without these experts, or name experts that run on this "
+            "machine, which need no consent (council_status lists all).",
+            tuple(providers),
+        )
     if can_ask(ctx):
         await orchestra.allow(project or "", providers)

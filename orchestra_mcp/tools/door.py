@@ -6,10 +6,9 @@ client's patience does (the rest arrives under the consultation's id), and stops
 
 from __future__ import annotations
 
-import json
 import re
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,9 +16,9 @@ import anyio
 from mcp.server.mcpserver import Context
 from mcp.types import CallToolResult, ResourceLink, TextContent
 from mcp_types.version import is_version_at_least
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
-from orchestra_mcp.errors import ConsentNeeded, OrchestraError
+from orchestra_mcp.errors import OrchestraError
 from orchestra_mcp.tools.host import Host
 
 if TYPE_CHECKING:
@@ -42,8 +41,10 @@ ToolContext = Context[Host, Any]
 class Outcome(BaseModel):
     """Structured content of every tool; `report` repeats the text, since clients show one or the other."""
 
-    status: str = Field(description="ok, complete, degraded, running, failed, …")
-    report: str = Field(description="The answer in Markdown")
+    status: str
+    """`ok`, or how far the consultation is: `complete`, `degraded`, `running`, `failed`, …"""
+    report: str
+    """The whole answer in Markdown."""
     consultation_id: str = ""
     confidence: float | None = None
     cost_usd: float = 0
@@ -164,25 +165,11 @@ async def cancelling(run: Run) -> AsyncIterator[None]:
         raise
 
 
-def how_to_allow(message: str, providers: Sequence[str]) -> str:
-    """The message, followed by the two ways to allow these providers that need no dialogue."""
-    names = json.dumps(list(providers) or ["PROVIDER"])
-    flags = " ".join(f"--allow {name}" for name in providers or ("PROVIDER",))
-    ways = (
-        f"Nothing was sent. Ask the user to allow it: `[privacy] allow = {names}` in their orchestra.toml, "
-        f'or once in a terminal in the project: `orchestra ask {flags} "…"`. '
-        "Experts that run on this machine need no consent."
-    )
-    return ways if not message else f"{message.rstrip('. ')}. {ways}"
-
-
 def in_words(error: BaseException) -> str | None:
     """What a client may read of an error; None when it was not foreseen and nothing of it may be shown."""
     while isinstance(error, BaseExceptionGroup):
         known = error.subgroup(OrchestraError)
         error = (known or error).exceptions[0]
-    if isinstance(error, ConsentNeeded):
-        return how_to_allow(str(error), error.providers)
     return str(error) if isinstance(error, OrchestraError) else None
 
 

@@ -93,6 +93,14 @@ async def full_transcript(host: Host, id: str) -> str:
         raise ResourceError(str(error)) from None
 
 
+async def latest_transcript(host: Host) -> str:
+    """As `full_transcript`; a resource that is listed can always be read, even before the first consultation."""
+    try:
+        return await full_transcript(host, "latest")
+    except ResourceNotFoundError as error:
+        return str(error)
+
+
 async def _recent(host: Host) -> list[str]:
     try:
         orchestra = await host.orchestra()

@@ -199,7 +199,7 @@ def build_server(environ: Mapping[str, str] | None = None, patience: Patience | 
         mime_type="text/markdown",
     )
     async def latest() -> str:
-        return await records.full_transcript(host, "latest")
+        return await records.latest_transcript(host)
 
     async def complete(
         ref: PromptReference | ResourceTemplateReference,

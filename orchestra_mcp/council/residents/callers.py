@@ -89,6 +89,7 @@ def why_not(call: Call, signature: Signature, bound: int) -> str:
     if unknown and not signature.keywords:
         return f"it gives `{unknown[0]}=`, which is no parameter"
     required = names[: len(names) - signature.defaults] if signature.defaults else names
-    missing = [word for word in required[call.positional :] if word not in call.keywords]
-    missing += [word for word in signature.keyword if word not in call.keywords]
+    given = by_name.intersection(call.keywords)
+    missing = [word for word in required[call.positional :] if word not in given]
+    missing += [word for word in signature.keyword if word not in given]
     return f"it does not give `{missing[0]}`, which is required" if missing else ""

@@ -68,7 +68,7 @@ async def _history(suspect: Suspect, lineup: Lineup, evidence: Evidence) -> tupl
         )
         claims.append(await point(evidence, text, definition.path, own.line, symbol))
     newest = _newest(blamed)
-    if newest is not None and newest.commit is not None:
+    if newest is not None and newest.commit is not None and newest.commit.id not in "".join(c.text for c in claims):
         text = f"The most recent commit that is still visible in `{symbol}`{_part(end, definition.end)} is {_commit(newest.commit)}, on this line"
         claims.append(await point(evidence, text, definition.path, newest.line, symbol))
     fresh = [line for line in blamed if line.commit is None]

@@ -5,6 +5,7 @@ When there is no trace it also says which functions the evidence names, best fir
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchestra_mcp.council.residents import callers, lint
@@ -13,10 +14,10 @@ from orchestra_mcp.council.residents.flakes import PythonFile, read_python
 from orchestra_mcp.council.residents.lineup import Lineup, changed_lines, line_up
 from orchestra_mcp.council.residents.places import is_test
 from orchestra_mcp.council.residents.saying import opinion, point
+from orchestra_mcp.council.residents.suspects import Suspect
 from orchestra_mcp.types import Change, Claim, Dossier, Evidence, Opinion, Question
 
 SEAT = "inspector"
-MAX_FILES = 12
 MAX_SUSPECTS = 5
 MAX_LENGTH = 400_000  # characters of a Python file that is given to pyflakes
 
@@ -33,11 +34,11 @@ class Finding:
 async def analyse(question: Question, dossier: Dossier, evidence: Evidence) -> Opinion | None:
     """Inspect the changes and the focus functions. None when there is neither a defect nor a named function."""
     lineup = await line_up(question, dossier, evidence)
-    changes = [c for c in await evidence.changes() if c.status != "deleted"][:MAX_FILES]
+    changes = lineup.changes
     focus = _focus(lineup, changes)
     python = await _read_python(focus, changes, evidence)
     findings = await _defects(focus, python, evidence)
-    findings += await _broken_calls(changes, python, evidence)
+    findings += await _broken_calls(changes, python, evidence) if not question.diff else []
     findings += await _untested(lineup, changes, evidence)
     findings.sort(key=lambda f: (-f.weight, not f.changed))
     named = await _named(lineup, evidence)
@@ -48,8 +49,7 @@ async def analyse(question: Question, dossier: Dossier, evidence: Evidence) -> O
     if best is not None:
         position = f"`{best.symbol or best.path}` ({best.path}:{best.line}): {best.text}"
     elif named:
-        top = lineup.suspects[0]
-        position = f"`{top.definition.qualified}` ({top.definition.path}:{top.line}) is the function that the evidence names most clearly: {'; '.join(top.grounds[:2])}"
+        position = _named_position(lineup.suspects[0])
     else:
         position = f"{findings[0].claim.path}:{findings[0].claim.line}: {findings[0].claim.text}"
     defect_claims = [f.claim for f in findings if f.claim is not best][:7]
@@ -80,7 +80,7 @@ async def analyse(question: Question, dossier: Dossier, evidence: Evidence) -> O
     )
 
 
-def _focus(lineup: Lineup, changes: list[Change]) -> dict[str, tuple[frozenset[int], frozenset[int]]]:
+def _focus(lineup: Lineup, changes: Sequence[Change]) -> dict[str, tuple[frozenset[int], frozenset[int]]]:
     """Path → (lines to look at, lines of them that changed)."""
     changed = {c.path: frozenset(n for hunk in c.hunks for n in changed_lines(hunk)) for c in changes}
     wanted: dict[str, set[int]] = {path: set(lines) for path, lines in changed.items()}
@@ -92,7 +92,7 @@ def _focus(lineup: Lineup, changes: list[Change]) -> dict[str, tuple[frozenset[i
 
 
 async def _read_python(
-    focus: dict[str, tuple[frozenset[int], frozenset[int]]], changes: list[Change], evidence: Evidence
+    focus: dict[str, tuple[frozenset[int], frozenset[int]]], changes: Sequence[Change], evidence: Evidence
 ) -> dict[str, PythonFile]:
     changed = {c.path for c in changes}
     sources = {}
@@ -132,7 +132,7 @@ async def _finding(
     return Finding(claim, weight - (1 if is_test(path) and weight else 0), line in changed)
 
 
-async def _broken_calls(changes: list[Change], python: dict[str, PythonFile], evidence: Evidence) -> list[Finding]:
+async def _broken_calls(changes: Sequence[Change], python: dict[str, PythonFile], evidence: Evidence) -> list[Finding]:
     findings = []
     for change in changes:
         read = python.get(change.path)
@@ -146,7 +146,7 @@ async def _broken_calls(changes: list[Change], python: dict[str, PythonFile], ev
     return findings
 
 
-async def _untested(lineup: Lineup, changes: list[Change], evidence: Evidence) -> list[Finding]:
+async def _untested(lineup: Lineup, changes: Sequence[Change], evidence: Evidence) -> list[Finding]:
     """Changed functions whose name stands in no test, when no test file changed; a fact, not a verdict."""
     if any(is_test(change.path) for change in changes):
         return []
@@ -174,6 +174,15 @@ async def _named(lineup: Lineup, evidence: Evidence) -> list[Claim]:
         text = f"{number}. `{d.qualified}`: {' · '.join(suspect.grounds[:3])}"
         claims.append(await point(evidence, text, d.path, suspect.line, d.qualified))
     return claims
+
+
+def _named_position(top: Suspect) -> str:
+    """How clearly the evidence names the best suspect; words alone are said to be words alone."""
+    spot = f"`{top.definition.qualified}` ({top.definition.path}:{top.line})"
+    grounds = "; ".join(top.grounds[:2])
+    if top.kinds <= {"excerpt", "changed"} and "defines" not in grounds:
+        return f"Nothing names the place (no trace, no function); by words alone {spot} is nearest: {grounds}"
+    return f"{spot} is the function that the evidence names most clearly: {grounds}"
 
 
 def _plan(best: Claim | None, named: list[Claim], lineup: Lineup) -> list[str]:

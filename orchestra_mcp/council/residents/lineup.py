@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from orchestra_mcp.council.residents import suspects
@@ -27,6 +28,8 @@ class Walk:
 class Lineup:
     """What the evidence points at."""
 
+    changes: tuple[Change, ...]
+
     walks: tuple[Walk, ...]
     message: tuple[str, Place] | None
     """The quoted message and where the code holds it, when there is no trace."""
@@ -49,9 +52,10 @@ async def line_up(question: Question, dossier: Dossier, evidence: Evidence) -> L
         marks.append(Mark("message", message[1].definition, suspects.MESSAGE, ground, message[1].line))
     marks += suspects.named_marks(await named(question, evidence))
     marks += suspects.excerpt_marks(dossier, await _excerpt_definitions(dossier, evidence))
-    changed = await changed_functions(evidence)
+    changes = await present_changes(question, dossier, evidence)
+    changed = await changed_functions(changes, evidence)
     marks += suspects.changed_marks(changed)
-    return Lineup(tuple(walks), message, changed, suspects.rank(marks))
+    return Lineup(changes, tuple(walks), message, changed, suspects.rank(marks))
 
 
 async def _walk(trace: Trace, evidence: Evidence) -> Walk | None:
@@ -79,12 +83,32 @@ async def _excerpt_definitions(dossier: Dossier, evidence: Evidence) -> dict[tup
     return found
 
 
-async def changed_functions(evidence: Evidence) -> tuple[tuple[Definition, Change, Hunk], ...]:
+async def present_changes(question: Question, dossier: Dossier, evidence: Evidence) -> tuple[Change, ...]:
+    """The changes in question: the given ones as far as they are in the files, else those of the project."""
+    if not question.diff:
+        return tuple(c for c in await evidence.changes() if c.status != "deleted")[:MAX_FILES]
+    found = []
+    for change in dossier.changes[:MAX_FILES]:
+        lines = await evidence.read(change.path)
+        applied = tuple(hunk for hunk in change.hunks if _is_applied(hunk, lines))
+        if applied and change.status != "deleted":
+            found.append(change.model_copy(update={"hunks": applied}))
+    return tuple(found)
+
+
+def _is_applied(hunk: Hunk, lines: Sequence[str]) -> bool:
+    """True when the file reads as the hunk leaves it."""
+    rows = [row[1:] for row in hunk.text.splitlines() if row[:1] in ("+", " ")]
+    start = max(0, hunk.new_start - 1)
+    return bool(rows) and [row.rstrip() for row in lines[start : start + len(rows)]] == [row.rstrip() for row in rows]
+
+
+async def changed_functions(
+    changes: Sequence[Change], evidence: Evidence
+) -> tuple[tuple[Definition, Change, Hunk], ...]:
     """The functions that the present changes touch, each with the first hunk that touches it."""
     found: dict[tuple[str, int], tuple[Definition, Change, Hunk]] = {}
-    for change in (await evidence.changes())[:MAX_FILES]:
-        if change.status == "deleted" or not change.hunks:
-            continue
+    for change in changes:
         definitions = [d for d in await evidence.definitions(change.path) if d.kind != "class"]
         for hunk in change.hunks:
             for line in changed_lines(hunk):

@@ -88,9 +88,10 @@ async def place_of(frame: Frame, evidence: Evidence) -> Place | None:
 
 async def places_of(trace: Trace, evidence: Evidence) -> tuple[Place, ...]:
     """The places of a trace's own frames, innermost first."""
-    found = []
+    found: list[Place] = []
     for frame in reversed(trace.frames):
-        if frame.path and (place := await place_of(frame, evidence)):
+        place = await place_of(frame, evidence) if frame.path else None
+        if place is not None and place not in found[-1:]:  # a comprehension is a frame of its own on the same line
             found.append(place)
         if len(found) == 8:
             break
@@ -126,12 +127,18 @@ def names_in(text: str) -> tuple[str, ...]:
     return tuple(name for name in ranked if len(name) > 2 and name.lower() not in COMMON_NAMES)[:40]
 
 
+_SHAPED = re.compile(r"\w_\w|[a-z][A-Z]")  # snake_case or camelCase: no word of prose
+
+
 async def named(question: Question, evidence: Evidence) -> tuple[tuple[str, Definition, int], ...]:
     """Definitions that the question names: (name as written, definition, number of definitions of that name)."""
     found: list[tuple[str, Definition, int]] = []
     for name in names_in(question.text):
         tail = ".".join(name.split(".")[-2:])
-        definitions = await evidence.locate(tail) or await evidence.locate(name.rsplit(".", 1)[-1])
+        definitions = await evidence.locate(tail)
+        last = name.rsplit(".", 1)[-1]
+        if not definitions and (len(last) > 5 and (_SHAPED.search(last) or name.startswith(("self.", "this.")))):
+            name, definitions = last, await evidence.locate(last)
         own = [d for d in definitions if not is_test(d.path) and not SIDE_PATH.search(d.path)] or list(definitions)
         if 0 < len(own) <= MAX_DEFINERS and own[0].name.lower() not in COMMON_NAMES:
             found.extend((name, definition, len(own)) for definition in own)

@@ -24,13 +24,8 @@ def swallowed_python(node: Node) -> Found | None:
     nothing = len(statements) == 1 and trees.text(statements[0]) in ("pass", "...")
     if not broad or not nothing:
         return None
-    caught = f"except {trees.one_line(value, 40)}" if value is not None else "a bare except"
-    return (
-        trees.line_of(node),
-        f"`{caught}` drops every error of the `try` without a trace"
-        if value
-        else "a bare `except` drops every error of the `try` without a trace",
-    )
+    caught = f"`except {trees.one_line(value, 40)}`" if value is not None else "a bare `except`"
+    return trees.line_of(node), f"{caught} drops whatever it catches without a trace"
 
 
 def mutable_default(node: Node) -> Found | None:
@@ -75,7 +70,8 @@ def _changes(node: Node, name: str) -> bool:
 
 def open_never_closed(node: Node) -> Found | None:
     """A file that is opened and never closed, nor handed on."""
-    if trees.text(node.child_by_field_name("function")) != "open" or node.parent is None:
+    keyed = "closefd" in trees.text(node)  # a borrowed descriptor
+    if trees.text(node.child_by_field_name("function")) != "open" or node.parent is None or keyed:
         return None
     function = trees.function_of(node)
     parent = node.parent

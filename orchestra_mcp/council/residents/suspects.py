@@ -14,7 +14,7 @@ from orchestra_mcp.types import Change, Definition, Dossier, Hunk
 
 FRAME = 10.0  # the innermost own frame; each step outwards counts for STEP of the one before
 STEP = 0.6
-RAISER = 0.5  # an innermost frame that only raises on purpose: its caller is as likely
+RAISER = 0.8  # an innermost frame that raises on purpose: its caller is nearly as likely
 MESSAGE = 5.0  # the function that holds the quoted message
 NAMED = 3.0  # named in the question; shared by all definitions of that name
 NAMED_CLASS = 1.5
@@ -64,7 +64,8 @@ def rank(marks: Iterable[Mark]) -> tuple[Suspect, ...]:
         if (is_test(definition.path) or SIDE_PATH.search(definition.path)) and "frame" not in kinds:
             score *= SIDE
         line = next((mark.line for mark in ordered if mark.line), definition.start)
-        grounds = tuple(mark.ground for mark in ordered)
+        told = [mark for mark in ordered if mark.kind != "excerpt" or "frame" not in kinds]
+        grounds = tuple(mark.ground for mark in told)
         suspects.append(Suspect(definition, score, grounds, frozenset(kinds), line))
     return tuple(sorted(suspects, key=lambda s: (-s.score, s.definition.path, s.definition.start)))
 

@@ -35,15 +35,15 @@ async def _from_traces(lineup: Lineup, evidence: Evidence) -> Opinion:
     first = lineup.walks[0]
     suspect = _suspect_place(lineup, first)
     for number, walk in enumerate(lineup.walks):
-        why = await _why(walk, evidence)
+        why = await _why(walk, evidence, number == 0)
         steps = await _steps(walk, evidence, suspect if number == 0 else None)
         title = _exception(walk.trace) if len(lineup.walks) == 1 else f"Trace {number + 1}: {_exception(walk.trace)}"
         sections.append((f"{title}: the way there", list(steps)))
         sections.append(("What it means there", list(why)))
     ground = meaning(first.trace.language, first.trace.exception, first.trace.message)
-    reason = next((c.text for _, items in sections[1:2] for c in items if isinstance(c, Claim)), "")
+    reason = _reason(sections[1][1], suspect, first)
     position = f"`{suspect.symbol or suspect.path}` ({suspect.path}:{suspect.line}) is the first suspect for {_exception(first.trace)}"
-    position += f": {reason}" if reason else f": {_role(first, suspect)}"
+    position += f": {reason}"
     return opinion(
         SEAT,
         position=position,
@@ -54,6 +54,15 @@ async def _from_traces(lineup: Lineup, evidence: Evidence) -> Opinion:
         assumptions=("The trace was produced by code close to the version that is checked out.",),
         would_change="A trace from the checked-out version whose innermost frame of this project is another function.",
     )
+
+
+def _reason(why: list[Claim | str], suspect: Place, walk: Walk) -> str:
+    """Why the suspect, in half a line: what was shown about the failing line, or the suspect's part in the trace."""
+    shown = next((item.text for item in why if isinstance(item, Claim)), "")
+    if suspect == walk.places[0]:
+        return shown or _role(walk, suspect)
+    inner = walk.places[0]
+    return f"it leads to {_place_name(inner)} ({inner.path}:{inner.line})" + (f": {shown}" if shown else "")
 
 
 def _suspect_place(lineup: Lineup, walk: Walk) -> Place:
@@ -86,10 +95,10 @@ def _place_name(place: Place) -> str:
     return f"`{place.symbol}`" if place.symbol else "Module-level code"
 
 
-async def _why(walk: Walk, evidence: Evidence) -> list[Claim | str]:
+async def _why(walk: Walk, evidence: Evidence, first: bool) -> list[Claim | str]:
     said: list[Claim | str] = []
     found = meaning(walk.trace.language, walk.trace.exception, walk.trace.message)
-    if found is not None:
+    if found is not None and first:
         said.append(f"{walk.trace.exception or _exception(walk.trace)}: {found.means}.")
     innermost = walk.trace.frames[-1] if walk.trace.frames else None
     if innermost is not None and not innermost.path:

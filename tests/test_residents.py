@@ -1,0 +1,497 @@
+"""The resident analysts on real repositories: what they must find, and what they must not say."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import os
+import subprocess
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import anyio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestra_mcp.context.collector import collect
+from orchestra_mcp.context.evidence import ProjectEvidence
+from orchestra_mcp.council.evidence import check_claims
+from orchestra_mcp.council.residents import RESIDENTS, hear_residents
+from orchestra_mcp.council.residents.callers import Call, why_not
+from orchestra_mcp.council.residents.flakes import signatures
+from orchestra_mcp.council.residents.messages import common_words
+from orchestra_mcp.council.residents.places import names_in, plain_name
+from orchestra_mcp.types import Absence, Claim, Dossier, Opinion, Question
+
+
+class Project:
+    """A repository under construction: write files, commit, ask."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        root.mkdir()
+        self.git("init", "-q", "-b", "main")
+
+    def git(self, *args: str) -> str:
+        env = {"PATH": os.environ["PATH"], "HOME": str(self.root), "GIT_CONFIG_NOSYSTEM": "1"}
+        for who in ("AUTHOR", "COMMITTER"):
+            env |= {f"GIT_{who}_NAME": "Ada", f"GIT_{who}_EMAIL": "ada@example.org"}
+        command = ["git", "-C", str(self.root), *args]
+        return subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout
+
+    def write(self, **files: str) -> None:
+        """Write files; a name's double underscores stand for `/`, its last single one for `.`."""
+        for name, text in files.items():
+            path = self.root / ".".join(name.replace("__", "/").rsplit("_", 1))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(textwrap.dedent(text).lstrip("\n"))
+
+    def commit(self, subject: str, **files: str) -> str:
+        self.write(**files)
+        self.git("add", "-A")
+        self.git("commit", "-qm", subject)
+        return self.git("rev-parse", "HEAD").strip()
+
+    async def hear(self, text: str, error: str = "", diff: str = "") -> dict[str, Opinion]:
+        question = Question(text=text, error=textwrap.dedent(error), diff=diff, mode="debug", project=str(self.root))
+        evidence = ProjectEvidence(self.root)
+        dossier = await collect(question, self.root, evidence, budget=8000)
+        heard = await hear_residents(question, dossier, evidence, timeout_s=60)
+        assert not [absence for absence in heard if isinstance(absence, Absence)]
+        opinions = [opinion for opinion in heard if isinstance(opinion, Opinion)]
+        for opinion in opinions:
+            checked = await check_claims(opinion.claims, evidence)
+            assert [claim for claim in checked if claim.check is None or claim.check.outcome != "verified"] == []
+        return {opinion.seat: opinion for opinion in opinions}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path / "shop")
+
+
+def spots(opinion: Opinion, words: str) -> list[tuple[str, int]]:
+    """Where the claims point whose text contains `words`."""
+    return [(claim.path, claim.line) for claim in opinion.claims if words in claim.text]
+
+
+USERS = """
+    def find_user(users, name):
+        for user in users:
+            if user.name == name:
+                return user
+
+
+    def greeting(users, name):
+        user = find_user(users, name)
+        return "Hello " + user.title
+"""
+TRACE = """
+    Traceback (most recent call last):
+      File "/srv/shop/main.py", line 4, in <module>
+        print(greeting([], "ada"))
+      File "/srv/shop/users.py", line {line}, in greeting
+        return "Hello " + user.title
+    AttributeError: 'NoneType' object has no attribute 'title'
+"""
+
+
+async def test_the_walker_follows_none_to_the_function_that_returned_it(project: Project) -> None:
+    project.commit("Users", users_py=USERS, main_py='from users import greeting\n\n\nprint(greeting([], "ada"))\n')
+    said = (await project.hear("Why does this fail?", TRACE.format(line=9)))["walker"]
+    assert (said.claims[0].path, said.claims[0].line, said.claims[0].symbol) == ("users.py", 9, "greeting")
+    assert spots(said, "`.title` is taken from `user`") == [("users.py", 9)]
+    assert spots(said, "`user` is last assigned above that line") == [("users.py", 8)]
+    assert spots(said, "`find_user`, whose result it is, can give back nothing") == [("users.py", 4)]
+    assert "users.py:9" in said.position
+    assert "not a language model" in said.answer
+
+
+async def test_a_line_number_of_another_version_is_replaced_by_the_line_found(project: Project) -> None:
+    project.commit("Users", users_py=USERS)
+    said = (await project.hear("Why does this fail?", TRACE.format(line=190)))["walker"]
+    assert (said.claims[0].path, said.claims[0].line) == ("users.py", 9)
+    assert said.claims[0].quote == 'return "Hello " + user.title'
+    assert "the trace says line 190" in said.claims[0].text
+
+
+async def test_where_only_the_function_is_left_nothing_is_said_about_its_lines(project: Project) -> None:
+    project.commit("Users", users_py=USERS.replace("user.title", "user.name.upper()"))
+    said = (await project.hear("Why does this fail?", TRACE.format(line=9)))["walker"]
+    assert (said.claims[0].path, said.claims[0].line) == ("users.py", 7)
+    assert "reads differently here" in said.claims[0].text
+    assert spots(said, "is taken from") == []
+
+
+async def test_a_trace_of_foreign_code_gives_the_walker_nothing_to_say(project: Project) -> None:
+    project.commit("Users", users_py=USERS)
+    trace = 'Traceback (most recent call last):\n  File "/usr/lib/python3/xml/sax.py", line 9, in parse\nKeyError: 1\n'
+    assert "walker" not in await project.hear("And this?", trace)
+
+
+async def test_the_root_cause_of_a_chain_comes_first(project: Project) -> None:
+    project.commit(
+        "Load",
+        load_py="""
+        def read(path):
+            return settings[path]
+
+
+        def start(path):
+            try:
+                read(path)
+            except KeyError as error:
+                raise RuntimeError("no settings") from error
+    """,
+    )
+    said = (await project.hear("?", """
+        Traceback (most recent call last):
+          File "load.py", line 7, in start
+            read(path)
+          File "load.py", line 2, in read
+            return settings[path]
+        KeyError: 'a.toml'
+
+        The above exception was the direct cause of the following exception:
+
+        Traceback (most recent call last):
+          File "load.py", line 9, in start
+            raise RuntimeError("no settings") from error
+        RuntimeError: no settings
+    """))["walker"]  # fmt: skip
+    assert (said.claims[0].symbol, said.claims[0].line) == ("read", 2)
+    assert spots(said, "`settings` is indexed with `path`") == [("load.py", 2)]
+    assert spots(said, "`path` is a parameter") == []
+
+
+PYTHON_CASES = {
+    "an unfitting call": (
+        "def pay(amount, currency):\n    return amount\n\n\ndef checkout():\n    return pay(1)\n",
+        ("checkout", 6, "return pay(1)", "TypeError: pay() missing 1 required positional argument: 'currency'"),
+        {"The only definition of `pay`": 1, "`pay` is called on this line as `pay(1)`": 6},
+    ),
+    "a variable without value": (
+        "def total(rows):\n    for row in rows:\n        last = row\n    return last\n",
+        ("total", 4, "return last", "UnboundLocalError: cannot access local variable 'last' where it is not associated with a value"),
+        {"`last` is assigned here, inside the `for` of line 2": 3},
+    ),
+    "a divisor": (
+        "def mean(rows):\n    count = len(rows)\n    return sum(rows) / count\n",
+        ("mean", 3, "return sum(rows) / count", "ZeroDivisionError: division by zero"),
+        {"The divisor on this line is `count`": 3, "`count` is last assigned above": 2},
+    ),
+    "an index": (
+        "def first(rows):\n    kept = [r for r in rows if r]\n    return kept[0]\n",
+        ("first", 3, "return kept[0]", "IndexError: list index out of range"),
+        {"The only index on this line is `0`, into `kept`": 3, "`kept` is last assigned": 2},
+    ),
+    "an exception on purpose": (
+        'def check(age):\n    if age < 0:\n        raise ValueError("negative")\n    return age\n',
+        ("check", 3, 'raise ValueError("negative")', "ValueError: negative"),
+        {"raised on purpose when `age < 0` holds": 2, "`age` is a parameter": 1},
+    ),
+    "a name that nobody defines": (
+        "def area(r):\n    return pi * r * r\n",
+        ("area", 2, "return pi * r * r", "NameError: name 'pi' is not defined"),
+        {"`pi` occurs in this file only here": 2},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PYTHON_CASES)
+async def test_the_walker_reads_the_failing_line(project: Project, name: str) -> None:
+    source, (function, line, code, message), expected = PYTHON_CASES[name]
+    project.commit("Code", code_py=source)
+    trace = f'Traceback (most recent call last):\n  File "code.py", line {line}, in {function}\n    {code}\n{message}\n'
+    said = (await project.hear("What is wrong here?", trace))["walker"]
+    assert (said.claims[0].symbol, said.claims[0].line) == (function, line)
+    assert {words: spots(said, words) for words in expected} == {w: [("code.py", n)] for w, n in expected.items()}
+
+
+OTHER_CASES = {
+    "javascript": (
+        {"cart_js": "function total(cart) {\n  const last = cart.items.pop();\n  return last.price;\n}\n"},
+        "TypeError: Cannot read properties of undefined (reading 'price')\n    at total (/srv/shop/cart.js:3:15)\n",
+        ("cart.js", 3, "total", "`.price` is taken from `last`"),
+    ),
+    "go": (
+        {"cart_go": "package shop\n\nfunc total(c *Cart) int {\n\towner := c.find()\n\treturn owner.Count\n}\n"},
+        "panic: runtime error: invalid memory address or nil pointer dereference\n[signal SIGSEGV]\n\n"
+        "goroutine 1 [running]:\nshop.total(0x0)\n\t/srv/shop/cart.go:5 +0x1d\n",
+        ("cart.go", 5, "total", "whose member is used on this line is `owner`"),
+    ),
+    "java": (
+        {"src__shop__Cart_java": "package shop;\n\nclass Cart {\n  int total() {\n    Item last = find();\n    return last.price();\n  }\n}\n"},
+        'Exception in thread "main" java.lang.NullPointerException: Cannot invoke "shop.Item.price()" because "last" is null\n'
+        "\tat shop.Cart.total(Cart.java:6)\n",
+        ("src/shop/Cart.java", 6, "Cart.total", "`.price` is taken from `last`"),
+    ),
+    "rust": (
+        {"src__main_rs": "fn main() {\n    let first = std::env::args().nth(7);\n    println!(\"{}\", 1);\n    let x = first.unwrap();\n}\n"},
+        "thread 'main' panicked at src/main.rs:4:19:\ncalled `Option::unwrap()` on a `None` value\n"
+        "stack backtrace:\n   0: shop::main\n             at ./src/main.rs:4:19\n",
+        ("src/main.rs", 4, "main", "The only `unwrap` on this line is applied to `first`"),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("language", OTHER_CASES)
+async def test_the_walker_reads_other_languages(project: Project, language: str) -> None:
+    files, trace, (path, line, symbol, words) = OTHER_CASES[language]
+    project.commit("Code", **files)
+    said = (await project.hear("It crashes.", trace))["walker"]
+    assert (said.claims[0].path, said.claims[0].line, said.claims[0].symbol) == (path, line, symbol)
+    assert spots(said, words) == [(path, line)]
+
+
+async def test_without_a_trace_the_quoted_message_leads_to_its_condition_and_callers(project: Project) -> None:
+    project.commit("Stock", stock_py="""
+        def reserve(count, left):
+            if count > left:
+                raise ValueError(f"cannot reserve {count} pieces of an article")
+            return left - count
+
+
+        def order(basket):
+            return reserve(basket.count, basket.left)
+    """)  # fmt: skip
+    said = (await project.hear('Customers see "cannot reserve 3 pieces of an article" sometimes.'))["walker"]
+    assert (said.claims[0].path, said.claims[0].line, said.claims[0].symbol) == ("stock.py", 3, "reserve")
+    assert spots(said, "raised on purpose when `count > left` holds") == [("stock.py", 2)]
+    assert spots(said, "`order` calls `reserve`") == [("stock.py", 8)]
+
+
+async def test_the_historian_names_the_commit_of_the_failing_line(project: Project) -> None:
+    first = project.commit("Users", users_py=USERS.replace("user.title", "user.name"))
+    second = project.commit("Greet by title", users_py=USERS)
+    said = (await project.hear("Why?", TRACE.format(line=9)))["historian"]
+    line = next(claim for claim in said.claims if "line in question" in claim.text)
+    assert (line.path, line.line) == ("users.py", 9)
+    assert second.startswith(line.text.split(" changed by ")[1].split()[0])
+    assert "Greet by title" in line.text
+    assert first[:7] not in line.text
+
+
+async def test_the_historian_says_what_is_not_committed(project: Project) -> None:
+    project.commit("Users", users_py=USERS.replace("user.title", "user.name"))
+    project.write(users_py=USERS)
+    said = (await project.hear("Why?", TRACE.format(line=9)))["historian"]
+    assert spots(said, "not committed yet, the first one here") == [("users.py", 9)]
+    assert "compare it with what was there before" in said.position
+
+
+async def test_without_git_the_historian_is_silent(tmp_path: Path) -> None:
+    (tmp_path / "users.py").write_text(textwrap.dedent(USERS))
+    question = Question(text="Why?", error=textwrap.dedent(TRACE.format(line=10)), project=str(tmp_path))
+    evidence = ProjectEvidence(tmp_path)
+    dossier = await collect(question, tmp_path, evidence, budget=8000)
+    heard = await hear_residents(question, dossier, evidence, timeout_s=60)
+    assert [opinion.seat for opinion in heard] == ["walker", "inspector"]
+
+
+# name of the file → (source, line of the defect, words that the statement contains)
+DEFECTS: dict[str, tuple[str, int, str]] = {
+    "swallow_py": ("def f():\n    try:\n        g()\n    except Exception:\n        pass\n\n\ndef g(): ...\n", 4, "drops whatever it catches"),
+    "default_py": ("def f(item, seen=[]):\n    seen.append(item)\n    return seen\n", 1, "is made once for all calls"),
+    "leak_py": ("def f(path):\n    file = open(path)\n    text = file.read()\n    return text\n", 2, "never closed in this function"),
+    "oneshot_py": ("def f(path):\n    return open(path).read()\n", 2, "nothing closes it but the garbage collector"),
+    "await_py": ("async def save(x):\n    return x\n\n\nasync def f(x):\n    save(x)\n", 6, "so it never runs"),
+    "undefined_py": ("def f():\n    return missing_name\n", 2, "undefined name 'missing_name'"),
+    "unused_py": ("import json\n\n\ndef f():\n    return 1\n", 1, "'json' imported but unused"),
+    "tuple_py": ('def f(x):\n    assert (x, "x is needed")\n    return x\n', 2, "assertion is always true"),
+    "literal_py": ('def f(x):\n    return x is "yes"\n', 2, "compare constant literals"),
+    "format_py": ('def f(x):\n    return "%s %s" % (x,)\n', 2, "'...' % ... has 2 placeholder(s) but 1 substitution(s)"),
+    "dead_py": ("def f(x):\n    return x\n    x += 1\n", 3, "never reached"),
+    "branch_py": ("def f(x):\n    if x == 1:\n        return 2\n    elif x == 1:\n        return 3\n    return 4\n", 4, "was already tested in line 2"),
+    "same_py": ("def f(a, b):\n    return a.x and a.x\n", 2, "both sides of `and` are the same"),
+    "swallow_js": ("function f() {\n  try { g(); } catch (e) {}\n}\n", 2, "this `catch` block is empty"),
+    "await_js": ("async function save() {}\nasync function f() {\n  save();\n}\n", 3, "a failure goes unhandled"),
+    "Swallow_java": ("class A {\n  void f() {\n    try { g(); } catch (Exception e) { }\n  }\n}\n", 3, "this `catch` block is empty"),
+    "defer_go": ("package a\n\nfunc f(ps []string) {\n\tfor _, p := range ps {\n\t\tx := open(p)\n\t\tdefer x.Close()\n\t}\n}\n", 6, "runs only when the function returns"),
+    "err_go": ("package a\n\nfunc f() error {\n\ta, err := g()\n\tb, err := h()\n\tuse(a, b)\n\treturn err\n}\n", 4, "overwritten in line 5"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DEFECTS)
+async def test_the_inspector_shows_a_defect_in_changed_code(project: Project, name: str) -> None:
+    source, line, words = DEFECTS[name]
+    path = ".".join(name.rsplit("_", 1))
+    project.commit("Start", readme_md="# Shop\n")
+    project.write(**{name: source})
+    said = (await project.hear("Please review my changes."))["inspector"]
+    assert spots(said, words) == [(path, line)]
+
+
+INNOCENT = {
+    "narrow_py": "def f(d):\n    try:\n        del d[1]\n    except KeyError:\n        pass\n",
+    "told_py": "def f():\n    try:\n        g()\n    except Exception:  # g is best effort\n        pass\n\n\ndef g(): ...\n",
+    "default_py": "def f(item, seen=[]):\n    seen = list(seen)\n    seen.append(item)\n    return seen\n\n\ndef g(x=()):\n    return x\n",
+    "closed_py": "def f(path):\n    file = open(path)\n    try:\n        return file.read()\n    finally:\n        file.close()\n",
+    "handed_py": "def f(path):\n    file = open(path)\n    return wrap(file)\n\n\ndef wrap(x):\n    return x\n",
+    "kept_py": "class A:\n    def f(self, path):\n        self.file = open(path)\n        return self\n",
+    "task_py": "import asyncio\n\n\nasync def save():\n    return 1\n\n\nasync def f():\n    t = asyncio.create_task(save())\n    await save()\n    await t\n",
+    "other_py": "async def save():\n    return 1\n\n\nasync def f(store):\n    store.save()\n",
+    "generator_py": "def f():\n    return\n    yield\n",
+    "nan_py": "def f(x):\n    return x != x\n",
+    "import_py": "try:\n    import ujson as json\nexcept ImportError:\n    json = None\n",
+    "star_py": "from os.path import *\n\n\ndef f(x):\n    return join(x, x)\n",
+    "export_py": "from json import dumps\n\n__all__ = ['dumps']\n",
+    "hoist_js": "function f() {\n  return g();\n  function g() { return 1; }\n}\n",
+    "void_js": "async function save() {}\nasync function f() {\n  void save();\n  save().catch(console.error);\n  const p = save();\n  await p;\n}\n",
+    "told_js": "function f() {\n  try { g(); } catch (e) { /* best effort */ }\n}\n",
+    "Ignored_java": "class A {\n  void f() {\n    try { g(); } catch (Exception ignored) { }\n  }\n}\n",
+    "defer_go": "package a\n\nfunc f(ps []string) {\n\tfor _, p := range ps {\n\t\tfunc() {\n\t\t\tx := open(p)\n\t\t\tdefer x.Close()\n\t\t}()\n\t}\n}\n",
+    "err_go": "package a\n\nfunc f() error {\n\ta, err := g()\n\tb, err := h(a, err)\n\tuse(b)\n\treturn err\n}\n",
+}  # fmt: skip
+
+
+async def test_the_inspector_is_silent_about_code_that_only_looks_like_a_defect(project: Project) -> None:
+    project.commit("Start", readme_md="# Shop\n")
+    project.write(**INNOCENT)
+    said = (await project.hear("Please review my changes.")).get("inspector")
+    shown = [] if said is None else [claim for claim in said.claims if not claim.text[0].isdigit()]
+    assert shown == []
+
+
+async def test_old_defects_outside_the_changes_are_not_reported(project: Project) -> None:
+    old = "import json\n\n\ndef f(seen=[]):\n    seen.append(1)\n\n\ndef g():\n    return 1\n"
+    project.commit("Old", code_py=old)
+    project.write(code_py=old.replace("return 1", "return 2"))
+    said = (await project.hear("Please review my changes.")).get("inspector")
+    assert said is None or spots(said, "json") + spots(said, "made once") == []
+
+
+async def test_a_call_that_no_longer_fits_a_changed_signature_is_shown(project: Project) -> None:
+    use = "from pay import charge\n\n\ndef order():\n    charge(1)\n    charge(1, currency='EUR')\n    return charge\n"
+    project.commit("Pay", pay_py="def charge(amount, currency='USD'):\n    return amount, currency\n", use_py=use)
+    project.write(pay_py="def charge(amount, currency):\n    return amount, currency\n")
+    said = (await project.hear("Is my change complete?"))["inspector"]
+    assert spots(said, "no longer does: it does not give `currency`") == [("use.py", 5)]
+    assert "use.py:5" in said.position
+
+
+async def test_a_changed_function_without_test_is_stated_as_a_fact(project: Project) -> None:
+    test = "from pay import known\n\n\ndef test_known():\n    assert known() == 1\n"
+    project.commit(
+        "Pay", pay_py="def known():\n    return 1\n\n\ndef charge():\n    return 1\n", tests__test_pay_py=test
+    )
+    project.write(pay_py="def known():\n    return 0 + 1\n\n\ndef charge():\n    return 2\n")
+    said = (await project.hear("Is my change complete?"))["inspector"]
+    assert spots(said, "no test file changed with it") == [("pay.py", 5)]
+
+
+async def test_a_given_diff_that_is_not_applied_is_not_inspected(project: Project) -> None:
+    project.commit("Code", code_py="def f():\n    return 1\n")
+    diff = "--- a/code.py\n+++ b/code.py\n@@ -1,2 +1,2 @@\n-def f():\n+def f(seen=[]):\n     return 1\n"
+    said = (await project.hear("Is this right?", diff=diff)).get("inspector")
+    assert said is None or not any("changed (" in claim.text for claim in said.claims)
+
+
+async def test_functions_that_the_question_names_are_ranked(project: Project) -> None:
+    project.commit("Code", code_py="def apply_discount(price):\n    return price\n\n\ndef other():\n    return 1\n")
+    said = (await project.hear("Why does `apply_discount` give the full price?"))["inspector"]
+    assert (said.claims[0].symbol, said.claims[0].path, said.claims[0].line) == ("apply_discount", "code.py", 1)
+    assert said.position.startswith("`apply_discount` (code.py:1)")
+
+
+class Blind:
+    """Evidence that can answer nothing: it breaks, or never comes back."""
+
+    def __init__(self, breaks: bool) -> None:
+        self.breaks = breaks
+
+    async def _fail(self, *args: Any, **options: Any) -> NoReturn:
+        if self.breaks:
+            raise RuntimeError("secret detail")
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    files = read = syntax = definitions = locate = enclosing = mentions = changes = before = blame = log = _fail
+    commit_changes = _fail
+
+
+@pytest.mark.parametrize("breaks", [True, False], ids=["breaks", "never answers"])
+async def test_an_analyst_that_fails_is_absent_and_nobody_is_disturbed(breaks: bool) -> None:
+    heard = await hear_residents(Question(text="Why?"), Dossier(), Blind(breaks), timeout_s=0.05)
+    assert [(type(one), one.seat) for one in heard] == [(Absence, name) for name in RESIDENTS]
+    assert {one.kind for one in heard} == {"resident"}
+    assert not any("secret detail" in one.reason for one in heard if isinstance(one, Absence))
+
+
+async def test_an_empty_project_leaves_them_with_nothing_to_say(project: Project) -> None:
+    assert await project.hear("Should we use Kafka?") == {}
+
+
+@given(st.data())
+def test_whether_a_call_fits_agrees_with_inspect(data: st.DataObject) -> None:
+    names = ["a", "b", "c", "d"]
+    count = data.draw(st.integers(0, 3))
+    defaults = data.draw(st.integers(0, count))
+    slash = data.draw(st.integers(0, count))
+    parts: list[str] = []
+    for n, name in enumerate(names[:count]):
+        parts.append(name + ("=0" if n >= count - defaults else ""))
+        if slash and n == slash - 1:
+            parts.append("/")
+    rest = data.draw(st.booleans())
+    keyword = data.draw(st.sampled_from(["", "d", "d=0"]))
+    parts += ["*rest"] if rest else ["*"] if keyword else []
+    parts += [keyword] if keyword else []
+    parts += ["**more"] if data.draw(st.booleans()) else []
+    source = f"def f({', '.join(parts)}): pass"
+    scope: dict[str, Any] = {}
+    exec(source, scope)
+    call = Call(data.draw(st.integers(0, 4)), tuple(data.draw(st.lists(st.sampled_from([*names, "e"]), unique=True))))
+    try:
+        inspect.signature(scope["f"]).bind(*[None] * call.positional, **dict.fromkeys(call.keywords))
+        fits = True
+    except TypeError:
+        fits = False
+    said = why_not(call, signatures(ast.parse(source))["f"], 0)
+    twice = set(call.keywords) & set(names[slash : min(count, call.positional)])  # given twice: we keep silent
+    assert (said == "") == fits or (said == "" and twice)
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        ("Ledger.reserve", "reserve"),
+        ("github.com/x/shop.(*Cart).total(0xc000, 0x1)", "total"),
+        ("main.run.func1", "run"),
+        ("shop::cart::total::{{closure}}", "total"),
+        ("shop::cart::total::h0123456789abcdef", "total"),
+        ("Object.handle [as run]", "handle"),
+        ("<module>", ""),
+        ("<listcomp>", ""),
+    ],
+)
+def test_the_plain_name_of_a_frame_s_function(function: str, name: str) -> None:
+    assert plain_name(function) == name
+
+
+def test_names_in_prose_are_those_that_look_like_code() -> None:
+    found = names_in("When I call `Cart.total` with an OrderLine, parse_price() fails in the Total of version 2.1.")
+    assert set(found) == {"Cart.total", "OrderLine", "parse_price"}
+
+
+@pytest.mark.parametrize(
+    ("message", "line", "run"),
+    [
+        ("cannot open file 'x.txt' for writing", 'raise OSError(f"cannot open file {name!r} for writing")', "cannot open file"),
+        ("it is not what it was", 'say("it is not what it was")', ""),  # no telling words
+        ("value too large", "limit = 3  # values", ""),
+    ],
+)  # fmt: skip
+def test_the_common_words_of_a_message_and_a_line(message: str, line: str, run: str) -> None:
+    assert common_words(message, line) == run
+
+
+def test_a_claim_has_a_place_to_look_at(project: Project) -> None:
+    project.commit("Users", users_py=USERS)
+    opinions: Sequence[Opinion] = list(anyio.run(project.hear, "Why?", TRACE.format(line=9)).values())
+    claims: list[Claim] = [claim for opinion in opinions for claim in opinion.claims]
+    assert claims
+    assert all(claim.path and claim.line and claim.quote for claim in claims)
