@@ -213,7 +213,7 @@ class Orchestra:
             raise UserError("The question is empty. Say what you are stuck on, in a sentence or two.")
         current = self._settings(question.project)
         seats = await self._seats(current, question.local_only)
-        seating = seat_council(seats, question, self._free(seats))
+        seating = seat_council(seats, question, self._free(seats), frozenset(RESIDENTS))
         await self._require_consent(question, (*seating.openers, *seating.reserve))
         history = await self._store.thread(question.continues) if question.continues else ()
         thread = (await self._store.get(question.continues)).thread if question.continues else ""
@@ -240,7 +240,7 @@ class Orchestra:
         """Collect the context and say who would be asked at what cost, without asking anybody."""
         current = self._settings(question.project)
         seats = await self._seats(current, question.local_only)
-        seating = seat_council(seats, question, self._free(seats))
+        seating = seat_council(seats, question, self._free(seats), frozenset(RESIDENTS))
         dossier = await self._dossier(question, current, seating, ())
         asked = [*seating.openers, *seating.openers[:1], *seating.openers[:1]]
         tokens = [MAX_TOKENS["opinion"]] * len(seating.openers) + [MAX_TOKENS["review"], MAX_TOKENS["chair"]]
@@ -256,7 +256,7 @@ class Orchestra:
             reserve=seating.reserve,
             estimated_cost_usd=cost,
             unpriced=tuple(dict.fromkeys(unpriced)),
-            needs_consent=await self.needs_consent(question.project),
+            needs_consent=await self.needs_consent(question.project, question.experts),
         )
 
     # ------------------------------------------------------------------------------------------------- looking back
@@ -300,12 +300,12 @@ class Orchestra:
             warnings=current.warnings,
         )
 
-    async def needs_consent(self, project: str | None) -> tuple[str, ...]:
-        """Providers of seated experts that may not see this project's code yet (never local ones)."""
+    async def needs_consent(self, project: str | None, experts: Sequence[str] = ()) -> tuple[str, ...]:
+        """Providers of seated experts, or of those named, that may not see this project's code yet (never local ones)."""
         if project is None:
             return ()
         seats = await self._seats(self._settings(project))
-        return await self._missing_consent(project, seats)
+        return await self._missing_consent(project, [seat for seat in seats if not experts or seat.name in experts])
 
     async def allow(self, project: str, providers: Sequence[str]) -> None:
         """Remember that the user lets these providers see this project's code."""
@@ -360,7 +360,8 @@ class Orchestra:
                     detail=f"{len(minutes.dossier.excerpts)} excerpts, {minutes.dossier.tokens} tokens",
                 )
             )
-            budget = min(question.max_cost_usd or current.limits.max_cost_usd, current.limits.max_cost_usd)
+            asked = current.limits.max_cost_usd if question.max_cost_usd is None else question.max_cost_usd
+            budget = min(asked, current.limits.max_cost_usd)
 
             async def record(entry: Entry) -> None:
                 await self._record(run, entry)

@@ -253,7 +253,7 @@ async def test_events_tell_who_was_asked_and_who_answered_in_order(repo: Path, e
 
 async def test_a_wrong_name_or_an_empty_question_is_refused_with_the_fix(repo: Path, environ: dict[str, str], tmp_path: Path) -> None:
     async with council({"alpha": Expert(expert(SAME))}, environ, tmp_path) as (orchestra, _):
-        with pytest.raises(NotFound, match=r"no expert 'omega'. Seated: alpha"):
+        with pytest.raises(NotFound, match=r"no expert 'omega'. Seated: alpha, historian, inspector, walker"):
             await orchestra.ask(question(repo, experts=["omega"]))
         with pytest.raises(UserError, match="empty"):
             await orchestra.ask(question(repo, "  "))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import inspect
 import os
 import subprocess
 import textwrap
@@ -214,25 +213,25 @@ async def test_the_walker_reads_the_failing_line(project: Project, name: str) ->
 OTHER_CASES = {
     "javascript": (
         {"cart_js": "function total(cart) {\n  const last = cart.items.pop();\n  return last.price;\n}\n"},
-        "TypeError: Cannot read properties of undefined (reading 'price')\n    at total (/srv/shop/cart.js:3:15)\n",
+        ("TypeError: Cannot read properties of undefined (reading 'price')\n    at total (/srv/shop/cart.js:3:15)\n"),
         ("cart.js", 3, "total", "`.price` is taken from `last`"),
     ),
     "go": (
         {"cart_go": "package shop\n\nfunc total(c *Cart) int {\n\towner := c.find()\n\treturn owner.Count\n}\n"},
-        "panic: runtime error: invalid memory address or nil pointer dereference\n[signal SIGSEGV]\n\n"
-        "goroutine 1 [running]:\nshop.total(0x0)\n\t/srv/shop/cart.go:5 +0x1d\n",
+        ("panic: runtime error: invalid memory address or nil pointer dereference\n[signal SIGSEGV]\n\n"
+        "goroutine 1 [running]:\nshop.total(0x0)\n\t/srv/shop/cart.go:5 +0x1d\n"),
         ("cart.go", 5, "total", "whose member is used on this line is `owner`"),
     ),
     "java": (
         {"src__shop__Cart_java": "package shop;\n\nclass Cart {\n  int total() {\n    Item last = find();\n    return last.price();\n  }\n}\n"},
-        'Exception in thread "main" java.lang.NullPointerException: Cannot invoke "shop.Item.price()" because "last" is null\n'
-        "\tat shop.Cart.total(Cart.java:6)\n",
+        ('Exception in thread "main" java.lang.NullPointerException: Cannot invoke "shop.Item.price()" because "last" is null\n'
+        "\tat shop.Cart.total(Cart.java:6)\n"),
         ("src/shop/Cart.java", 6, "Cart.total", "`.price` is taken from `last`"),
     ),
     "rust": (
         {"src__main_rs": "fn main() {\n    let first = std::env::args().nth(7);\n    println!(\"{}\", 1);\n    let x = first.unwrap();\n}\n"},
-        "thread 'main' panicked at src/main.rs:4:19:\ncalled `Option::unwrap()` on a `None` value\n"
-        "stack backtrace:\n   0: shop::main\n             at ./src/main.rs:4:19\n",
+        ("thread 'main' panicked at src/main.rs:4:19:\ncalled `Option::unwrap()` on a `None` value\n"
+        "stack backtrace:\n   0: shop::main\n             at ./src/main.rs:4:19\n"),
         ("src/main.rs", 4, "main", "The only `unwrap` on this line is applied to `first`"),
     ),
 }  # fmt: skip
@@ -426,7 +425,7 @@ async def test_an_empty_project_leaves_them_with_nothing_to_say(project: Project
 
 
 @given(st.data())
-def test_whether_a_call_fits_agrees_with_inspect(data: st.DataObject) -> None:
+def test_whether_a_call_fits_agrees_with_the_interpreter(data: st.DataObject) -> None:
     names = ["a", "b", "c", "d"]
     count = data.draw(st.integers(0, 3))
     defaults = data.draw(st.integers(0, count))
@@ -446,7 +445,7 @@ def test_whether_a_call_fits_agrees_with_inspect(data: st.DataObject) -> None:
     exec(source, scope)
     call = Call(data.draw(st.integers(0, 4)), tuple(data.draw(st.lists(st.sampled_from([*names, "e"]), unique=True))))
     try:
-        inspect.signature(scope["f"]).bind(*[None] * call.positional, **dict.fromkeys(call.keywords))
+        scope["f"](*[None] * call.positional, **dict.fromkeys(call.keywords))
         fits = True
     except TypeError:
         fits = False

@@ -391,15 +391,15 @@ def test_c_and_cpp_definitions() -> None:
     [
         (
             "Cart.cs",
-            "using System.Text;\nnamespace Shop {\n  class Cart : Base {\n    public int Total(int tax, int n = 2) {\n"
-            "      return Sum(tax);\n    }\n    Cart() { }\n  }\n}\n",
+            ("using System.Text;\nnamespace Shop {\n  class Cart : Base {\n    public int Total(int tax, int n = 2) {\n"
+            "      return Sum(tax);\n    }\n    Cart() { }\n  }\n}\n"),
             [("class", "Cart", 3, 8), ("method", "Cart.Total", 4, 6), ("method", "Cart.Cart", 7, 7)],
             ("System.Text",),
         ),
         (
             "cart.rb",
-            "require 'json'\nmodule Shop\n  class Cart < Base\n    def total(tax, n = 2)\n      sum(tax)\n    end\n"
-            "    def self.make; end\n  end\nend\n",
+            ("require 'json'\nmodule Shop\n  class Cart < Base\n    def total(tax, n = 2)\n      sum(tax)\n    end\n"
+            "    def self.make; end\n  end\nend\n"),
             [
                 ("class", "Shop", 2, 9), ("class", "Shop.Cart", 3, 8),
                 ("method", "Shop.Cart.total", 4, 6), ("method", "Shop.Cart.make", 7, 7),
@@ -408,15 +408,15 @@ def test_c_and_cpp_definitions() -> None:
         ),
         (
             "cart.php",
-            "<?php\nnamespace Shop;\nuse Db\\Pool;\nclass Cart {\n  public function total($tax, $n = 2) {\n"
-            "    return $this->sum($tax);\n  }\n}\nfunction helper() {}\n",
+            ("<?php\nnamespace Shop;\nuse Db\\Pool;\nclass Cart {\n  public function total($tax, $n = 2) {\n"
+            "    return $this->sum($tax);\n  }\n}\nfunction helper() {}\n"),
             [("class", "Cart", 4, 8), ("method", "Cart.total", 5, 7), ("function", "helper", 9, 9)],
             ("Db\\Pool",),
         ),
         (
             "Cart.swift",
-            "import Foundation\nclass Cart: Base {\n  func total(_ tax: Int, n: Int = 2) -> Int {\n    return sum(tax)\n"
-            "  }\n  init(n: Int) {}\n}\nextension Cart {\n  func more() {}\n}\n",
+            ("import Foundation\nclass Cart: Base {\n  func total(_ tax: Int, n: Int = 2) -> Int {\n    return sum(tax)\n"
+            "  }\n  init(n: Int) {}\n}\nextension Cart {\n  func more() {}\n}\n"),
             [
                 ("class", "Cart", 2, 7), ("method", "Cart.total", 3, 5), ("method", "Cart.init", 6, 6),
                 ("class", "Cart", 8, 10), ("method", "Cart.more", 9, 9),
@@ -447,7 +447,7 @@ def test_every_language_of_the_table_has_a_grammar_and_queries_that_compile() ->
     for row in languages.LANGUAGES:
         assert languages.grammar(row.name) is not None, row.name
         for section in ("definitions", "calls", "imports"):
-            assert languages.query(row.name, section) is not None, (row.name, section)  # type: ignore[arg-type]
+            assert languages.query(row.name, section) is not None, (row.name, section)
 
 
 @pytest.mark.parametrize(
@@ -466,6 +466,11 @@ def test_binary_large_and_unknown_files_are_not_parsed() -> None:
     assert symbols.parse("a.py", b"#" * (symbols.MAX_BYTES + 1)) is None
     assert symbols.parse("a.txt", b"x") is None
     assert symbols.parse("a.py", b"") is not None
+
+
+@pytest.mark.parametrize("garbage", [b"(" * 400_000, b"x = 1\n" + b"{" * 200_000, b"def f(" * 60_000])
+def test_garbage_that_would_take_a_minute_is_given_up(garbage: bytes) -> None:
+    assert symbols.parse("a.py", garbage) is None
 
 
 @pytest.mark.parametrize(

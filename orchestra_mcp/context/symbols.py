@@ -16,6 +16,7 @@ Packages and namespaces that may also be declared for a whole file (Java, C#, PH
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -26,7 +27,12 @@ if TYPE_CHECKING:
     from tree_sitter import Node
 
 MAX_BYTES = 1_000_000
-"""Larger files are not parsed: they are generated or data, and a parse cannot be interrupted."""
+"""Larger files are not parsed: they are generated or data."""
+
+_PARSE_SECONDS = 3.0
+_CHUNK_BYTES = 65_536
+_STRAY_TOKENS = 10_000
+_CHECKED_NODES = 20_000
 
 _SIGNATURE_CHARS = 200
 _DECORATORS = frozenset({"decorator", "attribute_item"})
@@ -53,7 +59,11 @@ _NO_PARAMETER = _COMMENTS | {
 
 
 def parse(path: str, source: bytes) -> Syntax | None:
-    """The syntax tree of a file; None when no grammar reads it, it is larger than `MAX_BYTES`, or it is binary."""
+    """The syntax tree of a file.
+
+    None when no grammar reads it, it is larger than `MAX_BYTES`, binary, or no code at all (the parser takes longer
+    than three seconds, or finds nothing but errors).
+    """
     name = language_of(path)
     if name is None or len(source) > MAX_BYTES or b"\0" in source[:8192]:
         return None
@@ -65,7 +75,30 @@ def parse(path: str, source: bytes) -> Syntax | None:
         return None
     import tree_sitter
 
-    return Syntax(name, source, tree_sitter.Parser(compiled).parse(source).root_node)
+    give_up = time.monotonic() + _PARSE_SECONDS
+    try:
+        # Only this form of the call, which reads through a function, can be stopped.
+        tree = tree_sitter.Parser(compiled).parse(
+            lambda offset, _: source[offset : offset + _CHUNK_BYTES],
+            progress_callback=lambda *_: time.monotonic() > give_up,
+        )
+    except ValueError:  # stopped
+        return None
+    return None if _garbled(tree.root_node) else Syntax(name, source, tree.root_node)
+
+
+def _garbled(root: Node) -> bool:
+    """True when thousands of stray tokens lie in one error: queries take quadratic time there, and find nothing."""
+    nodes = [root]
+    for _ in range(_CHECKED_NODES):
+        if not nodes:
+            return False
+        node = nodes.pop()
+        if node.is_error and node.child_count > _STRAY_TOKENS:
+            return True
+        if node.has_error:
+            nodes += [child for child in node.children if child.has_error]
+    return False
 
 
 # -------------------------------------------------------------------------------------------------- definitions
@@ -103,11 +136,11 @@ def definitions(syntax: Syntax, path: str) -> tuple[Definition, ...]:
         if found.kind in ("scope", "owning"):
             continue
         method = found.kind == "function" and (outer.owns or bool(found.owner))
-        result.append(_definition(found, path, qualified, method))
+        result.append(_definition(found, syntax.source, path, qualified, method))
     return tuple(sorted(result, key=lambda d: (d.start, -d.end)))
 
 
-def _definition(found: _Found, path: str, qualified: str, method: bool) -> Definition:
+def _definition(found: _Found, source: bytes, path: str, qualified: str, method: bool) -> Definition:
     last = found.node.end_point
     kind: Literal["function", "method", "class"] = "class" if found.kind == "class" else "function"
     return Definition(
@@ -118,7 +151,7 @@ def _definition(found: _Found, path: str, qualified: str, method: bool) -> Defin
         start=_first(found.node).start_point.row + 1,
         # A node that ends at column 0 ends with the line break before it.
         end=max(found.node.start_point.row + 1, last.row + (1 if last.column else 0)),
-        signature=_signature(found.node),
+        signature=_signature(found.node, source),
     )
 
 
@@ -126,7 +159,7 @@ def _found(syntax: Syntax) -> list[_Found]:
     """Matches in order of their position, the outer before the inner, each node once."""
     nodes: dict[tuple[int, int], _Found] = {}
     for captures in _matches(syntax, "definitions"):
-        found = _read_match(captures)
+        found = _read_match(captures, syntax.source)
         if found is None:
             continue
         key = (found.node.start_byte, -found.node.end_byte)
@@ -135,8 +168,8 @@ def _found(syntax: Syntax) -> list[_Found]:
     return [nodes[key] for key in sorted(nodes)]
 
 
-def _read_match(captures: dict[str, list[Node]]) -> _Found | None:
-    name, owner = _text(captures, "name"), _text(captures, "owner")
+def _read_match(captures: dict[str, list[Node]], source: bytes) -> _Found | None:
+    name, owner = _text(captures, "name", source), _text(captures, "owner", source)
     parameters = captures["parameters"][0] if "parameters" in captures else None
     if "declarator" in captures:
         node = _climb(captures["declarator"][0])
@@ -179,11 +212,11 @@ def _first(node: Node) -> Node:
     return node
 
 
-def _signature(node: Node) -> str:
+def _signature(node: Node, source: bytes) -> str:
     """The definition's head on one line, up to its body, without comments and decorators."""
     body = _body(node)
     end = body.start_byte if body is not None else node.end_byte
-    text = node.text or b""
+    text = source[node.start_byte : node.end_byte]
     head = text[: max(0, end - node.start_byte)] or text.partition(b"\n")[0]
     if body is None:
         head = head.partition(b"\n")[0]
@@ -218,7 +251,7 @@ def enclosing(found: Sequence[Definition], line: int) -> Definition | None:
 def imports(syntax: Syntax) -> tuple[str, ...]:
     """Imported modules as the source names them, without quotes, each once, in order."""
     nodes = sorted((n for c in _matches(syntax, "imports") for n in c.get("import", ())), key=lambda n: n.start_byte)
-    names = (_decode(node).strip().strip("\"'`<>") for node in nodes)
+    names = (_decode(node, syntax.source).strip().strip("\"'`<>") for node in nodes)
     return tuple(dict.fromkeys(name for name in names if name))
 
 
@@ -229,7 +262,7 @@ def calls(syntax: Syntax, start: int, end: int) -> tuple[str, ...]:
     """
     nodes = [n for c in _matches(syntax, "calls", (start, end)) for n in c.get("call", ())]
     inside = sorted((n for n in nodes if start <= n.start_point.row + 1 <= end), key=lambda n: n.start_byte)
-    return tuple(dict.fromkeys(_decode(node) for node in inside))
+    return tuple(dict.fromkeys(_decode(node, syntax.source) for node in inside))
 
 
 def parameters(definition: Definition, syntax: Syntax) -> tuple[str, ...]:
@@ -242,11 +275,11 @@ def parameters(definition: Definition, syntax: Syntax) -> tuple[str, ...]:
         if found.kind != "function" or found.name != definition.name:
             continue
         if _first(found.node).start_point.row + 1 == definition.start:
-            return tuple(_parameters(found))
+            return tuple(_parameters(found, syntax.source))
     return ()
 
 
-def _parameters(found: _Found) -> Iterator[str]:
+def _parameters(found: _Found, source: bytes) -> Iterator[str]:
     holder = found.parameters
     if holder is None:  # Swift writes parameters directly into the declaration
         nodes = [child for child in found.node.named_children if child.type == "parameter"]
@@ -259,7 +292,7 @@ def _parameters(found: _Found) -> Iterator[str]:
             continue  # Kotlin and Swift: a default value beside the parameter
         following = node.next_sibling
         optional = _optional(node) or (following is not None and following.type == "=")
-        for name in _bound_names(node):
+        for name in _bound_names(node, source):
             yield name + ("=" if optional else "")
 
 
@@ -271,25 +304,25 @@ def _optional(node: Node) -> bool:
     )
 
 
-def _bound_names(node: Node) -> list[str]:
+def _bound_names(node: Node, source: bytes) -> list[str]:
     """The names that one entry of a parameter list binds; `a, b int` in Go binds two."""
     star = ""
     for _ in range(8):  # declarators nest: pointer, reference, array
         star = star or _STARRED.get(node.type, "")
         if node.type in _NAMES:
-            return [star + _decode(node).removeprefix("$")]
+            return [star + _decode(node, source).removeprefix("$")]
         if node.type == "self_parameter":
             return ["self"]
         names = [child for child in node.children_by_field_name("name") if child.type in _NAMES]
         if names:
-            return [star + _decode(name).removeprefix("$") for name in names]
+            return [star + _decode(name, source).removeprefix("$") for name in names]
         inner = _inner(node)
         if inner is None:
             break
         node = inner
     if node.type.endswith("_pattern"):
-        return [" ".join(_decode(node).split())[:60]]
-    if _decode(node) == "void":
+        return [" ".join(_decode(node, source).split())[:60]]
+    if _decode(node, source) == "void":
         return []
     return [star + "_"]
 
@@ -323,12 +356,12 @@ def _matches(syntax: Syntax, section: Section, lines: tuple[int, int] | None = N
         yield captures
 
 
-def _text(captures: dict[str, list[Node]], name: str) -> str:
-    return _decode(captures[name][0]) if name in captures else ""
+def _text(captures: dict[str, list[Node]], name: str, source: bytes) -> str:
+    return _decode(captures[name][0], source) if name in captures else ""
 
 
-def _decode(node: Node) -> str:
-    return (node.text or b"").decode("utf-8", "replace")
+def _decode(node: Node, source: bytes) -> str:
+    return source[node.start_byte : node.end_byte].decode("utf-8", "replace")
 
 
 # -------------------------------------------------------------------------------------------- words out of prose

@@ -22,23 +22,28 @@ class Seating(NamedTuple):
     reserve: tuple[Seat, ...]
 
 
-def seat_council(seats: Sequence[Seat], question: Question, free: frozenset[str] = frozenset()) -> Seating:
+def seat_council(
+    seats: Sequence[Seat],
+    question: Question,
+    free: frozenset[str] = frozenset(),
+    residents: frozenset[str] = frozenset(),
+) -> Seating:
     """Choose openers of different families, strongest first; all that were named when experts were named.
 
     Args:
         seats: the model seats of this council, in the user's order (which decides between equals).
         question: its `experts` and `effort` count.
         free: names of seats whose calls cost nothing.
+        residents: names of the resident analysts, who always sit; naming only them seats no model.
 
     Raises:
         NotFound: an expert was named who is not seated.
     """
     if question.experts:
         known = {seat.name: seat for seat in seats}
-        if missing := [name for name in question.experts if name not in known]:
-            seated = ", ".join(known) or "none; run `orchestra setup` to add one"
-            raise NotFound(f"There is no expert {missing[0]!r}. Seated: {seated}.")
-        return Seating(tuple(dict.fromkeys(known[name] for name in question.experts)), ())
+        if missing := [name for name in question.experts if name not in known and name not in residents]:
+            raise NotFound(f"There is no expert {missing[0]!r}. Seated: {', '.join((*known, *sorted(residents)))}.")
+        return Seating(tuple(dict.fromkeys(known[name] for name in question.experts if name in known)), ())
     ranked = sorted(seats, key=lambda seat: -seat.prior)
     wanted = OPENERS[question.effort]
     if question.strategy == "debate":

@@ -22,6 +22,7 @@ from orchestra_mcp.types import Opinion, Seat
 
 Strategy = Callable[[Room, Seating], Awaitable[None]]
 
+MAX_ROUNDS = 6
 JUDGES = {"quick": 0, "standard": 2, "auto": 2, "deep": 3}
 YES = re.compile(r"^\W*(?:for|yes|agree|support|in favou?r|accept|true|correct)\b", re.IGNORECASE)
 NO = re.compile(r"^\W*(?:against|no|disagree|oppose|reject|false|incorrect|not)\b", re.IGNORECASE)
@@ -47,7 +48,7 @@ async def consult(room: Room, seating: Seating) -> None:
     elif minutes.opinions:
         minutes.stopped = "one expert was asked" if effort == "quick" else "only one expert gave a usable answer"
     else:
-        minutes.stopped = "no language model answered" if seating.openers else "no language model is seated"
+        minutes.stopped = "no language model answered" if seating.openers else "no language model was asked"
     if effort != "quick":
         await _rule(room)
 
@@ -58,7 +59,7 @@ async def debate(room: Room, seating: Seating) -> None:
     positions = question.positions or ("for", "against")
     seats = list(seating.openers)
     spares = seating.reserve
-    limit = max(1, min(question.rounds, 5))
+    limit = max(1, min(question.rounds, MAX_ROUNDS))
 
     async with anyio.create_task_group() as group:
         group.start_soon(room.hear_residents)
@@ -86,7 +87,7 @@ async def debate(room: Room, seating: Seating) -> None:
         minutes.stopped = (
             "no language model answered"
             if seating.openers
-            else "no language model is seated, and resident analysts cannot argue"
+            else "no language model was asked, and resident analysts cannot argue"
         )
     elif len(minutes.opinions) > 1:
         await _rule(room)

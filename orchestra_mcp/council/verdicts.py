@@ -121,10 +121,11 @@ def headline(minutes: Minutes, status: Status) -> str:
         f" {residents} resident analyst{'s' * (residents != 1)} (no language model) gave evidence." if residents else ""
     )
     if not minutes.seats:
+        alone = "No language model was asked" if minutes.question.experts else "No language model is seated"
         if residents:
             names = ", ".join(opinion.seat for opinion in minutes.residents)
-            return f"No language model is seated: this comes from {_count(residents, 'resident analyst')} ({names}), plain code that reads the evidence."
-        return "No language model is seated, and the resident analysts found nothing that they could show."
+            return f"{alone}: this comes from {_count(residents, 'resident analyst')} ({names}), plain code that reads the evidence."
+        return f"{alone}, and the resident analysts found nothing that they could show."
     waiting = [name for name in minutes.awaited if name not in answered]
     missing = _missing(minutes.absences, answered)
     asked = len(set(minutes.asked))

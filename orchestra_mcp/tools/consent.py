@@ -6,13 +6,14 @@ the call fails with the settings line that allows it. Local and resident experts
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from mcp.server.mcpserver import AcceptedElicitation, Elicit, ElicitationResult, Resolve
 from pydantic import BaseModel, Field
 
 from orchestra_mcp.errors import ConsentNeeded
-from orchestra_mcp.tools.arguments import ProjectDir
+from orchestra_mcp.tools.arguments import Experts, ProjectDir
 from orchestra_mcp.tools.door import ToolContext, asks_by_result, host_of
 from orchestra_mcp.tools.project import Roots, locate
 
@@ -36,14 +37,16 @@ def can_ask(ctx: ToolContext) -> bool:
     return asks_by_result(ctx) or ctx.session.can_send_request
 
 
-async def permission(ctx: ToolContext, roots: Roots, project_dir: ProjectDir = "") -> Elicit[Permission] | Permission:
+async def permission(
+    ctx: ToolContext, roots: Roots, project_dir: ProjectDir = "", experts: Experts = ()
+) -> Elicit[Permission] | Permission:
     """Resolver: the question to the user, or permission at once when there is nothing or nobody to ask.
 
     With nobody to ask `Orchestra.start` refuses what needs consent, and names the settings line.
     """
     orchestra = await host_of(ctx).orchestra()
     project = locate(orchestra, project_dir, roots)
-    providers = sorted(await orchestra.needs_consent(project))
+    providers = sorted(await orchestra.needs_consent(project, experts))
     if not providers or not can_ask(ctx):
         return Permission(allow=True)
     return Elicit(
@@ -56,20 +59,22 @@ async def permission(ctx: ToolContext, roots: Roots, project_dir: ProjectDir = "
 Consent = Annotated[ElicitationResult[Permission], Resolve(permission)]
 
 
-async def heed(ctx: ToolContext, consent: ElicitationResult[Permission], project: str | None) -> None:
+async def heed(
+    ctx: ToolContext, consent: ElicitationResult[Permission], project: str | None, experts: Sequence[str]
+) -> None:
     """Remember what the user allowed.
 
     Raises:
         ConsentNeeded: the user said no, so nothing may be sent.
     """
     orchestra = await host_of(ctx).orchestra()
-    if not (providers := await orchestra.needs_consent(project)):
+    if not (providers := await orchestra.needs_consent(project, experts)):
         return
     if not (isinstance(consent, AcceptedElicitation) and consent.data.allow):
         raise ConsentNeeded(
             f"The user declined to send this project's code to {', '.join(sorted(providers))}. Nothing was sent. "
             "Do not ask again for this question: go on without these experts, or name experts that run on this "
-            "machine, which need no consent (council_status lists all).",
+            "machine, such as the resident analysts, which need no consent (council_status lists all).",
             tuple(providers),
         )
     if can_ask(ctx):

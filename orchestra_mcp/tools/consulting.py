@@ -129,7 +129,7 @@ async def _ask(ctx: ToolContext, consent: Consent, roots: Roots, detail: Detail,
     project = locate(orchestra, given.pop("project"), roots)
     cost = given.pop("max_cost_usd")
     question = Question(**given, project=project, max_cost_usd=None if cost is None else Decimal(str(cost)))
-    await heed(ctx, consent, project)
+    await heed(ctx, consent, project, question.experts)
     run = await orchestra.start(question)
     async with cancelling(run):
         done = await follow(ctx, run, patience_s(ctx))

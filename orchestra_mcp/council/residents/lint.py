@@ -64,9 +64,14 @@ async def defects(
 async def _holds(path: str, lines: Sequence[str], message: Message, evidence: Evidence) -> bool:
     line = lines[message.line - 1]
     if message.kind in ("UndefinedName", "UndefinedLocal"):
-        return message.name not in PYTHON_2 and not any("__builtin__" in row or "builtins." in row for row in lines)
+        executed = path.endswith(("conf.py", "SConstruct", "wscript"))  # run with names that the file does not bind
+        return (
+            not executed
+            and message.name not in PYTHON_2
+            and not any("__builtin__" in row or "builtins." in row for row in lines)
+        )
     if message.kind == "UnusedVariable":
-        return not message.name.startswith("_") and not line.lstrip().startswith(("except", "with "))
+        return not message.name.startswith("_") and not line.lstrip().startswith(("except", "with ", "async with "))
     if message.kind == "RedefinedWhileUnused":
         above = lines[message.line - 2] if message.line > 1 else ""
         decorated = above.lstrip().startswith(("@", ")"))
