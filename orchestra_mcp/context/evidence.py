@@ -151,7 +151,7 @@ class ProjectEvidence:
     async def log(self, path: str, start: int = 0, end: int = 0, limit: int = 5) -> tuple[Commit, ...]:
         """Recent commits on a file, or on a range of its lines, newest first."""
         git = await self._git()
-        if git is None or not path or denied(path) or _leaves(path):
+        if git is None or denied(path) or _leaves(path) or _is_dir(self.root, path):
             return ()
         if start:
             changes, base = await self._changed()
@@ -366,6 +366,13 @@ def _is(definition: Definition, parts: Sequence[str]) -> bool:
 
 def _leaves(path: str) -> bool:
     return not path or path.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", path) or "\0" in path
+
+
+def _is_dir(root: Path, path: str) -> bool:
+    try:
+        return (root / path).is_dir()
+    except OSError:
+        return False
 
 
 def _committed(change: Change | None, line: int) -> int:

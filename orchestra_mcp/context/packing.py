@@ -153,7 +153,7 @@ def _join(better: Candidate, other: Candidate, general: int) -> Candidate | None
     if not inside and estimate_tokens(text) + OVERHEAD > (better.limit or general):
         return None
     outer = better if inside else max(better, other, key=lambda c: c.end - c.start)
-    why = better.why if other.why in better.why else f"{better.why}; {other.why}"
+    why = better.why if other.why in better.why.split("; ") else f"{better.why}; {other.why}"
     return replace(
         better, text=text, start=first.start, symbol=outer.symbol, why=why,
         focus=tuple(sorted({*better.focus, *other.focus})),
