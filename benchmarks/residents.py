@@ -55,9 +55,6 @@ DEV: tuple[tuple[str, str], ...] = (
     ("pallets/click", "2bc3b2c12c6deb68164313386a036dc7543461fa"),
     ("pallets/click", "4fd19ce097576072020084a61b6172bfb9b07f26"),
     ("pallets/click", "2468b70997a6ec27ced4b4867954c90da3f92075"),
-)
-# Repository and fix, never looked at before the figures were printed. Add here, from `--pick`.
-FINAL: tuple[tuple[str, str], ...] = (
     ("psf/requests", "8d693a2a27d0a073c0d03823cab71a3716001285"),
     ("psf/requests", "db575eeedcfdb03bf31285afd3033e301df8b685"),
     ("psf/requests", "722b1dae96b0523dde5e01351dd743f102090f53"),
@@ -93,6 +90,39 @@ FINAL: tuple[tuple[str, str], ...] = (
     ("expressjs/express", "24d1c98c0ae4cc5dfd79bfff5d536a95034f7569"),
     ("expressjs/express", "0a48e18056865364b2461b2ece7ccb2d1075d3c9"),
     ("expressjs/express", "41113599afb01040436dba993f06cacbdb8f8e13"),
+)
+# Repository and fix, never looked at before the figures were printed. Add here, from `--pick`.
+FINAL: tuple[tuple[str, str], ...] = (
+    ("pallets/werkzeug", "767485dfbcf93c069225e842ace382f314e64c9b"),
+    ("pallets/werkzeug", "c52fa3770e732e06121dae8a2d1a0679056380d4"),
+    ("pallets/werkzeug", "3d17d9abafe7f4fe54e0afc9cabe8976a108d310"),
+    ("pallets/werkzeug", "0b472374af1ab91000ea244a0da44d49c04c7cce"),
+    ("pallets/werkzeug", "c341a0ab6fd9ed375e8bb902504f4747160f98f2"),
+    ("pallets/jinja", "92622e9145a6b50d59ac7ed30fd255a664b76f4e"),
+    ("pallets/jinja", "850629f1c329e1947a43735170fcf8fb35e08cce"),
+    ("pallets/jinja", "2b48839fb65f0ce5276c3de4ad30a705e89a3162"),
+    ("pallets/jinja", "a524e77eec22589e4e657550233a5c3bcf24d046"),
+    ("pallets/jinja", "a7f016dae24342b40a274def90f43758d79ca2bf"),
+    ("urllib3/urllib3", "d7bb83b48c23d8dd429c20a43ac3da74ea6e9df0"),
+    ("urllib3/urllib3", "0628b6b290e52ef9a8b01c49f49dd218d2ee4fe2"),
+    ("urllib3/urllib3", "645b82c3d1e23ef7b1fc44782d7501a16496c3a2"),
+    ("urllib3/urllib3", "6fc17a344532171d2a54a2cabc686f89e3658dbd"),
+    ("urllib3/urllib3", "dc946a044e4a429791cdfa9d59b73e9f901839cc"),
+    ("spf13/cobra", "19cf35ea77e5981f8e8b90a897af621f2be864f6"),
+    ("spf13/cobra", "a73b9c391a9489d20f5ee1480e75d3b99fc8c7e2"),
+    ("spf13/cobra", "8c6fa02d2225de0f9bdcb7ca912556f68d172d8c"),
+    ("spf13/cobra", "6b0bd3076cfafd1c108264ed1e4aa0c0fe3f8537"),
+    ("spf13/cobra", "b5366273a6b41e93decceeaeef005516cab56c24"),
+    ("google/gson", "20d895ff95414d4da23d07115c57920f5813a95d"),
+    ("google/gson", "9e6f2bab20257b6823a5b753739f047d79e9dcbd"),
+    ("google/gson", "9a2421997e83ec803c88ea370a2d102052699d3b"),
+    ("google/gson", "4f0728f6a09063ab9f2121dd6077634a316c9401"),
+    ("google/gson", "a4bc6c17d71fffe62cd8e478a2e68305df825d40"),
+    ("encode/httpx", "94323f98ac812031dcf0bfecf6227beb2afd9c41"),
+    ("encode/httpx", "99cba6ac642b12f0331d069ae324402c54c4c600"),
+    ("encode/httpx", "15d09a3bbc20372cd87e48f17f7c9381c8220a0f"),
+    ("encode/httpx", "fb17459335b7e703f1895c4186a4fe421a54d815"),
+    ("encode/httpx", "e53f995994d835735f757f63cc763ef641ff8cbc"),
 )
 
 BUDGET = 8_000  # tokens of a dossier

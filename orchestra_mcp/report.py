@@ -38,7 +38,7 @@ LIMITS: dict[Detail, dict[str, int]] = {
         "other": 0,
     },
     "standard": {
-        "answer": 2600,
+        "answer": 3000,
         "plan": 8,
         "solutions": 4,
         "claims": 3,

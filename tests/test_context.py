@@ -13,7 +13,7 @@ from orchestra_mcp.context import manifests, ranking
 from orchestra_mcp.context.collector import clean_question, collect
 from orchestra_mcp.context.evidence import ProjectEvidence
 from orchestra_mcp.context.packing import OVERHEAD, Candidate, cut_text, estimate_tokens, pack
-from orchestra_mcp.types import Dossier, Evidence, Excerpt, Question
+from orchestra_mcp.types import Dossier, Evidence, Excerpt, Question, Syntax
 
 SECRET = "ghp_" + "".join(random.Random(3).choices(string.ascii_letters + string.digits, k=36))
 
@@ -80,7 +80,7 @@ async def test_secrets_are_seen_nowhere(repo: Path) -> None:
         await eyes.mentions("TOKEN"), await eyes.changes(), await eyes.blame("conf.py", 1, 3), await eyes.log("conf.py"),
         await eyes.recent(), await eyes.commit_changes("HEAD"), (await eyes.syntax("conf.py")), await eyes.files(),
     ]  # fmt: skip
-    text = repr([s if not hasattr(s, "source") else s.source.decode() for s in seen])
+    text = repr([s.source.decode() if isinstance(s, Syntax) else s for s in seen])
     assert SECRET not in text
     assert "plainwordsecretvalue9" not in text
     assert "changed-line-of-env" not in text
@@ -138,7 +138,9 @@ CANDIDATES = st.lists(
 
 @settings(max_examples=200, deadline=None)
 @given(CANDIDATES, st.integers(0, 3000))
-def test_excerpts_fit_show_each_line_once_and_are_the_file_s_own_lines(candidates: list[Candidate], budget: int) -> None:
+def test_excerpts_fit_show_each_line_once_and_are_the_file_s_own_lines(
+    candidates: list[Candidate], budget: int
+) -> None:
     excerpts, left_out = pack(candidates, budget)
     assert sum(e.tokens for e in excerpts) <= budget
     shown: list[tuple[str, int]] = []
@@ -217,8 +219,7 @@ def described(files: dict[str, str]) -> manifests.Project:
          ("github.com/a/b v1.2.3",), "go test ./..."),
         ("Cargo.toml", '[package]\nname="c"\nversion="0.1.0"\n[dependencies]\nserde={version="1",features=["derive"]}\nanyhow="1"\n',
          ("serde 1", "anyhow 1"), "cargo test"),
-        ("pom.xml", "<project><artifactId>app</artifactId><version>2</version><dependencies><dependency><groupId>org.x</groupId>"
-         "<artifactId>y</artifactId><version>3.1</version></dependency></dependencies></project>", ("org.x:y 3.1",), "mvn test"),
+        ("pom.xml", "<project><artifactId>app</artifactId><dependencies><dependency><groupId>org.x</groupId><artifactId>y</artifactId>\n<version>3.1</version></dependency></dependencies></project>", ("org.x:y 3.1",), "mvn test"),
         ("Gemfile", "source 'https://rubygems.org'\ngem 'rails', '~> 8.0'\ngem \"rspec-rails\"\n", ("rails ~> 8.0", "rspec-rails"),
          "bundle exec rspec"),
         ("composer.json", '{"name":"a/b","require":{"php":">=8.3","monolog/monolog":"^3"},"require-dev":{"phpunit/phpunit":"^11"}}',
@@ -234,7 +235,9 @@ def test_direct_dependencies_and_the_way_to_test_are_read(
 
 
 @pytest.mark.parametrize("name", sorted(manifests.READERS))
-@pytest.mark.parametrize("text", ["{", "[]", "[project", "null", "\0\1", '{"dependencies": 5}', "project = 5", "a" * 1000])
+@pytest.mark.parametrize(
+    "text", ["{", "[]", "[project", "null", "\0\1", '{"dependencies": 5}', "project = 5", "a" * 1000]
+)
 def test_a_broken_manifest_says_nothing_and_breaks_nothing(name: str, text: str) -> None:
     described({name: text})
 

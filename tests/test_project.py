@@ -91,7 +91,9 @@ def test_a_file_address_with_escapes_is_understood(home: Path) -> None:
         ("a\0b", "ordinary path"),
     ],
 )
-def test_what_cannot_be_a_project_is_refused_with_the_way_out(home: Path, project: Path, given: str, words: str) -> None:
+def test_what_cannot_be_a_project_is_refused_with_the_way_out(
+    home: Path, project: Path, given: str, words: str
+) -> None:
     for place in (".ssh", ".config/app", ".aws", "code/ledger/.git/hooks"):
         (home / place).mkdir(parents=True)
     with pytest.raises(ProjectError, match=words) as caught:
@@ -190,12 +192,16 @@ def test_files_for_credentials_are_denied_by_name_and_through_links(project: Pat
     assert confine(project, name) is None
 
 
-@pytest.mark.parametrize("name", ["src/credentials.py", "environment.py", "keys.py", ".github/workflows/ci.yml", "pem.go"])
+@pytest.mark.parametrize(
+    "name", ["src/credentials.py", "environment.py", "keys.py", ".github/workflows/ci.yml", "pem.go"]
+)
 def test_code_about_credentials_is_not_denied(name: str) -> None:
     assert not denied(name)
 
 
-PIECES = st.sampled_from(["..", ".", "src", "app.py", "link", "/", "\\", "a b", "ü", "\0", "~", ".git", "C:", "//", "%2e%2e"])
+PIECES = st.sampled_from(
+    ["..", ".", "src", "app.py", "link", "/", "\\", "a b", "ü", "\0", "~", ".git", "C:", "//", "%2e%2e"]
+)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

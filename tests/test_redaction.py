@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestra_mcp.context.redaction import Redactor, entropy, redact, secret_values
+from orchestra_mcp.context.redaction import Redactor, redact, secret_values
+from orchestra_mcp.context.secretrules import entropy
 
 
 def made(alphabet: str, length: int, seed: int = 7) -> str:
@@ -144,7 +145,10 @@ def test_a_private_key_in_one_line_of_json_goes_too() -> None:
 def test_equal_secrets_have_equal_names_and_others_do_not() -> None:
     one, two = KEYS["github-token"], "ghp_" + made(BASE62, 36, 99)
     redactor = Redactor()
-    assert redactor.redact(f"{one} {two} {one}") == "«redacted:github-token#1» «redacted:github-token#2» «redacted:github-token#1»"
+    assert (
+        redactor.redact(f"{one} {two} {one}")
+        == "«redacted:github-token#1» «redacted:github-token#2» «redacted:github-token#1»"
+    )
     assert redactor.redact(two) == "«redacted:github-token#2»"
 
 

@@ -107,12 +107,12 @@ class _Case:
         question = self.question
         self.text = await self.clean(question.text)
         error = await self.clean(_compact(question.error))
-        found = await anyio.to_thread.run_sync(lambda: (*traces.parse(error), *traces.parse(self.text)))
-        self.traces = tuple(found)
+        attached, written = await anyio.to_thread.run_sync(lambda: (traces.parse(error), traces.parse(self.text)))
+        self.traces = (*attached, *written)
         if error:
             lines = error.split("\n")
             alarms = tuple(n for n, line in enumerate(lines, 1) if _ALARM.search(line))[-12:]
-            kind: Source = "trace" if found and traces.parse(error) else "log"
+            kind: Source = "trace" if attached else "log"
             self.given.append(Candidate(kind, error, "attached to the question", 100, focus=(*alarms, len(lines))))
         if question.diff.strip() and not diffs.is_range(question.diff):
             text = await self.clean(question.diff)

@@ -174,8 +174,8 @@ def _fit(candidate: Candidate, shown: set[int], allowed: int) -> list[Excerpt]:
         focus = [f - candidate.start for f in candidate.focus if 0 <= f - candidate.start < len(lines)]
         room = allowed - OVERHEAD
         for _ in range(6):  # each further part costs a heading and a marker, known only afterwards
-            kept = [i for i in open_ if i in _choose(lines, focus, room)] if room >= SMALLEST // 2 else []
-            parts = _parts(candidate, kept)
+            chosen = _choose(lines, focus, room) if room >= SMALLEST // 2 else set[int]()
+            parts = _parts(candidate, sorted(chosen.intersection(open_)))
             over = sum(p.tokens for p in parts) - allowed
             if over <= 0:
                 break

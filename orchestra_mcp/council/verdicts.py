@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from orchestra_mcp.council import agreement as agree
 from orchestra_mcp.council.minutes import Minutes
+from orchestra_mcp.council.reading import clip
 from orchestra_mcp.types import (
     Absence,
     Agreement,
@@ -32,6 +33,10 @@ MINORITY = 0.15
 """Probability from which a minority report is due."""
 RESIDENT_PRIOR = 0.35
 """How often the resident analysts' first suspect is the function that the fix changed (`benchmarks/residents.py`)."""
+
+
+RESIDENT_CHARS = 1_600
+"""Of each resident's answer, in the answer that they give together."""
 
 
 class Ranked(NamedTuple):
@@ -65,8 +70,8 @@ def conclude(minutes: Minutes, final: bool = False, notes: Sequence[str] = ()) -
         mode=minutes.mode,
         status=status,
         headline=headline(minutes, status),
-        answer=synthesis.answer if synthesis else (best.answer if best else _no_answer(minutes)),
-        plan=(synthesis.plan if synthesis else ()) or (best.plan if best else ()),
+        answer=synthesis.answer if synthesis else _merge(ranked, minutes),
+        plan=(synthesis.plan if synthesis else ()) or _merge_plans(ranked),
         solutions=solutions,
         dissent=_dissent(ranked, solutions, priors),
         confidence=round(sure, 3),
@@ -234,6 +239,23 @@ def _findings(residents: Sequence[Opinion], counted: Sequence[Opinion]) -> tuple
     return tuple(
         claim for opinion in residents for claim in opinion.claims if claim.check and claim.check.outcome == "verified"
     )[:12]
+
+
+def _merge(ranked: Sequence[Ranked], minutes: Minutes) -> str:
+    """The answer without a chair: the best expert's own words, or what all residents saw, since each looks elsewhere."""
+    if not ranked:
+        return _no_answer(minutes)
+    if minutes.opinions:
+        return ranked[0].opinions[0].answer
+    heard = [opinion.answer for r in ranked for opinion in r.opinions]
+    return "\n\n".join(clip(answer, RESIDENT_CHARS) for answer in heard)
+
+
+def _merge_plans(ranked: Sequence[Ranked]) -> tuple[str, ...]:
+    best = [opinion for r in ranked for opinion in r.opinions]
+    if best and best[0].kind == "model":
+        best = best[:1]
+    return tuple(dict.fromkeys(step for opinion in best for step in opinion.plan))[:8]
 
 
 def _merge_claims(opinions: Sequence[Opinion]) -> tuple[Claim, ...]:

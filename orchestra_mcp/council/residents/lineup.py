@@ -13,6 +13,7 @@ from orchestra_mcp.council.residents.suspects import Mark, Suspect
 from orchestra_mcp.types import Change, Definition, Dossier, Evidence, Hunk, Question, Trace
 
 MAX_FILES = 12
+MAX_TRACES = 3
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,9 @@ async def line_up(question: Question, dossier: Dossier, evidence: Evidence) -> L
     """Walk the traces, look up what the question names, and rank the functions."""
     marks: list[Mark] = []
     walks = []
-    for trace in dossier.traces[:3]:
+    # What names its exception and shows more of the way comes first; pieces of torn traces come last.
+    traces = sorted(dossier.traces, key=lambda trace: (not root_cause(trace).exception, -len(trace.frames)))
+    for trace in traces[:MAX_TRACES]:
         walk = await _walk(trace, evidence)
         if walk is not None:
             walks.append(walk)

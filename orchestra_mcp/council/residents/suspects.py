@@ -6,6 +6,7 @@ then changed lines, then names in the question, then lexical nearness (the colle
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -20,8 +21,8 @@ NAMED = 3.0  # named in the question; shared by all definitions of that name
 NAMED_CLASS = 1.5
 EXCERPT = 4.0  # the collector's first excerpt; each later one counts for FADE of the one before
 FADE = 0.85
-CHANGED = 1.0  # changed recently, on its own a weak hint
-NAMED_PLACE = 4.0  # several hints that meet: added when the function has marks of two kinds
+CHANGED = 3.0  # changed and not committed, or in the given diff
+COMMITTED = 1.0  # changed by the last commit: on its own a weak hint
 SIDE = 0.25  # tests, documentation and examples, unless a trace leads there
 
 
@@ -103,6 +104,8 @@ def excerpt_marks(dossier: Dossier, definitions: dict[tuple[str, str], Definitio
         definition = definitions.get((excerpt.path, excerpt.symbol))
         if excerpt.source not in ("file", "symbol") or definition is None or definition.kind == "class":
             continue
+        if excerpt.why.startswith("changed"):
+            continue  # has a mark of its own
         marks.append(Mark("excerpt", definition, EXCERPT * FADE**rank_of, f"in the evidence: {excerpt.why}"))
         rank_of += 1
     return marks
@@ -111,6 +114,16 @@ def excerpt_marks(dossier: Dossier, definitions: dict[tuple[str, str], Definitio
 def changed_marks(changed: Iterable[tuple[Definition, Change, Hunk]]) -> list[Mark]:
     """Marks of functions that the present changes touch."""
     return [
-        Mark("changed", definition, CHANGED, f"changed ({change.where})", max(hunk.new_start, definition.start))
+        Mark(
+            "changed",
+            definition,
+            COMMITTED if _is_commit(change.where) else CHANGED,
+            f"changed ({change.where})",
+            max(hunk.new_start, definition.start),
+        )
         for definition, change, hunk in changed
     ]
+
+
+def _is_commit(where: str) -> bool:
+    return re.fullmatch(r"[0-9a-f]{7,40}", where) is not None
