@@ -73,8 +73,9 @@ def judge(case: Case, said: Statement) -> tuple[Verdict, str]:
         return False, "the quoted line is not that line"
     if said.symbol and said.path.endswith(".py"):
         scopes = {name for name, node in functions(case.root, said.path) if spans(node, said.line)}
-        if said.line and said.symbol not in scopes and not any(s.endswith(said.symbol) for s in scopes):
-            return False, f"line {said.line} is not in {said.symbol}"
+        readable = any(functions(case.root, said.path))  # not so for Python 2
+        if said.line and readable and not any(name.endswith(said.symbol) for name in scopes):
+            return False, "not in that function"
     for pattern, rule in RULES:
         if match := pattern.search(said.text):
             try:
@@ -134,6 +135,20 @@ def python(said: Statement) -> bool:
 
 def squeeze(text: str) -> str:
     return "".join(text.split())
+
+
+def plain(text: str) -> str:
+    """Text without case, blanks and underscores."""
+    return squeeze(text).lower().replace("_", "")
+
+
+def body_at(case: Case, said: Statement) -> str:
+    """The text of the function around a statement's line; for other languages than Python, the next 150 lines."""
+    lines = (case.root / said.path).read_text("utf-8", "replace").splitlines()
+    node = around(case, said.path, said.line) if python(said) else None
+    end = (getattr(node, "end_lineno", 0) or 0) if node is not None else said.line + 150
+    start = getattr(node, "lineno", said.line) if node is not None else said.line
+    return "\n".join(lines[min(start, said.line) - 1 : max(end, said.line + 150 * (node is None))])
 
 
 def git(root: Path, *args: str) -> str:
@@ -405,8 +420,9 @@ def _told(case: Case, said: Statement, match: re.Match[str]) -> Verdict:
             if _frame(case, said, match) is False:
                 return False
         elif words := re.search(r"matches the question's words ([^;…]*)", ground):
-            text = squeeze(case.question).lower()
-            if any(word.strip().rstrip("s") not in text for word in words[1].split(",")):
+            asked, there = plain(case.question), plain(said.path + said.symbol + body_at(case, said))
+            stems = [plain(word).rstrip("s") for word in words[1].split(",")]
+            if any(stem not in asked or stem not in there for stem in stems):
                 return False
         elif not ground.startswith(("in the evidence:", "it holds the quoted message")):
             return None

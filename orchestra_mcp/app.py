@@ -7,11 +7,13 @@ anybody is told of it.
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import string
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -21,7 +23,7 @@ import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from orchestra_mcp import __version__, settings
-from orchestra_mcp.context.collector import collect
+from orchestra_mcp.context.collector import clean_question, collect
 from orchestra_mcp.context.evidence import ProjectEvidence
 from orchestra_mcp.context.project import find_root
 from orchestra_mcp.council.minutes import Minutes
@@ -39,6 +41,7 @@ from orchestra_mcp.settings import Keys, ModelSpec, SeatSpec, Settings
 from orchestra_mcp.store import open_store
 from orchestra_mcp.store.base import Store
 from orchestra_mcp.types import (
+    Absence,
     CallRecord,
     Consultation,
     CouncilStatus,
@@ -57,9 +60,15 @@ from orchestra_mcp.types import (
     Verdict,
 )
 
+logger = logging.getLogger(__name__)
+
 ID_ALPHABET = string.ascii_lowercase + string.digits
 WINDOW_SHARE = 0.5
 """Share of the smallest context window that the dossier may take; the rest is for the others' words and the reply."""
+NUMBERED = 1.25
+"""What line numbers add to the tokens of code, at most."""
+RULES_TOKENS = 1_200
+"""Of the instructions around the evidence."""
 KEPT_RUNS = 50
 CANCEL_S = 1.5
 
@@ -131,6 +140,19 @@ class Run:
         """Tell everyone who waits."""
         self.verdict, self.error = verdict, error
         self._ended.set()
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a consultation starts with."""
+
+    question: Question
+    """As it was asked, with whatever secrets are in it; only the collector sees this one."""
+    evidence: ProjectEvidence | None
+    seating: Seating
+    settings: Settings
+    history: tuple[Turn, ...]
+    observer: Observer
 
 
 class Orchestra:
@@ -218,18 +240,22 @@ class Orchestra:
         history = await self._store.thread(question.continues) if question.continues else ()
         thread = (await self._store.get(question.continues)).thread if question.continues else ""
 
+        evidence = self._evidence(question)
+        # What is kept and sent has no secrets in it; only the evidence is gathered from the original words.
+        shown = await clean_question(question, evidence, self._keys.secrets())
         id = "".join(secrets.choice(ID_ALPHABET) for _ in range(12))
         # Only who may see this question can be judge or chair: neither unnamed nor unallowed seats.
         seated = {seat.name: seat for seat in (*seating.openers, *seating.reserve)}
-        minutes = Minutes(id, question, mode=pick_mode(question), seats=seated)
-        run = Run(id, question, minutes)
+        minutes = Minutes(id, shown, mode=pick_mode(question), seats=seated)
+        run = Run(id, shown, minutes)
         minutes.notes.extend(current.warnings)
         try:
-            await self._store.begin(id, question, thread or id)
+            await self._store.begin(id, shown, thread or id)
         except StoreError as error:
             minutes.notes.append(f"This consultation is not being recorded: {error}")
         self._keep(run)
-        self._group.start_soon(self._sit, run, seating, current, history, observer or _nobody)
+        case = Case(question, evidence, seating, current, history, observer or _nobody)
+        self._group.start_soon(self._sit, run, case)
         return run
 
     def run(self, id: str) -> Run | None:
@@ -241,13 +267,15 @@ class Orchestra:
         current = self._settings(question.project)
         seats = await self._seats(current, question.local_only)
         seating = seat_council(seats, question, self._free(seats), frozenset(RESIDENTS))
-        dossier = await self._dossier(question, current, seating, ())
+        dossier = await self._dossier(question, current, seating, self._evidence(question))
         asked = [*seating.openers, *seating.openers[:1], *seating.openers[:1]]
         tokens = [MAX_TOKENS["opinion"]] * len(seating.openers) + [MAX_TOKENS["review"], MAX_TOKENS["chair"]]
         cost, unpriced = Decimal(0), []
         for seat, output in zip(asked, tokens, strict=False):
             if known := price(self._roster.models[seat.model]):
-                cost += known.cost(Usage(input_tokens=dossier.tokens + 1200, output_tokens=output))
+                cost += known.cost(
+                    Usage(input_tokens=int(dossier.tokens * NUMBERED) + RULES_TOKENS, output_tokens=output)
+                )
             else:
                 unpriced.append(seat.name)
         return Plan(
@@ -313,23 +341,23 @@ class Orchestra:
 
     # ----------------------------------------------------------------------------------------------------- sitting
 
-    async def _sit(
-        self, run: Run, seating: Seating, current: Settings, history: tuple[Turn, ...], observer: Observer
-    ) -> None:
+    async def _sit(self, run: Run, case: Case) -> None:
         """One consultation from evidence to verdict; whatever happens, it ends recorded and everyone is told."""
         failure: OrchestraError | None = None
         status: Status = "cancelled"
         try:
             with run.scope:
-                await self._deliberate(run, seating, current, history, observer)
+                await self._deliberate(run, case)
                 status = "complete"
         except OrchestraError as error:
             failure, status = error, "failed"
-        except Exception as error:  # noqa: BLE001 - the run is a door: a bug must not take the server down with it
-            failure = OrchestraError(
-                f"The council stopped on an internal error ({type(error).__name__}). `orchestra doctor` checks every part."
+        except Exception as error:
+            logger.exception("consultation %s stopped on an internal error", run.id)
+            run.minutes.stopped = f"of an internal error ({type(error).__name__}); the server's log says more"
+            run.minutes.absences.append(
+                Absence(seat="council", kind="internal", reason=run.minutes.stopped, stage="chair")
             )
-            status = "failed"
+            status = "complete"
         finally:
             verdict = None
             if status != "failed":
@@ -341,17 +369,15 @@ class Orchestra:
             with anyio.move_on_after(CANCEL_S, shield=True):
                 await self._finish(run, status, verdict, str(failure or ""))
             run.end(verdict, failure)
-            observer(Event(run=run.id, kind="closed", detail=status, seconds=run.minutes.seconds))
+            case.observer(Event(run=run.id, kind="closed", detail=status, seconds=run.minutes.seconds))
 
-    async def _deliberate(
-        self, run: Run, seating: Seating, current: Settings, history: tuple[Turn, ...], observer: Observer
-    ) -> None:
-        question, minutes = run.question, run.minutes
+    async def _deliberate(self, run: Run, case: Case) -> None:
+        question, minutes, current, observer = run.question, run.minutes, case.settings, case.observer
         limit = min(question.deadline_s or current.limits.deadline_s, current.limits.deadline_s)
         with anyio.move_on_after(limit) as scope:
             observer(Event(run=run.id, kind="collecting"))
-            evidence = self._evidence(question)
-            minutes.dossier = await self._dossier(question, current, seating, history, evidence)
+            dossier = await self._dossier(case.question, current, case.seating, case.evidence)
+            minutes.dossier = dossier.model_copy(update={"history": case.history})
             await self._record(run, minutes.dossier)
             observer(
                 Event(
@@ -371,13 +397,13 @@ class Orchestra:
                     minutes=minutes,
                     writer=Writer(question, minutes.dossier),
                     provider=self._roster.provider,
-                    evidence=evidence,
+                    evidence=case.evidence,
                     limits=current.limits,
                     record=record,
                     observe=observer,
                     started=run.started,
                 )
-                await STRATEGIES[question.strategy](room, seating)
+                await STRATEGIES[question.strategy](room, case.seating)
         if scope.cancelled_caught:
             minutes.stopped = f"the deadline of {limit:.0f} s was reached"
             for name in [name for name in minutes.awaited if name not in minutes.answered()]:
@@ -421,7 +447,9 @@ class Orchestra:
         return tuple(
             seat
             for seat in seats
-            if seat.provider not in current.privacy.deny and not self._lacks_key(models[seat.model])
+            if seat.provider not in current.privacy.deny
+            and not self._lacks_key(models[seat.model])
+            and (seat.local or not local_only)
         )
 
     def _lacks_key(self, spec: ModelSpec) -> bool:
@@ -432,25 +460,14 @@ class Orchestra:
         return frozenset(s.name for s in seats if s.local and not models[s.model].input_usd_per_mtok)
 
     async def _dossier(
-        self,
-        question: Question,
-        current: Settings,
-        seating: Seating,
-        history: tuple[Turn, ...],
-        evidence: ProjectEvidence | None = None,
+        self, question: Question, current: Settings, seating: Seating, evidence: ProjectEvidence | None
     ) -> Dossier:
         models = self._roster.models
         specs = [models[seat.model] for seat in (*seating.openers, *seating.reserve)]
         windows = await anyio.to_thread.run_sync(lambda: [context_window(spec) for spec in specs])
         budget = min([current.limits.dossier_tokens, *(int(window * WINDOW_SHARE) for window in windows if window)])
-        dossier = await collect(
-            question,
-            Path(question.project) if question.project else None,
-            evidence or self._evidence(question),
-            budget=budget,
-            secrets=self._keys.secrets(),
-        )
-        return dossier.model_copy(update={"history": history}) if history else dossier
+        root = Path(question.project) if question.project else None
+        return await collect(question, root, evidence, budget=budget, secrets=self._keys.secrets())
 
     def _evidence(self, question: Question) -> ProjectEvidence | None:
         return ProjectEvidence(Path(question.project), self._keys.secrets()) if question.project else None

@@ -11,7 +11,7 @@ from scripting import expert, kind_of
 from upstream import Expert, Upstream
 
 from orchestra_mcp.app import Orchestra
-from orchestra_mcp.errors import NotFound, UserError
+from orchestra_mcp.errors import ConsentNeeded, NotFound, UserError
 from orchestra_mcp.report import verdict_report
 from orchestra_mcp.types import Event, Question
 
@@ -308,3 +308,34 @@ async def test_instructions_in_code_and_answers_stay_between_the_marks(repo: Pat
     for call in upstream.calls:
         outside = __import__("re").sub(r"<untrusted-(\w+) [^>]*>.*?</untrusted-\1>", "", call.prompt, flags=16)
         assert "Ignore all rules" not in outside
+
+
+async def test_a_secret_in_the_question_reaches_neither_experts_nor_the_store(repo: Path, environ: dict[str, str], tmp_path: Path) -> None:
+    secret = "ghp_" + "aB3dE5fG7hJ9kL1mN3pQ5rS7tU9vW1xY3zA5"
+    async with council({"alpha": Expert(expert(SAME, [HERE]))}, environ, tmp_path) as (orchestra, upstream):
+        verdict = await orchestra.ask(question(repo, f"Why does read_lines fail with token {secret}?", error=f"auth: {secret}"))
+        kept = await orchestra.consultation(verdict.id)
+    assert all(secret not in call.prompt for call in upstream.calls)
+    assert secret not in kept.model_dump_json()
+    assert verdict.sent.redactions == {"github-token": 1}
+
+
+async def test_experts_see_real_line_numbers(repo: Path, environ: dict[str, str], tmp_path: Path) -> None:
+    async with council({"alpha": Expert(expert(SAME, [HERE]))}, environ, tmp_path) as (orchestra, upstream):
+        await orchestra.ask(question(repo))
+    assert "   7|     return lines[:-1]" in upstream.calls[0].prompt
+
+
+async def test_local_only_asks_nobody_beyond_this_machine(repo: Path, environ: dict[str, str], tmp_path: Path) -> None:
+    experts = {"near": Expert(expert(SAME, [HERE])), "far": Expert(expert(SAME, [HERE]))}
+    with Upstream(experts) as upstream:
+        file = tmp_path / "orchestra.toml"
+        # A proxy on this machine that passes the text on to acme is not local.
+        file.write_text(upstream.models_toml().replace("[models.far]", '[models.far]\nprovider = "acme"'))
+        async with Orchestra.open({**environ, "ORCHESTRA_CONFIG": str(file)}) as orchestra:
+            with pytest.raises(ConsentNeeded, match="acme"):
+                await orchestra.ask(question(repo))
+            verdict = await orchestra.ask(question(repo, local_only=True))
+        assert {call.expert for call in upstream.calls} == {"near"}
+    assert verdict.answered == ("near",)
+    assert verdict.sent.providers == ()

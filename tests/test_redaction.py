@@ -110,6 +110,7 @@ def test_a_secret_is_known_by_what_stands_before_it(text: str, secret: str) -> N
         "task-abcdefghijklmnopqrstuvwx12345",
         '_START = b"-----BEGIN OPENSSH PRIVATE KEY-----"\n_END = b"-----END OPENSSH PRIVATE KEY-----"',
         "https://example.com:8080/path@v2",
+        'TOKEN = re.compile(r"npm_[A-Za-z0-9]{30,}")',
         "version 1.2.3.4, trace 4bf92f3577b34da6a3ce929d0e0e4736",
     ],
 )

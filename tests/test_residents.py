@@ -396,6 +396,23 @@ async def test_functions_that_the_question_names_are_ranked(project: Project) ->
     assert said.position.startswith("`apply_discount` (code.py:1)")
 
 
+async def test_of_overloads_the_one_with_the_code_is_meant(project: Project) -> None:
+    project.commit("Code", code_py="""
+        from typing import overload
+
+
+        @overload
+        def apply_discount(price: int) -> int: ...
+        @overload
+        def apply_discount(price: str) -> str: ...
+        def apply_discount(price):
+            rebate = price
+            return rebate
+    """)  # fmt: skip
+    said = (await project.hear("Why does `apply_discount` give no rebate?"))["inspector"]
+    assert (said.claims[0].symbol, said.claims[0].line) == ("apply_discount", 8)
+
+
 class Blind:
     """Evidence that can answer nothing: it breaks, or never comes back."""
 

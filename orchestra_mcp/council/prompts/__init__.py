@@ -13,7 +13,7 @@ from functools import cache
 from importlib import resources
 
 from orchestra_mcp.gateway.provider import Message
-from orchestra_mcp.types import Claim, Dossier, Mode, Opinion, Question
+from orchestra_mcp.types import Claim, Dossier, Excerpt, Mode, Opinion, Question
 
 MODES: dict[Mode, tuple[str, ...]] = {
     # What each way of being stuck sounds like, most telling first. Add a mode here and a section in modes.md.
@@ -37,7 +37,9 @@ def pick_mode(question: Question) -> Mode:
     if question.error:
         return "debug"
     text = question.text.lower()
-    return next((mode for mode, signs in MODES.items() if any(re.search(rf"\b{sign}", text) for sign in signs)), "quality")
+    return next(
+        (mode for mode, signs in MODES.items() if any(re.search(rf"\b{sign}", text) for sign in signs)), "quality"
+    )
 
 
 @cache
@@ -136,7 +138,7 @@ class Writer:
         excerpt = dossier.excerpts[index]
         place = excerpt.path + (f":{excerpt.start}-{excerpt.end}" if excerpt.path and excerpt.start else "")
         label = re.sub(r'[\n"<>]', " ", " · ".join(filter(None, (excerpt.source, place, excerpt.symbol, excerpt.why))))
-        return self.fence(label, excerpt.text)
+        return self.fence(label, numbered(excerpt) if excerpt.source in ("file", "symbol") else excerpt.text)
 
     def _lettered(self, shown: Sequence[tuple[str, Opinion]]) -> str:
         return "\n\n".join(self.fence(f"answer {letter}", self._spoken(opinion)) for letter, opinion in shown)
@@ -152,6 +154,17 @@ class Writer:
         if opinion.patch:
             parts.append(f"Patch:\n{opinion.patch[:limit]}")
         return "\n\n".join(parts)
+
+
+def numbered(excerpt: Excerpt) -> str:
+    """An excerpt of a file with its real line numbers, so that experts cite lines instead of guessing them."""
+    if not excerpt.start:
+        return excerpt.text
+    lines = excerpt.text.split("\n")
+    return "\n".join(
+        line if line.lstrip().startswith("…") else f"{number:>4}| {line}"
+        for number, line in enumerate(lines, excerpt.start)
+    )
 
 
 def spoken_claim(claim: Claim) -> str:

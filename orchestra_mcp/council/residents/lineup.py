@@ -10,7 +10,7 @@ from orchestra_mcp.council.residents.messages import find_message
 from orchestra_mcp.council.residents.places import Place, named, places_of, question_text, root_cause
 from orchestra_mcp.council.residents.scene import raises_here, scene_of
 from orchestra_mcp.council.residents.suspects import Mark, Suspect
-from orchestra_mcp.types import Change, Definition, Dossier, Evidence, Hunk, Question, Trace
+from orchestra_mcp.types import Change, Definition, Dossier, Evidence, Excerpt, Hunk, Question, Trace
 
 MAX_FILES = 12
 MAX_TRACES = 3
@@ -74,15 +74,16 @@ async def _walk(trace: Trace, evidence: Evidence) -> Walk | None:
     return None
 
 
-async def _excerpt_definitions(dossier: Dossier, evidence: Evidence) -> dict[tuple[str, str], Definition]:
-    found: dict[tuple[str, str], Definition] = {}
+async def _excerpt_definitions(dossier: Dossier, evidence: Evidence) -> dict[Excerpt, Definition]:
+    """The definition that each excerpt shows; of several with its name (overloads) the one that shares most lines."""
     wanted = [e for e in dossier.excerpts if e.path and e.symbol and e.source in ("file", "symbol")]
-    for path in list(dict.fromkeys(e.path for e in wanted))[:MAX_FILES]:
-        for definition in await evidence.definitions(path):
-            found.setdefault((path, definition.qualified), definition)
-            for excerpt in wanted:
-                if excerpt.path == path and definition.qualified.endswith("." + excerpt.symbol):
-                    found.setdefault((path, excerpt.symbol), definition)
+    found = {}
+    for excerpt in wanted:
+        of_file = await evidence.definitions(excerpt.path)
+        same = [d for d in of_file if f".{d.qualified}".endswith(f".{excerpt.symbol}")]
+        shared = [(min(d.end, excerpt.end) - max(d.start, excerpt.start), -n, d) for n, d in enumerate(same)]
+        if shared and max(shared)[0] >= 0:
+            found[excerpt] = max(shared)[2]
     return found
 
 

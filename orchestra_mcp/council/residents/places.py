@@ -7,6 +7,7 @@ the code that the trace printed, or its function's name, is at that place; other
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from orchestra_mcp.types import Definition, Dossier, Evidence, Frame, Question, Trace
@@ -127,6 +128,14 @@ def names_in(text: str) -> tuple[str, ...]:
     return tuple(name for name in ranked if len(name) > 2 and name.lower() not in COMMON_NAMES)[:40]
 
 
+def _whole(definitions: Iterable[Definition]) -> tuple[Definition, ...]:
+    """One definition for each qualified name of a file: the longest, since overloads are stubs."""
+    longest: dict[tuple[str, str], Definition] = {}
+    for definition in sorted(definitions, key=lambda d: d.start - d.end):
+        longest.setdefault((definition.path, definition.qualified), definition)
+    return tuple(longest.values())
+
+
 _SHAPED = re.compile(r"\w_\w|[a-z][A-Z]")  # snake_case or camelCase: no word of prose
 
 
@@ -139,6 +148,7 @@ async def named(question: Question, evidence: Evidence) -> tuple[tuple[str, Defi
         last = name.rsplit(".", 1)[-1]
         if not definitions and (len(last) > 5 and (_SHAPED.search(last) or name.startswith(("self.", "this.")))):
             name, definitions = last, await evidence.locate(last)
+        definitions = _whole(definitions)
         own = [d for d in definitions if not is_test(d.path) and not SIDE_PATH.search(d.path)] or list(definitions)
         if 0 < len(own) <= MAX_DEFINERS and own[0].name.lower() not in COMMON_NAMES:
             found.extend((name, definition, len(own)) for definition in own)

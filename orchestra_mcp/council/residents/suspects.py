@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from orchestra_mcp.council.residents.places import SIDE_PATH, Place, is_test
-from orchestra_mcp.types import Change, Definition, Dossier, Hunk
+from orchestra_mcp.types import Change, Definition, Dossier, Excerpt, Hunk
 
 FRAME = 10.0  # the innermost own frame; each step outwards counts for STEP of the one before
 STEP = 0.6
@@ -96,12 +96,12 @@ def named_marks(named: Iterable[tuple[str, Definition, int]]) -> list[Mark]:
     ]
 
 
-def excerpt_marks(dossier: Dossier, definitions: dict[tuple[str, str], Definition]) -> list[Mark]:
-    """Marks of the dossier's own excerpts, in its order; `definitions` by (path, qualified name)."""
+def excerpt_marks(dossier: Dossier, definitions: dict[Excerpt, Definition]) -> list[Mark]:
+    """Marks of the dossier's own excerpts, in its order; `definitions` says what each shows."""
     marks = []
     rank_of = 0
     for excerpt in dossier.excerpts:
-        definition = definitions.get((excerpt.path, excerpt.symbol))
+        definition = definitions.get(excerpt)
         if excerpt.source not in ("file", "symbol") or definition is None or definition.kind == "class":
             continue
         if excerpt.why.startswith("changed"):
