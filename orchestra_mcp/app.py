@@ -12,7 +12,7 @@ import os
 import secrets
 import string
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -174,7 +174,6 @@ class Orchestra:
         self._roster = roster
         self._group = group
         self._runs: dict[str, Run] = {}
-        self._projects: dict[str, Settings] = {}
 
     @classmethod
     @asynccontextmanager
@@ -188,14 +187,14 @@ class Orchestra:
         environ = os.environ if environ is None else environ
         user = settings.load(environ)
         keys = Keys(environ, user.home / "keys.env")
-        async with AsyncExitStack() as stack:
-            store = await stack.enter_async_context(open_store(user.home))
-            roster = await stack.enter_async_context(open_roster(user, keys))
-            group = await stack.enter_async_context(anyio.create_task_group())
+        failure: Exception | None = None
+        async with open_store(user.home) as store, open_roster(user, keys) as roster, anyio.create_task_group() as group:
             orchestra = cls(environ, user, keys, store, roster, group)
             roster.on_call = orchestra._note_call
             try:
                 yield orchestra
+            except Exception as error:  # noqa: BLE001 - raised again below, outside the task group that would wrap it
+                failure = error
             finally:
                 with anyio.move_on_after(CANCEL_S, shield=True):
                     async with anyio.create_task_group() as closing:
@@ -203,6 +202,8 @@ class Orchestra:
                             if not run.done:
                                 closing.start_soon(run.cancel)
                 group.cancel_scope.cancel()
+        if failure:
+            raise failure
 
     # ----------------------------------------------------------------------------------------------------- asking
 

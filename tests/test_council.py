@@ -331,7 +331,7 @@ async def test_local_only_asks_nobody_beyond_this_machine(repo: Path, environ: d
     with Upstream(experts) as upstream:
         file = tmp_path / "orchestra.toml"
         # A proxy on this machine that passes the text on to acme is not local.
-        file.write_text(upstream.models_toml().replace("[models.far]", '[models.far]\nprovider = "acme"'))
+        file.write_text(upstream.models_toml().replace('[models."far"]', '[models."far"]\nprovider = "acme"'))
         async with Orchestra.open({**environ, "ORCHESTRA_CONFIG": str(file)}) as orchestra:
             with pytest.raises(ConsentNeeded, match="acme"):
                 await orchestra.ask(question(repo))
@@ -339,3 +339,9 @@ async def test_local_only_asks_nobody_beyond_this_machine(repo: Path, environ: d
         assert {call.expert for call in upstream.calls} == {"near"}
     assert verdict.answered == ("near",)
     assert verdict.sent.providers == ()
+
+
+async def test_an_error_of_the_caller_leaves_orchestra_as_it_is(environ: dict[str, str]) -> None:
+    with pytest.raises(LookupError, match="mine"):
+        async with Orchestra.open(environ):
+            raise LookupError("mine")

@@ -45,20 +45,37 @@ PYTHON_2 = frozenset(
     "reveal_type reveal_locals _ __path__".split()
 )
 
+EXCUSED = re.compile(r"#\s*(noqa|type:|pragma|pylint:|flake8)", re.IGNORECASE)
+FIXTURE = re.compile(r"(^|/)(testdata|test_data|fixtures)/|(^|/)tests?/(.*/)?data/")  # broken on purpose, often
+
 
 async def defects(
     path: str, lines: Sequence[str], messages: Sequence[Message], focus: Collection[int], evidence: Evidence
 ) -> list[tuple[int, Message]]:
     """(weight, message) of the telling messages that lie on lines in `focus`."""
     found = []
-    for message in messages:
+    for given in messages if not FIXTURE.search(path) else ():
+        message = _at_name(given, lines)
         weight = TELLING.get(message.kind, -1)
         line = lines[message.line - 1] if 0 < message.line <= len(lines) else ""
-        if weight < 0 or message.line not in focus or re.search(r"#\s*(noqa|type:|pragma|pylint:|flake8)", line):
+        if weight < 0 or message.line not in focus or EXCUSED.search(line):
             continue
         if await _holds(path, lines, message, evidence):
             found.append((weight, message))
     return found
+
+
+def _at_name(message: Message, lines: Sequence[str]) -> Message:
+    """An unused import at the line of the name itself, not of the statement that may go over many lines."""
+    if message.kind != "UnusedImport" or lines[message.line - 1][:1].isspace():
+        return message
+    name = re.compile(rf"\b{re.escape(re.split(r'[. ]', message.name)[-1])}\b")
+    for number in range(message.line, min(message.line + 80, len(lines) + 1)):
+        if name.search(lines[number - 1].split(" import ")[-1]):
+            return message._replace(line=number)
+        if ")" in lines[number - 1]:
+            break
+    return message
 
 
 async def _holds(path: str, lines: Sequence[str], message: Message, evidence: Evidence) -> bool:
@@ -83,7 +100,8 @@ async def _holds(path: str, lines: Sequence[str], message: Message, evidence: Ev
 
 async def _really_unused(path: str, lines: Sequence[str], line: str, name: str, evidence: Evidence) -> bool:
     """False when the import may be there for others: in `__init__`, conditional, exported, or taken from here."""
-    if path.endswith(("__init__.py", "conftest.py", "compat.py")) or line[:1].isspace():
+    indented = line[:1].isspace() and not re.fullmatch(r"\s+\w+( as \w+)?,?\s*(#.*)?", line)
+    if path.endswith(("__init__.py", "conftest.py", "compat.py")) or indented:
         return False
     if any("__all__" in row or "getattr(sys.modules" in row for row in lines) or "future" in line:
         return False

@@ -72,7 +72,8 @@ async def origins(scene: Scene, expression: Node, deep: bool = True) -> list[Cla
         )
     elif found is not None and found.kind != "parameter":
         verb = "is set in this class" if found.kind == "attribute" else "is last assigned above that line, here"
-        claims.append(await scene.point(f"`{label}` {verb}", found.line))
+        also = f" (and before that in line {', '.join(map(str, found.others[-3:]))})" if found.others else ""
+        claims.append(await scene.point(f"`{label}` {verb}{also}", found.line))
         call = found.value if found.value is not None and found.value.type in trees.CALLS else None
     if call is not None and deep:
         claims += await _result_of(scene, call)

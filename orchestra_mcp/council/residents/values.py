@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from orchestra_mcp.council.residents import trees
@@ -22,7 +22,8 @@ class Origin:
     """`assigned`, `parameter` or `attribute`."""
     line: int
     value: Node | None
-    statement: str
+    others: tuple[int, ...] = ()
+    """Further lines above that set it, perhaps in other branches."""
 
 
 def origin(function: Node | None, expression: Node) -> Origin | None:
@@ -33,23 +34,23 @@ def origin(function: Node | None, expression: Node) -> Origin | None:
     wanted = trees.text(expression)
     if function is None or not wanted or expression.type in trees.CALLS:
         return None
-    found: Origin | None = None
+    found: list[Origin] = []
     for node in trees.walk(function, into=False):
         pair = trees.assignment(node)
         if pair is None or trees.line_of(node) >= trees.line_of(expression):
             continue
         if wanted in _targets(pair[0]):
-            found = Origin("assigned", trees.line_of(node), _alone(pair[1]), trees.one_line(node).split("\n")[0])
-    if found is not None:
-        return found
+            found.append(Origin("assigned", trees.line_of(node), _alone(pair[1])))
+    if found:
+        return replace(found[-1], others=tuple(one.line for one in found[:-1]))
     if wanted in parameters(function):
-        return Origin("parameter", trees.line_of(function), None, "")
+        return Origin("parameter", trees.line_of(function), None)
     owner = trees.class_of(function)
     if owner is not None and wanted.startswith(("self.", "this.")):
         for node in trees.walk(owner):
             pair = trees.assignment(node)
             if pair is not None and trees.text(pair[0]) == wanted:
-                return Origin("attribute", trees.line_of(node), _alone(pair[1]), trees.one_line(node))
+                return Origin("attribute", trees.line_of(node), _alone(pair[1]))
     return None
 
 
