@@ -27,7 +27,9 @@ from upstream import Expert, Upstream
 from orchestra_mcp.app import Orchestra
 from orchestra_mcp.types import Question, Verdict
 
-ANSWER = json.dumps({"position": "the slice is wrong", "answer": "It ends one short, because of the index.", "plan": ["Fix it"]})
+ANSWER = json.dumps(
+    {"position": "the slice is wrong", "answer": "It ends one short, because of the index.", "plan": ["Fix it"]}
+)
 WIRES = {"alpha": "openai", "beta": "anthropic", "gamma": "gemini"}
 
 

@@ -188,7 +188,11 @@ class Orchestra:
         user = settings.load(environ)
         keys = Keys(environ, user.home / "keys.env")
         failure: Exception | None = None
-        async with open_store(user.home) as store, open_roster(user, keys) as roster, anyio.create_task_group() as group:
+        async with (
+            open_store(user.home) as store,
+            open_roster(user, keys) as roster,
+            anyio.create_task_group() as group,
+        ):
             orchestra = cls(environ, user, keys, store, roster, group)
             roster.on_call = orchestra._note_call
             try:

@@ -142,9 +142,7 @@ def _key_file(file: Path | None) -> dict[str, str]:
         return {}
     if os.name == "posix" and stat.S_IMODE(file.stat().st_mode) & 0o077:
         raise SettingsError(f"{file.name} can be read by other users; run: chmod 600 {file}")
-    pairs = (
-        line.split("=", 1) for line in file.read_text("utf-8").splitlines() if "=" in line and line[0] != "#"
-    )
+    pairs = (line.split("=", 1) for line in file.read_text("utf-8").splitlines() if "=" in line and line[0] != "#")
     return {name.strip(): value.strip().strip("'\"") for name, value in pairs}
 
 
@@ -187,9 +185,7 @@ def load(environ: Mapping[str, str]) -> Settings:
     for seat in settings.seats:
         if seat.model not in settings.models:
             known = ", ".join(settings.models) or "none"
-            raise SettingsError(
-                f"{file}: seat {seat.name!r} names model {seat.model!r}, but the models are: {known}."
-            )
+            raise SettingsError(f"{file}: seat {seat.name!r} names model {seat.model!r}, but the models are: {known}.")
     names = [seat.name for seat in settings.seats]
     if twice := {name for name in names if names.count(name) > 1}:
         raise SettingsError(f"{file}: two seats are called {sorted(twice)[0]!r}; names must differ.")

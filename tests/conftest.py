@@ -62,4 +62,9 @@ def environ(tmp_path: Path) -> dict[str, str]:
     """An environment with nothing of the user's in it; add `ORCHESTRA_CONFIG` for models."""
     home = tmp_path / "home"
     home.mkdir()
-    return {"PATH": os.environ["PATH"], "HOME": str(home), "ORCHESTRA_HOME": str(tmp_path / "data"), "XDG_CONFIG_HOME": str(home)}
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "ORCHESTRA_HOME": str(tmp_path / "data"),
+        "XDG_CONFIG_HOME": str(home),
+    }

@@ -31,13 +31,19 @@ def expert(
     def says(prompt: str, call: int) -> str:
         if "You judge answers" in prompt:
             answers = dict(re.findall(r'what="answer ([A-Z])">\n(.*?)\n</untrusted', prompt, re.DOTALL))
-            ranking = sorted(answers, key=lambda letter: (prefers not in answers[letter], letter)) if prefers else list(answers)
+            ranking = (
+                sorted(answers, key=lambda letter: (prefers not in answers[letter], letter))
+                if prefers
+                else list(answers)
+            )
             return json.dumps({"ranking": ranking, "why": "its evidence holds"})
         if "You chair" in prompt:
             return json.dumps({"position": position, "answer": chair, "plan": ["Do the first thing", "Check it"]})
         now = bool(later) and "What you said last round" in prompt
         said, shown = (later, later_claims) if now else (position, claims)
-        return json.dumps({"position": said, "answer": f"Because {said}.", "evidence": list(shown), "plan": ["Do the first thing"]})
+        return json.dumps(
+            {"position": said, "answer": f"Because {said}.", "evidence": list(shown), "plan": ["Do the first thing"]}
+        )
 
     return says
 

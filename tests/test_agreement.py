@@ -32,7 +32,11 @@ def test_a_weight_is_the_log_odds_with_three_likely_wrong_answers() -> None:
 
 @pytest.mark.parametrize(
     ("a", "b"),
-    [("Use Postgres.", "use  postgres"), ("The limit is 2.50 s", "the limit is 2.5 s!"), ("`foo` is None", "foo is none")],
+    [
+        ("Use Postgres.", "use  postgres"),
+        ("The limit is 2.50 s", "the limit is 2.5 s!"),
+        ("`foo` is None", "foo is none"),
+    ],
 )
 def test_positions_are_equal_but_for_case_punctuation_and_trailing_zeros(a: str, b: str) -> None:
     assert agree.same(opinion("a", a), opinion("b", b)) == "exact"

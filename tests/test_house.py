@@ -74,6 +74,8 @@ def test_links_between_documents_lead_somewhere() -> None:
 
 
 def test_no_line_leads_to_a_strangers_package() -> None:
-    wrong = re.compile(r"(?:pip|pipx|uv tool|uvx|uv)\s+(?:install\s+|run\s+)?(?:-\S+\s+)*[\"']?(?:orchestra|orchestra-mcp)[\"']?(?:\s|$|\[)")
+    wrong = re.compile(
+        r"(?:pip|pipx|uv tool|uvx|uv)\s+(?:install\s+|run\s+)?(?:-\S+\s+)*[\"']?(?:orchestra|orchestra-mcp)[\"']?(?:\s|$|\[)"
+    )
     for name, text in TEXT.items():
         assert not wrong.search(text), f"{name}: {wrong.search(text)}"

@@ -124,7 +124,21 @@ def test_any_text_gives_an_opinion_or_a_bad_reply(text: str) -> None:
     assert "\x1b" not in fields["answer"]
 
 
-@given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=20), lambda x: st.lists(x) | st.dictionaries(st.text(max_size=12), x), max_leaves=20))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(max_size=20),
+        lambda x: st.lists(x) | st.dictionaries(st.text(max_size=12), x),
+        max_leaves=20,
+    )
+)
 def test_any_json_value_in_any_field_is_survived(value: object) -> None:
-    text = json.dumps({"position": "the parser drops a line", "answer": "the slice is wrong", "evidence": value, "plan": value, "patch": value})
+    text = json.dumps(
+        {
+            "position": "the parser drops a line",
+            "answer": "the slice is wrong",
+            "evidence": value,
+            "plan": value,
+            "patch": value,
+        }
+    )
     assert reading.read_opinion(text, WORDS)["position"] == "the parser drops a line"

@@ -145,9 +145,7 @@ def material(parser: Parser) -> None:
         "--expert", dest="experts", action="append", default=[], metavar="SEAT",
         help="ask this seat, repeatable (default: the council chooses)",
     )  # fmt: skip
-    parser.add_argument(
-        "--local", action="store_true", help="only experts on this machine, so that nothing leaves it"
-    )
+    parser.add_argument("--local", action="store_true", help="only experts on this machine, so that nothing leaves it")
 
 
 def limits(parser: Parser) -> None:
