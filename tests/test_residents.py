@@ -514,3 +514,16 @@ def test_a_claim_has_a_place_to_look_at(project: Project) -> None:
     claims: list[Claim] = [claim for opinion in opinions for claim in opinion.claims]
     assert claims
     assert all(claim.path and claim.line and claim.quote for claim in claims)
+
+
+async def test_a_question_about_the_changes_is_told_what_changed_and_what_hangs_on_it(project: Project) -> None:
+    cart = "from price import net\n\n\ndef total(items):\n    return sum(net(i) for i in items)\n"
+    project.commit("Begin", price_py="def net(gross):\n    return gross / 1.2\n", cart_py=cart)
+    project.commit("Lower the tax", price_py="def net(gross):\n    return gross / 1.19\n")
+    said = (await project.hear("What does the last commit change, and what could break?"))["historian"]
+    # `net` stands in cart.py twice, in the import and in the call, both outside its definition.
+    assert said.claims[0].text == (
+        "`net`: 1 line changed; its name occurs at 2 other places, 0 of them in tests, and in 1 other source file"
+    )
+    assert (said.claims[0].path, said.claims[0].line) == ("price.py", 2)
+    assert "Lower the tax" in said.answer

@@ -891,3 +891,16 @@ def test_the_frames_of_a_cause_are_resolved_too() -> None:
     assert trace.cause is not None
     assert trace.cause.frames[0].path == "src/shop/cart.py"
     assert trace.cause.frames[0].line == 3
+
+
+def test_code_lines_indented_by_a_tab_belong_to_their_frame() -> None:
+    text = (
+        "Traceback (most recent call last):\n"
+        '  File "/app/a.py", line 1, in <module>\n'
+        "\tmain()\n"
+        '  File "/app/b.py", line 2, in main\n'
+        "\traise ValueError(1)\n"
+        "ValueError: 1\n"
+    )
+    (trace,) = parse(text)
+    assert (trace.exception, [frame.line for frame in trace.frames]) == ("ValueError", [1, 2])

@@ -45,6 +45,12 @@ def exception_line(line: str) -> tuple[str, str] | None:
     return (name, "") if not message and _NAMED_LIKE_ONE.search(name) else None
 
 
+def _column(line: str) -> int:
+    """Where the text of a line begins, tabs counted as Python does; pasted traces mix them with blanks."""
+    wide = line.expandtabs()
+    return len(wide) - len(wide.lstrip())
+
+
 @dataclass(slots=True)
 class _Python:
     """The state of reading tracebacks line by line."""
@@ -120,7 +126,7 @@ class _Python:
                 self.open(at, headed=False)
             assert self.block is not None
             self.block.add(frame["path"], frame["line"], frame["function"])
-            self.indent, self.blanks = len(line) - len(line.lstrip()), 0
+            self.indent, self.blanks = _column(line), 0
             self.text.taken.add(at)
         elif self.block is not None:
             self.follow(at, line)
@@ -144,7 +150,7 @@ class _Python:
                 block.show(code["code"].replace("│   ", ""))
         elif _REPEATED.match(line) or _CARETS.match(line):
             self.text.taken.add(at)
-        elif len(line) - len(line.lstrip()) > self.indent:
+        elif _column(line) > self.indent:
             block.show(line)
             self.text.taken.add(at)
         else:

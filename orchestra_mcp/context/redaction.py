@@ -168,7 +168,7 @@ def secret_values(dotenv: str) -> tuple[str, ...]:
     found: list[str] = []
     for line in dotenv.splitlines()[:2000]:
         name, equals, value = line.strip().removeprefix("export ").partition("=")
-        value = re.sub(r"\s+#.*$", "", value.strip()) if value.strip()[:1] not in "'\"" else value.strip().strip("'\"")
+        value = _unquoted(value.strip())
         if not equals or name.startswith("#") or len(value) < 8 or placeholder(value):
             continue
         if password := re.search(r"://[^:@/\s]*:([^@/\s]{4,})@", value):
@@ -176,6 +176,12 @@ def secret_values(dotenv: str) -> tuple[str, ...]:
         elif (named.search(name) and not re.match(r"https?://|/|\./", value)) or looks_random(value):
             found.append(value)
     return tuple(dict.fromkeys(found))
+
+
+def _unquoted(value: str) -> str:
+    """A value of a `.env` file without its quotes and the remark behind it."""
+    quoted = re.match(r"(['\"])(.*?)\1\s*(?:#.*)?$", value)
+    return quoted[2] if quoted else re.sub(r"\s+#.*$", "", value).strip("'\"")
 
 
 def _kind(value: str) -> str:

@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-_EDGE = r"(?<![A-Za-z0-9])"
+_EDGE = r"(?:(?<![A-Za-z0-9])|(?<=\\[nrt])|(?<=%[0-9A-Fa-f]{2})|(?<=\\u00[0-9A-Fa-f]{2})|(?<=[\d;\[]m))"
+"""What a key may follow: no letter or digit, but for those that end an escape: of a string, an address, a terminal."""
 _TEMPLATE = re.compile(
     r"\*\*\*|\.\.\.|…|<[^>]*>|\$\{|\{\{|^\{.*\}$|^\$|^%|^@|x{4}|\(\?[:=!]|\]\{\d|(.)\1{7}", re.IGNORECASE
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orchestra_mcp.council.residents import recent
 from orchestra_mcp.council.residents.lineup import Lineup, changed_lines, line_up
 from orchestra_mcp.council.residents.places import is_test
 from orchestra_mcp.council.residents.saying import opinion, point
@@ -18,6 +19,8 @@ WEAK = frozenset({"excerpt"})  # words alone are no ground to blame a commit
 async def analyse(question: Question, dossier: Dossier, evidence: Evidence) -> Opinion | None:
     """Read the history of the best suspects. None without a suspect or without git."""
     lineup = await line_up(question, dossier, evidence)
+    if not lineup.walks and lineup.message is None and recent.asks_about_changes(question):
+        return await recent.tell(SEAT, dossier, lineup, evidence)
     strong = [s for s in lineup.suspects if s.score >= STRONG and s.kinds - WEAK]
     chosen = [s for s in strong if not is_test(s.definition.path)][:MAX_SUSPECTS]
     told = []

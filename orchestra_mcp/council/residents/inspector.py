@@ -13,6 +13,7 @@ from orchestra_mcp.council.residents.defects import find_defects
 from orchestra_mcp.council.residents.flakes import PythonFile, read_python
 from orchestra_mcp.council.residents.lineup import Lineup, changed_lines, line_up
 from orchestra_mcp.council.residents.places import is_test
+from orchestra_mcp.council.residents.recent import asks_about_changes
 from orchestra_mcp.council.residents.saying import opinion, point
 from orchestra_mcp.council.residents.suspects import Suspect
 from orchestra_mcp.types import Change, Claim, Dossier, Evidence, Opinion, Question
@@ -41,7 +42,8 @@ async def analyse(question: Question, dossier: Dossier, evidence: Evidence) -> O
     findings += await _broken_calls(changes, python, evidence) if not question.diff else []
     findings += await _untested(lineup, changes, evidence)
     findings.sort(key=lambda f: (-f.weight, not f.changed))
-    named = await _named(lineup, evidence)
+    about_changes = not lineup.walks and asks_about_changes(question)
+    named = [] if about_changes else await _named(lineup, evidence)
     if not findings and not named:
         return None
     serious = [f for f in findings if f.weight == 2]
@@ -192,6 +194,6 @@ def _plan(best: Claim | None, named: list[Claim], lineup: Lineup) -> list[str]:
     if named:
         top = named[0]
         steps.append(f"Read `{top.symbol}` at `{top.path}:{top.line}` with the failing case in hand.")
-    if not lineup.walks:
+    if named and not lineup.walks:
         steps.append("Attach the stack trace or the failing test's output: it points more precisely than words.")
     return steps

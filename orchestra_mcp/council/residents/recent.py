@@ -1,0 +1,99 @@
+"""What changed lately and what hangs on it: the historian's answer when the question is about the changes themselves."""
+
+from __future__ import annotations
+
+import re
+
+from orchestra_mcp.council.residents.lineup import Lineup, changed_lines
+from orchestra_mcp.council.residents.places import is_test
+from orchestra_mcp.council.residents.saying import opinion, point
+from orchestra_mcp.types import Change, Claim, Definition, Dossier, Evidence, Opinion, Question
+
+MAX_FUNCTIONS = 6
+MAX_PLACES = 400  # of a name; more says only that it is a common word
+ABOUT_CHANGES = re.compile(
+    r"\b(?:(?:what|which)\b.{0,30}\bchang|chang(?:e|es|ed)\b|commits?\b|diffs?\b|review\b|regress|broke\b|break\b|merge|pull request)",
+    re.IGNORECASE,
+)
+
+
+def asks_about_changes(question: Question) -> bool:
+    """True when the question is about what was changed, by its words or because a diff came with it."""
+    return bool(question.diff) or bool(ABOUT_CHANGES.search(question.text))
+
+
+async def tell(seat: str, dossier: Dossier, lineup: Lineup, evidence: Evidence) -> Opinion | None:
+    """Changed functions with the places elsewhere that their names occur at, the most used first. None without changes."""
+    changes = lineup.changes
+    if not changes:
+        return None
+    used: list[tuple[int, Claim]] = []
+    for definition, change, _ in lineup.changed:
+        if not is_test(definition.path):
+            used.append(await _use(definition, change, evidence))
+    used.sort(key=lambda item: -item[0])
+    files = [await _file(change, evidence) for change in changes if not is_test(change.path)]
+    claims = [claim for _, claim in used[:MAX_FUNCTIONS]] or files[:MAX_FUNCTIONS]
+    if not claims:
+        return None
+    where = ", ".join(dict.fromkeys(change.where for change in changes[:3]))
+    tests = sum(is_test(change.path) for change in changes)
+    size = (
+        f"{len(used)} function{'s' * (len(used) != 1)} in {len(changes)} file{'s' * (len(changes) != 1)}"
+        f" ({tests} of them test{'s' * (tests != 1)})"
+    )
+    reach = (
+        f"; most is built on `{claims[0].symbol}` ({claims[0].path}:{claims[0].line})" if used and used[0][0] else ""
+    )
+    return opinion(
+        seat,
+        position=f"The latest change ({where}) touches {size}{reach}",
+        does="I read what changed and count where the changed names are used; I do not judge whether a change is right.",
+        sections=[
+            ("What changed, the most used first", claims),
+            ("Recent commits", _commits(dossier)),
+        ],
+        plan=[
+            *(
+                f"Check the places that use `{claim.symbol}` against its change at `{claim.path}:{claim.line}`."
+                for used_at, claim in used[:2]
+                if used_at
+            ),
+            "Run the tests of the files above, and add one where no test names a changed function.",
+        ],
+        risks=("A name can stand for something else elsewhere: these are places to look at, not proven callers.",),
+        assumptions=("The question is about the uncommitted changes, or on a clean tree about the last commit.",),
+        would_change="A range of commits (`diff`), if other changes are meant.",
+    )
+
+
+async def _use(definition: Definition, change: Change, evidence: Evidence) -> tuple[int, Claim]:
+    lines = [n for hunk in change.hunks for n in changed_lines(hunk) if definition.start <= n <= definition.end]
+    first = min(lines, default=definition.start)
+    places = await evidence.mentions(definition.name, MAX_PLACES)
+    outside = [
+        (path, line)
+        for path, line, _ in places
+        if not (path == definition.path and definition.start <= line <= definition.end)
+    ]
+    count = 0 if definition.name.startswith("__") or len(places) >= MAX_PLACES else len(outside)
+    code = [path for path, _ in outside if not is_test(path)]
+    text = f"`{definition.qualified}`: {len(lines)} line{'s' * (len(lines) != 1)} changed"
+    if count:
+        other = len({path for path in code if path != definition.path})
+        text += (
+            f"; its name occurs at {count} other place{'s' * (count != 1)}, {len(outside) - len(code)} of them in tests"
+        )
+        text += f", and in {other} other source file{'s' * (other != 1)}" if other else ""
+    return count, await point(evidence, text, definition.path, first, definition.qualified)
+
+
+async def _file(change: Change, evidence: Evidence) -> Claim:
+    lines = [n for hunk in change.hunks for n in changed_lines(hunk)]
+    text = f"{change.path} was {change.status}" + (f", {len(lines)} lines" if lines else "")
+    return await point(evidence, text, change.path, min(lines, default=0))
+
+
+def _commits(dossier: Dossier) -> list[Claim | str]:
+    history = next((e.text for e in dossier.excerpts if e.source == "history" and not e.path), "")
+    return [line.strip() for line in history.splitlines() if re.match(r"\s*[0-9a-f]{7,}\b", line)][:5]
