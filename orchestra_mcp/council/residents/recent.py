@@ -94,6 +94,6 @@ async def _file(change: Change, evidence: Evidence) -> Claim:
     return await point(evidence, text, change.path, min(lines, default=0))
 
 
-def _commits(dossier: Dossier) -> list[Claim | str]:
+def _commits(dossier: Dossier) -> list[str]:
     history = next((e.text for e in dossier.excerpts if e.source == "history" and not e.path), "")
     return [line.strip() for line in history.splitlines() if re.match(r"\s*[0-9a-f]{7,}\b", line)][:5]
