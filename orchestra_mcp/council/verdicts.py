@@ -248,7 +248,8 @@ def _merge(ranked: Sequence[Ranked], minutes: Minutes) -> str:
         return _no_answer(minutes)
     if minutes.opinions:
         return ranked[0].opinions[0].answer
-    heard = [opinion.answer for r in ranked for opinion in r.opinions]
+    # Their next steps are in the plan.
+    heard = [opinion.answer.split("\n\n**Next steps**")[0] for r in ranked for opinion in r.opinions]
     return "\n\n".join(clip(answer, RESIDENT_CHARS) for answer in heard)
 
 
