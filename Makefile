@@ -5,11 +5,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 REPO ?= .
 ASK ?= What do the latest commits change, and what could break because of them?
+# Handed on through the environment, so that no shell reads what stands in a question.
+export ORCHESTRA_DEMO_ASK := $(value ASK)
+export ORCHESTRA_DEMO_REPO := $(value REPO)
 
 .PHONY: demo test check format clean
 
 demo: $(VENV)/installed
-	@$(BIN)/orchestra ask "$(ASK)" --project "$(REPO)" --local
+	@repo="$$ORCHESTRA_DEMO_REPO"; case "$$repo" in "~/"*) repo="$$HOME/$${repo#??}";; esac; \
+	  $(BIN)/orchestra ask --project "$$repo" --local -- "$$ORCHESTRA_DEMO_ASK"
 
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest

@@ -137,9 +137,13 @@ def _table(board: Board, now: float) -> Table:
     from rich.table import Table
     from rich.text import Text
 
+    rows = list(board.rows(now))
     table = Table(title=Text(f"{board.stage} ({now:.0f} s)"), title_justify="left", box=None, pad_edge=False)
-    for name, justify in (("expert", "left"), ("state", "left"), ("seconds", "right"), ("position", "left")):
-        table.add_column(name, justify="right" if justify == "right" else "left", no_wrap=True, overflow="ellipsis")
-    for seat, state, seconds, remark in board.rows(now):
+    # Only the position may be cut: who it is and what they do must stay readable in a narrow window.
+    table.add_column("expert", no_wrap=True, min_width=min(20, max((len(row[0]) for row in rows), default=6)))
+    table.add_column("state", no_wrap=True, min_width=max((len(row[1]) for row in rows), default=5))
+    table.add_column("seconds", justify="right", no_wrap=True, min_width=7)
+    table.add_column("position", no_wrap=True, overflow="ellipsis", ratio=1)
+    for seat, state, seconds, remark in rows:
         table.add_row(Text(seat), Text(state, style=COLOURS.get(state, "")), Text(f"{seconds:.1f}"), Text(remark))
     return table

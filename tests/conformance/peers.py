@@ -49,15 +49,19 @@ def install() -> dict[str, str]:
             raise Missing("npm is not installed; install Node.js 20 or newer from https://nodejs.org, then repeat.")
         packages = [f"{name}@{version}" for name, version in wanted.items()]
         NODE.mkdir(exist_ok=True)
-        done = subprocess.run(
-            [npm, "install", "--no-audit", "--no-fund", "--prefix", str(NODE), *packages],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=540,
-        )
+        command = f"npm install --prefix .node {' '.join(packages)}"
+        patience = ["--fetch-retries=1", "--fetch-timeout=30000"]  # where the registry is out of reach, say so soon
+        try:
+            done = subprocess.run(
+                [npm, "install", "--no-audit", "--no-fund", *patience, "--prefix", str(NODE), *packages],
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=300,
+            )
+        except subprocess.TimeoutExpired:
+            raise Missing(f"`{command}` took more than 300 s; run it by hand.") from None
         if done.returncode:
-            command = f"npm install --prefix .node {' '.join(packages)}"
             raise Missing(f"`{command}` failed; run it by hand to see why. {done.stderr.strip()[-300:]}")
     bin_dir = NODE / "node_modules" / node / "bin"
     path = f"{bin_dir}{os.pathsep}{os.environ.get('PATH', '')}"
