@@ -11,11 +11,12 @@ import logging
 import os
 import secrets
 import string
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -69,7 +70,10 @@ NUMBERED = 1.25
 """What line numbers add to the tokens of code, at most."""
 RULES_TOKENS = 1_200
 """Of the instructions around the evidence."""
+UNRECORDED = "This consultation is not being recorded"
 KEPT_RUNS = 50
+KEPT_TURNS = 6
+"""Earlier turns of a conversation that experts are shown."""
 CANCEL_S = 1.5
 
 
@@ -84,7 +88,11 @@ class Run:
         self.error: OrchestraError | None = None
         self.scope = anyio.CancelScope()
         self.pending: list[CallRecord] = []
+        """Calls that are not stored yet; they go with the next entry."""
+        self.late: list[Absence] = []
+        """Who was cut off when it ended; stored with the end."""
         self.started = anyio.current_time()
+        self.began = datetime.now(UTC)
         self._ended = anyio.Event()
 
     @property
@@ -257,9 +265,9 @@ class Orchestra:
         try:
             await self._store.begin(id, shown, thread or id)
         except StoreError as error:
-            minutes.notes.append(f"This consultation is not being recorded: {error}")
+            minutes.notes.append(f"{UNRECORDED}: {error}")
         self._keep(run)
-        case = Case(question, evidence, seating, current, history, observer or _nobody)
+        case = Case(question, evidence, seating, current, history[-KEPT_TURNS:], _unfailing(observer))
         self._group.start_soon(self._sit, run, case)
         return run
 
@@ -273,16 +281,24 @@ class Orchestra:
         seats = await self._seats(current, question.local_only)
         seating = seat_council(seats, question, self._free(seats), frozenset(RESIDENTS))
         dossier = await self._dossier(question, current, seating, self._evidence(question))
-        asked = [*seating.openers, *seating.openers[:1], *seating.openers[:1]]
-        tokens = [MAX_TOKENS["opinion"]] * len(seating.openers) + [MAX_TOKENS["review"], MAX_TOKENS["chair"]]
-        cost, unpriced = Decimal(0), []
-        for seat, output in zip(asked, tokens, strict=False):
-            if known := price(self._roster.models[seat.model]):
-                cost += known.cost(
-                    Usage(input_tokens=int(dossier.tokens * NUMBERED) + RULES_TOKENS, output_tokens=output)
-                )
-            else:
-                unpriced.append(seat.name)
+        priced = {
+            seat: known
+            for seat in (*seating.openers, *seating.reserve)
+            if (known := price(self._roster.models[seat.model]))
+        }
+
+        def cost_of(seat: Seat, purpose: str) -> Decimal:
+            tokens = Usage(
+                input_tokens=int(dossier.tokens * NUMBERED) + RULES_TOKENS, output_tokens=MAX_TOKENS[purpose]
+            )
+            return priced[seat].cost(tokens) if seat in priced else Decimal(0)
+
+        cost = sum((cost_of(seat, "opinion") for seat in seating.openers), Decimal(0))
+        if seating.openers:  # anyone at the table may be judge or chair: the dearest counts
+            cost += sum(
+                max(cost_of(seat, purpose) for seat in priced) if priced else 0 for purpose in ("review", "chair")
+            )
+        unpriced = [seat.name for seat in seating.openers if seat not in priced]
         return Plan(
             dossier=dossier,
             openers=seating.openers,
@@ -304,6 +320,8 @@ class Orchestra:
         if run := self.run(id):
             with anyio.move_on_at(end):
                 await run._ended.wait()
+        if run and any(note.startswith(UNRECORDED) for note in run.minutes.notes):
+            return _from_memory(run)
         found = await self._store.get(run.id if run and id != "latest" else id)
         while found.status == "running" and anyio.current_time() < end:
             await anyio.sleep(min(0.5, end - anyio.current_time()))
@@ -358,21 +376,33 @@ class Orchestra:
             failure, status = error, "failed"
         except Exception as error:
             logger.exception("consultation %s stopped on an internal error", run.id)
-            run.minutes.stopped = f"of an internal error ({type(error).__name__}); the server's log says more"
-            run.minutes.absences.append(
-                Absence(seat="council", kind="internal", reason=run.minutes.stopped, stage="chair")
-            )
+            reason = f"an internal error ({type(error).__name__}) stopped it; the server's log says more"
+            run.minutes.stopped = f"of {reason}"
+            run.minutes.absences.append(Absence(seat="council", kind="internal", reason=reason, stage="chair"))
             status = "complete"
         finally:
             verdict = None
+            run.minutes.seconds = anyio.current_time() - run.started
+            if status == "cancelled":
+                run.minutes.stopped = run.minutes.stopped or "it was cancelled"
+                run.late.extend(run.minutes.stop("cancelled", "the consultation was cancelled before that"))
             if status != "failed":
-                run.minutes.seconds = anyio.current_time() - run.started
                 run.minutes.stage = "closed" if status == "complete" else "cancelled"
-                verdict = conclude(run.minutes, final=True)
-                verdict = verdict.model_copy(update={"status": "cancelled"}) if status == "cancelled" else verdict
-                status = verdict.status
+                try:
+                    verdict = conclude(run.minutes, final=True, cancelled=status == "cancelled")
+                    status = verdict.status
+                except Exception as error:
+                    logger.exception("consultation %s could not be concluded", run.id)
+                    what = f"an internal error ({type(error).__name__})"
+                    failure = OrchestraError(
+                        f"No verdict could be made of {run.id}: {what}; the server's log says more."
+                    )
+                    status = "failed"
             with anyio.move_on_after(CANCEL_S, shield=True):
                 await self._finish(run, status, verdict, str(failure or ""))
+            if verdict:  # the store may have failed only now
+                notes = tuple(dict.fromkeys((*verdict.notes, *run.minutes.notes)))
+                verdict = verdict.model_copy(update={"notes": notes})
             run.end(verdict, failure)
             case.observer(Event(run=run.id, kind="closed", detail=status, seconds=run.minutes.seconds))
 
@@ -397,10 +427,10 @@ class Orchestra:
             async def record(entry: Entry) -> None:
                 await self._record(run, entry)
 
-            with self._roster.budget(run.id, budget, await self._store.spent_since(_midnight())):
+            with self._roster.budget(run.id, budget, await self._spent_today(run)):
                 room = Room(
                     minutes=minutes,
-                    writer=Writer(question, minutes.dossier),
+                    writer=Writer(question, minutes.dossier, _names(minutes.seats.values(), self._roster.models)),
                     provider=self._roster.provider,
                     evidence=case.evidence,
                     limits=current.limits,
@@ -410,9 +440,8 @@ class Orchestra:
                 )
                 await STRATEGIES[question.strategy](room, case.seating)
         if scope.cancelled_caught:
-            minutes.stopped = f"the deadline of {limit:.0f} s was reached"
-            for name in [name for name in minutes.awaited if name not in minutes.answered()]:
-                minutes.notes.append(f"{name} was still thinking at the deadline.")
+            minutes.stopped = f"the deadline of {limit:g} s was reached"
+            run.late.extend(minutes.stop("late", f"the deadline of {limit:g} s was reached before that"))
 
     async def _record(self, run: Run, entry: Entry) -> None:
         """Store what just happened, with the calls that it took. A store that fails costs the record, not the answer."""
@@ -420,15 +449,32 @@ class Orchestra:
         try:
             await self._store.add(run.id, *entries)
         except StoreError as error:
+            # Money is not forgotten: the calls go with the next entry.
+            run.pending[:0] = [old for old in entries if isinstance(old, CallRecord)]
             _note_once(run.minutes, f"Not everything of this consultation was recorded: {error}")
 
-    async def _finish(self, run: Run, status: Status, verdict: Verdict | None, failure: str) -> None:
+    async def _spent_today(self, run: Run) -> Decimal:
+        """What all processes have spent today, as far as the store can tell."""
         try:
-            if run.pending:
-                await self._store.add(run.id, *run.pending)
-            await self._store.finish(run.id, status, verdict, failure)
+            return await self._store.spent_since(_midnight())
         except StoreError as error:
-            _note_once(run.minutes, f"The end of this consultation was not recorded: {error}")
+            _note_once(run.minutes, f"The day's spending by other processes is not known: {error}")
+            return Decimal(0)
+
+    async def _finish(self, run: Run, status: Status, verdict: Verdict | None, failure: str) -> None:
+        """Store the end. Both writes are under way before either is waited for: whoever stops waiting stops neither."""
+
+        async def keep(write: Callable[[], Awaitable[None]]) -> None:
+            try:
+                await write()
+            except StoreError as error:
+                _note_once(run.minutes, f"The end of this consultation was not recorded: {error}")
+
+        entries: tuple[Entry, ...] = (*run.pending, *run.late)
+        async with anyio.create_task_group() as group:
+            if entries:
+                group.start_soon(keep, partial(self._store.add, run.id, *entries))
+            group.start_soon(keep, partial(self._store.finish, run.id, status, verdict, failure))
 
     def _note_call(self, call: CallRecord) -> None:
         if run := self._runs.get(call.run):
@@ -545,8 +591,45 @@ def _midnight() -> datetime:
     return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def _nobody(_: Event) -> None:
-    """Watch nothing."""
+def _unfailing(observer: Observer | None) -> Observer:
+    """An observer whose faults cost nobody a seat: it is told no more after the first one."""
+    watching = observer is not None
+
+    def tell(event: Event) -> None:
+        nonlocal watching
+        if observer is None or not watching:
+            return
+        try:
+            observer(event)
+        except Exception:
+            watching = False
+            logger.exception("whoever watched consultation %s failed", event.run)
+
+    return tell
+
+
+def _names(seats: Iterable[Seat], models: Mapping[str, ModelSpec]) -> tuple[str, ...]:
+    """By what an expert could sign its work."""
+    return tuple(name for seat in seats for name in (seat.name, seat.model, models[seat.model].model))
+
+
+def _from_memory(run: Run) -> Consultation:
+    """What is known of a run that the store would not take."""
+    minutes = run.minutes
+    return Consultation(
+        id=run.id,
+        thread=run.question.continues or run.id,
+        question=run.question,
+        status=run.verdict.status if run.verdict else "failed" if run.done else "running",
+        started=run.began,
+        dossier=minutes.dossier,
+        opinions=(*minutes.residents, *minutes.opinions),
+        absences=tuple(minutes.absences),
+        ballots=tuple(minutes.ballots),
+        calls=tuple(minutes.calls),
+        verdict=run.verdict,
+        failure=str(run.error or ""),
+    )
 
 
 def _note_once(minutes: Minutes, note: str) -> None:

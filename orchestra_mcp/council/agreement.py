@@ -24,9 +24,31 @@ RHO = 0.47
 # Fitted without feedback on stored MMLU-Pro councils; expected calibration error .041 on councils held out.
 BETA = (-1.63, 1.02, 1.31, 0.78, -0.15, 0.47)
 
+# Without apostrophes, as `normal` leaves them.
 NEGATIONS = frozenset(
-    """no not never none nor without cannot can't don't doesn't isn't aren't won't shouldn't instead against""".split()
+    """
+    no not never none nor without cannot cant dont doesnt didnt isnt arent wasnt werent wont wouldnt shouldnt couldnt
+    mustnt neednt hasnt havent instead against avoid stop unless
+    """.split()
 )
+OPPOSITES = (
+    # Where one position has a word of the left and another one of the right, they do not say the same.
+    ("increase increases raise raises grow higher more larger longer", "decrease decreases lower lowers reduce reduces shrink fewer less smaller shorter"),
+    ("add adds insert introduce keep keeps retain leave", "remove removes delete deletes drop drops"),
+    ("enable enables enabled", "disable disables disabled"),
+    ("allow allows accept accepts", "forbid forbids reject rejects deny denies block blocks"),
+    ("safe", "unsafe"),
+    ("valid", "invalid"),
+    ("correct right", "incorrect wrong"),
+    ("true", "false"),
+    ("sync synchronous", "async asynchronous"),
+    ("mutable", "immutable"),
+    ("before earlier early", "after later late"),
+    ("split", "merge"),
+    ("min minimum", "max maximum"),
+    ("encode", "decode"),
+    # add here
+)  # fmt: skip
 STOP = frozenset(
     """
     the a an is are be to of in on for and or it its this that with as by at from should use using we you
@@ -105,7 +127,7 @@ def same(a: Opinion, b: Opinion, ballots: Sequence[Ballot] = ()) -> EvidenceKind
     """By which rule of `cluster` two opinions say the same; `none` when by none."""
     if normal(a.position) and normal(a.position) == normal(b.position):
         return "exact"
-    overlap, strict = _word_overlap(a.position, b.position)
+    overlap, strict = word_overlap(a.position, b.position)
     if strict and overlap >= 0.25 and _places(a) & _places(b):
         return "cited"
     saw = [ballot for ballot in ballots if {a.seat, b.seat} <= set(ballot.shown)]
@@ -117,7 +139,8 @@ def same(a: Opinion, b: Opinion, ballots: Sequence[Ballot] = ()) -> EvidenceKind
 
 def normal(position: str) -> str:
     """A position without case, punctuation, white space and trailing zeros, for comparison."""
-    text = re.sub(r"[^\w\s.+-]", " ", position.lower())
+    text = re.sub(r"(?<=\w)['’](?=\w)", "", position.lower())
+    text = re.sub(r"[^\w\s.+-]", " ", text)
     text = re.sub(r"(?<!\d)\.|\.(?!\d)", " ", text)
     text = re.sub(r"\d+\.\d+", lambda m: f"{float(m.group()):.6g}", text)
     return " ".join(text.split())
@@ -205,12 +228,20 @@ def _places(opinion: Opinion) -> set[tuple[str, str]]:
     }
 
 
-def _word_overlap(a: str, b: str) -> tuple[float, bool]:
-    """Jaccard overlap of the meaning words, and whether numbers and negations are the same."""
+def word_overlap(a: str, b: str) -> tuple[float, bool]:
+    """Jaccard overlap of the meaning words, and whether numbers and negations are the same and nothing is opposite."""
     one, two = (set(normal(text).split()) for text in (a, b))
-    strict = one & NEGATIONS == two & NEGATIONS and _numbers(one) == _numbers(two)
+    strict = one & NEGATIONS == two & NEGATIONS and _numbers(one) == _numbers(two) and not _opposite(one, two)
     left, right = one - STOP, two - STOP
     return len(left & right) / max(1, len(left | right)), strict
+
+
+def _opposite(one: set[str], two: set[str]) -> bool:
+    mine, yours = one - two, two - one
+    return any(
+        (mine & left and yours & right) or (mine & right and yours & left)
+        for left, right in ((set(left.split()), set(right.split())) for left, right in OPPOSITES)
+    )
 
 
 def _numbers(words: set[str]) -> set[str]:

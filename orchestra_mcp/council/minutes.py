@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from orchestra_mcp.types import Absence, Ballot, CallRecord, Dossier, Mode, Opinion, Question, Seat, Usage
+
+Stage = Literal["opinion", "review", "chair"]
 
 
 @dataclass
@@ -38,6 +41,8 @@ class Minutes:
     synthesis: Synthesis | None = None
     awaited: dict[str, float] = field(default_factory=dict)
     """Seats that are thinking now, and since when (seconds after the start)."""
+    cut_off: list[tuple[str, Stage]] = field(default_factory=list)
+    """Seats whose thinking was cancelled, and at what: dismissed as late, or stopped with the whole consultation."""
     stage: str = "collecting the evidence"
     round: int = 1
     stopped: str = ""
@@ -53,6 +58,17 @@ class Minutes:
     def failed(self) -> frozenset[str]:
         """Seats that gave no usable answer at some point."""
         return frozenset(absence.seat for absence in self.absences)
+
+    def stop(self, kind: str, reason: str) -> tuple[Absence, ...]:
+        """Note as absent whoever was cut off and is not yet said to be; returns what was noted."""
+        known = {(absence.seat, absence.stage) for absence in self.absences}
+        cut = dict.fromkeys(pair for pair in self.cut_off if pair not in known)
+        noted = tuple(
+            Absence(seat=seat, kind=kind, reason=reason, seconds=round(self.seconds, 1), stage=stage)
+            for seat, stage in cut
+        )
+        self.absences.extend(noted)
+        return noted
 
     def answered(self) -> tuple[str, ...]:
         """Seats with at least one opinion, in the order in which they were asked."""

@@ -16,6 +16,19 @@ from orchestra_mcp.types import Claim
 POSITION_KEYS = ("position", "verdict", "conclusion", "recommendation", "summary", "title", "ruling")
 ANSWER_KEYS = ("answer", "explanation", "analysis", "reasoning", "solution", "response", "content", "details")
 CLAIM_KEYS = ("evidence", "claims", "findings", "citations")
+ERROR_KEYS = frozenset({"error", "errors", "message", "detail", "code", "status", "type", "request_id"})
+"""An object with nothing but these is a relayed error."""
+TEMPLATE = frozenset(
+    {
+        # What `prompts/opinion.md`, `chair.md` and `chair_debate.md` put into the form; weak models send it back.
+        "your answer in one line, concrete enough that two experts who mean the same write the same",
+        "the full answer in markdown: cause or recommendation, why, and how to do it",
+        "the council's answer in one line",
+        "the synthesis in markdown, at most 350 words, naming files and lines",
+        "the ruling in one line, beginning with the winning position",
+        "the ruling in markdown, at most 300 words: what decided it, and what the losing side is right about",
+    }
+)
 MAX_POSITION = 240
 MAX_ANSWER = 24_000
 MAX_ITEMS = 20
@@ -89,6 +102,9 @@ def read_opinion(text: str, vocabulary: frozenset[str]) -> dict[str, Any]:
     answer = _text(_first(table, ANSWER_KEYS))
     if not (position or answer):
         raise BadReply("the reply's fields were all empty", "empty")
+    if TEMPLATE & {position.lower(), answer.lower()}:
+        raise BadReply("the reply repeated the form instead of filling it in", "garbage")
+    _must_not_refuse(answer or position)
     position = position or first_sentence(answer)
     _must_make_sense(f"{position} {answer}", vocabulary)
     claims = tuple(filter(None, (_claim(item) for item in _items(_first(table, CLAIM_KEYS)))))
@@ -109,8 +125,9 @@ def read_opinion(text: str, vocabulary: frozenset[str]) -> dict[str, Any]:
 def _read_prose(text: str, vocabulary: frozenset[str]) -> dict[str, Any]:
     if _is_markup(text):
         raise BadReply("the reply was a web page, not an answer", "garbage")
-    if len(text) < 600 and REFUSAL.match(text):
-        raise BadReply("the model refused to answer", "refusal")
+    if (table := read_object(text, ERROR_KEYS)) and set(table) <= ERROR_KEYS:
+        raise BadReply("the reply was an error message, not an answer", "garbage")
+    _must_not_refuse(text)
     _must_make_sense(text, vocabulary)
     return {
         "position": first_sentence(text),
@@ -188,7 +205,9 @@ def numbered_steps(text: str) -> tuple[str, ...]:
 def first_sentence(text: str) -> str:
     """The first sentence that says something, without Markdown around it."""
     for line in text.splitlines():
-        plain = re.sub(r"^[\s#>*_`\-\d.)]+|[*_`]+", "", line).strip()
+        plain = re.sub(r"^\s*(?:(?:[#>]+|[-*•]|\d{1,2}[.)])\s+)*", "", line)
+        # Emphasis goes, names such as `read_lines`, `__init__` and `**kwargs` stay whole.
+        plain = re.sub(r"(?<![\w*])(\*{1,3})(?=[^\s*])(.+?)(?<=[^\s*])\1(?!\w)", r"\2", plain).replace("`", "").strip()
         plain = re.sub(r"^(?:position|verdict|answer|conclusion|summary)\s*:\s*", "", plain, flags=re.IGNORECASE)
         if len(re.findall(r"\w+", plain)) >= 2 or len(plain) > 12:
             return _line(re.split(r"(?<=[.!?。])\s", plain, maxsplit=1)[0])
@@ -206,6 +225,11 @@ def words_of(text: str) -> frozenset[str]:
     """The words of a text that can be recognised again, with compound identifiers also in parts."""
     parts = re.findall(r"[^\W\d_]{3,}", re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", text))
     return frozenset(word.lower() for word in (*parts, *re.findall(r"[^\W\d]\w{2,}", text)))
+
+
+def _must_not_refuse(text: str) -> None:
+    if len(text) < 600 and REFUSAL.match(text):
+        raise BadReply("the model refused to answer", "refusal")
 
 
 def _must_make_sense(text: str, vocabulary: frozenset[str]) -> None:
@@ -273,7 +297,11 @@ def _text(value: object) -> str:
 
 
 def _line(value: object, limit: int = MAX_POSITION) -> str:
-    line = " ".join(_text(value).split())
+    return shorten(" ".join(_text(value).split()), limit)
+
+
+def shorten(line: str, limit: int) -> str:
+    """At most `limit` characters of a line, with an ellipsis when it was cut."""
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 

@@ -7,8 +7,8 @@ an opinion. Everything is recorded (stored) before anyone is told of it.
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 
 import anyio
@@ -16,7 +16,7 @@ from anyio.streams.memory import MemoryObjectSendStream
 
 from orchestra_mcp.council import reading
 from orchestra_mcp.council.evidence import check_claims
-from orchestra_mcp.council.minutes import Minutes, Synthesis
+from orchestra_mcp.council.minutes import Minutes, Stage, Synthesis
 from orchestra_mcp.council.prompts import Writer
 from orchestra_mcp.council.residents import hear_residents
 from orchestra_mcp.errors import BadReply, BudgetExceeded, OrchestraError, ProviderError
@@ -44,12 +44,18 @@ class Patience:
     silent_most: float = 30.0
     alive_least: float = 10.0
     alive_most: float = 60.0
+    step_least: float = 20.0
+    step_most: float = 90.0
 
     def grace(self, elapsed: float, alive: bool) -> float:
         """Extra seconds after a quorum that took `elapsed`: as long again, or twice that for one that is writing."""
         if alive:
             return min(self.alive_most, max(self.alive_least, 2 * elapsed))
         return min(self.silent_most, max(self.silent_least, elapsed))
+
+    def step(self, pace: float) -> float:
+        """Seconds for one more step (a review, a synthesis, a further expert) when answers took `pace`: three times that."""
+        return min(self.step_most, max(self.step_least, 3 * pace))
 
 
 @dataclass
@@ -59,7 +65,21 @@ class _Hearing:
     seat: Seat
     scope: anyio.CancelScope
     since: float
+    spare: bool = False
     alive: bool = False
+    read: bool = False
+    """True once its answer has been read; it only remains to be recorded."""
+
+
+@dataclass
+class _Pace:
+    """How fast this hearing goes, in seconds since `began`; None where that is not known yet."""
+
+    began: float
+    before: float | None
+    """How long answers took in earlier hearings."""
+    first: float | None = None
+    quorum: float | None = None
 
 
 @dataclass
@@ -108,19 +128,19 @@ class Room:
         """Ask seats at once and return what could be read, in order of arrival.
 
         A seat that fails is replaced by the next spare at once. When a quorum (more than half; one of two) has
-        answered, the others get only `patience`; a spare that takes a straggler's place gets as long as the quorum took.
+        answered, the others get only `patience`; a spare that takes a straggler's place gets as long as the quorum took,
+        and is not replaced in turn. Short of a quorum, one answer bounds the wait for the others too, but less tightly.
         """
         opinions: list[Opinion] = []
         waiting: dict[str, _Hearing] = {}
         bench = list(spares)
-        began = anyio.current_time()
+        pace = _Pace(anyio.current_time(), self._took())
         quorum = 1 if len(seats) == 2 else len(seats) // 2 + 1
-        quorum_took: float | None = None
         send, receive = anyio.create_memory_object_stream[tuple[Seat, Opinion | Absence]](100)
         async with send, receive, anyio.create_task_group() as group:
 
-            def seat_down(seat: Seat) -> None:
-                hearing = _Hearing(seat, anyio.CancelScope(), anyio.current_time())
+            def seat_down(seat: Seat, spare: bool = False) -> None:
+                hearing = _Hearing(seat, anyio.CancelScope(), anyio.current_time(), spare)
                 waiting[seat.name] = hearing
                 group.start_soon(self._hear_one, hearing, compose(seat), round, send)
 
@@ -128,10 +148,10 @@ class Room:
                 seat_down(seat)
             while waiting:
                 said: tuple[Seat, Opinion | Absence] | None = None
-                with anyio.move_on_at(self._next_limit(waiting.values(), began, quorum_took)):
+                with anyio.move_on_at(min(self._limit_of(hearing, pace) for hearing in waiting.values())):
                     said = await receive.receive()
                 if said is None:
-                    out = await self._dismiss(waiting, began, quorum_took or 0.0)
+                    out = await self._dismiss(waiting, pace)
                 elif isinstance(said[1], Opinion):
                     waiting.pop(said[0].name, None)
                     opinions.append(said[1])
@@ -140,10 +160,12 @@ class Room:
                     waiting.pop(said[0].name, None)
                     await self._note_absence(said[1])
                     out = 1
-                if quorum_took is None and len(opinions) >= quorum:
-                    quorum_took = anyio.current_time() - began
+                if pace.first is None and opinions:
+                    pace.first = anyio.current_time() - pace.began
+                if pace.quorum is None and len(opinions) >= quorum:
+                    pace.quorum = anyio.current_time() - pace.began
                 while out and bench and len(opinions) + len(waiting) < len(seats):
-                    seat_down(bench.pop(0))
+                    seat_down(bench.pop(0), spare=True)
                     out -= 1
         return opinions
 
@@ -155,17 +177,28 @@ class Room:
                 group.start_soon(self._poll_one, judge, opinions, ballots)
         return ballots
 
-    async def rule(self, chairs: Sequence[Seat], shown: Sequence[Opinion], notes: str) -> Synthesis | None:
-        """Have the first chair who can write the synthesis, from unsigned material; None when none could."""
+    async def rule(
+        self, chairs: Sequence[Seat], shown: Sequence[Opinion], notes: str, follows: Callable[[str], bool] = bool
+    ) -> Synthesis | None:
+        """Have the first chair who can write the synthesis, from unsigned material; None when none could.
+
+        Args:
+            chairs: who may write it, best first.
+            shown: the opinions that stand first, in their order.
+            notes: what the council found.
+            follows: whether a synthesis with this position keeps to the settled order; else the next chair is asked.
+        """
         lettered = list(zip(LETTERS, shown, strict=False))
         findings = [claim for opinion in self.minutes.residents for claim in opinion.claims]
         for chair in chairs[:3]:
             self.tell("ruling", chair.name)
             asked_at = anyio.current_time()
             try:
-                with self._thinking(chair):
+                with self._thinking(chair, "chair"):
                     reply = await self._say(chair, self.writer.chair(lettered, notes, findings[:12]), "chair")
                     fields = reading.read_synthesis(reply.text, self._vocabulary)
+                    if not follows(fields["position"]):
+                        raise BadReply("the synthesis went against the settled order", "garbage")
             except OrchestraError as error:
                 await self._note_absence(self._absence(chair, error, asked_at, "chair"))
                 continue
@@ -202,11 +235,15 @@ class Room:
             self.minutes.asked.append(seat.name)
         self.tell("asked", seat.name)
         said: Opinion | Absence
-        with hearing.scope, self._thinking(seat):
+        with hearing.scope:
             try:
-                said = await self._opinion(hearing, messages, round)
-                await self.record(said)
-                self.minutes.opinions.append(said)
+                with self._thinking(seat, "opinion"):
+                    said = await self._opinion(hearing, messages, round)
+                hearing.read = True
+                try:
+                    await self.record(said)
+                finally:  # whoever stops waiting for the store does not stop the store
+                    self.minutes.opinions.append(said)
                 self.tell("answered", seat.name, said.position)
             except OrchestraError as error:
                 said = self._absence(seat, error, hearing.since)
@@ -244,30 +281,38 @@ class Room:
             **fields,
         )
 
-    def _next_limit(self, waiting: Iterable[_Hearing], began: float, quorum_took: float | None) -> float:
-        """When the next straggler's time is up."""
-        if quorum_took is None:
+    def _took(self) -> float | None:
+        """How long the slowest answer so far took, in seconds; None before the first one."""
+        return max((opinion.seconds for opinion in self.minutes.opinions), default=None)
+
+    def _limit_of(self, hearing: _Hearing, pace: _Pace) -> float:
+        """When a straggler's time is up; never for one whose answer is already being recorded."""
+        if hearing.read:
             return float("inf")
-        return min(self._limit_of(hearing, began, quorum_took) for hearing in waiting)
+        if pace.quorum is not None:
+            since_quorum = hearing.since > pace.began + pace.quorum
+            start = hearing.since + pace.quorum if since_quorum else pace.began + pace.quorum
+            return start + self.patience.grace(pace.quorum, hearing.alive)
+        if pace.first is not None:
+            return max(hearing.since, pace.began + pace.first) + self.patience.step(pace.first)
+        if pace.before is not None:
+            return hearing.since + self.patience.step(pace.before)
+        return float("inf")
 
-    def _limit_of(self, hearing: _Hearing, began: float, quorum_took: float) -> float:
-        replaced = hearing.since > began + quorum_took
-        start = hearing.since + quorum_took if replaced else began + quorum_took
-        return start + self.patience.grace(quorum_took, hearing.alive)
-
-    async def _dismiss(self, waiting: dict[str, _Hearing], began: float, quorum_took: float) -> int:
-        """Stop waiting for those whose time is up; how many that were."""
+    async def _dismiss(self, waiting: dict[str, _Hearing], pace: _Pace) -> int:
+        """Stop waiting for those whose time is up; how many of them may be replaced."""
         now = anyio.current_time()
-        late = [h for h in waiting.values() if self._limit_of(h, began, quorum_took) <= now]
+        late = [h for h in waiting.values() if self._limit_of(h, pace) <= now]
+        took = next(seconds for seconds in (pace.quorum, pace.first, pace.before, 0.0) if seconds is not None)
         for hearing in late:
             hearing.scope.cancel()
             del waiting[hearing.seat.name]
             what = "was still writing" if hearing.alive else "had not said a word"
-            reason = f"{what} after {now - hearing.since:.0f} s, when the others had answered in {quorum_took:.0f} s"
+            reason = f"{what} after {now - hearing.since:.0f} s, when the others had answered in {took:.0f} s"
             await self._note_absence(
                 Absence(seat=hearing.seat.name, kind="late", reason=reason, seconds=now - hearing.since)
             )
-        return len(late)
+        return sum(not hearing.spare for hearing in late)
 
     # ----------------------------------------------------------------------------------------- review and calls
 
@@ -283,7 +328,7 @@ class Room:
         self.tell("reviewing", judge.name)
         began = anyio.current_time()
         try:
-            with self._thinking(judge):
+            with self._thinking(judge, "review"):
                 reply = await self._say(judge, self.writer.review(lettered), "review")
                 fields = reading.read_ballot(reply.text, tuple(seats))
         except OrchestraError as error:
@@ -303,15 +348,20 @@ class Room:
             usage=reply.usage,
             seconds=anyio.current_time() - began,
         )
-        await self.record(ballot)
-        self.minutes.ballots.append(ballot)
+        try:
+            await self.record(ballot)
+        finally:
+            self.minutes.ballots.append(ballot)
         ballots.append(ballot)
         self.tell("voted", judge.name, ballot.why)
 
     async def _say(
         self, seat: Seat, messages: tuple[Message, ...], purpose: str, alive: Callable[[], None] | None = None
     ) -> ChatReply:
-        """One reply, whole: bounded in time, and cut-off ones refused."""
+        """One reply, whole: bounded in time (the closer the council knows its pace), and cut-off ones refused."""
+        limit = self.limits.seat_timeout_s
+        if purpose in ("review", "chair"):
+            limit = min(limit, self.patience.step(self._took() or 0.0))
         request = ChatRequest(
             model=seat.model,
             messages=messages,
@@ -321,10 +371,10 @@ class Room:
             purpose=purpose,
         )
         reply: ChatReply | None = None
-        with anyio.move_on_after(self.limits.seat_timeout_s):
+        with anyio.move_on_after(limit):
             reply = await fold(_Watched(self.provider, alive) if alive else self.provider, request)
         if reply is None:
-            raise ProviderError(f"no whole answer within {self.limits.seat_timeout_s:.0f} s", "timeout")
+            raise ProviderError(f"no whole answer within {limit:.0f} s", "timeout")
         if reply.finish in ("length", "filter"):
             how = (
                 "was cut off at its length limit"
@@ -336,10 +386,19 @@ class Room:
             raise BadReply("the reply was empty", "empty")
         return reply
 
-    def _thinking(self, seat: Seat) -> _Thinking:
-        return _Thinking(self.minutes.awaited, seat.name, anyio.current_time() - self.started)
+    @contextmanager
+    def _thinking(self, seat: Seat, stage: Stage) -> Iterator[None]:
+        """Mark a seat as awaited for the length of a `with` block, and as cut off when that is cancelled."""
+        self.minutes.awaited[seat.name] = anyio.current_time() - self.started
+        try:
+            yield
+        except anyio.get_cancelled_exc_class():
+            self.minutes.cut_off.append((seat.name, stage))
+            raise
+        finally:
+            self.minutes.awaited.pop(seat.name, None)
 
-    def _absence(self, seat: Seat, error: OrchestraError, since: float, stage: str = "opinion") -> Absence:
+    def _absence(self, seat: Seat, error: OrchestraError, since: float, stage: Stage = "opinion") -> Absence:
         kind = (
             error.kind
             if isinstance(error, ProviderError)
@@ -351,7 +410,7 @@ class Room:
             {
                 "seat": seat.name,
                 "kind": kind,
-                "reason": str(error),
+                "reason": reading.clean(str(error)),
                 "seconds": anyio.current_time() - since,
                 "stage": stage,
             }
@@ -361,19 +420,6 @@ class Room:
         await self.record(absence)
         self.minutes.absences.append(absence)
         self.tell("absent", absence.seat, absence.reason)
-
-
-class _Thinking:
-    """Marks a seat as awaited for the length of a `with` block."""
-
-    def __init__(self, awaited: dict[str, float], seat: str, since: float) -> None:
-        self._awaited, self._seat, self._since = awaited, seat, since
-
-    def __enter__(self) -> None:
-        self._awaited[self._seat] = self._since
-
-    def __exit__(self, *_: object) -> None:
-        self._awaited.pop(self._seat, None)
 
 
 class _Watched:

@@ -14,7 +14,7 @@ from functools import partial
 import anyio
 
 from orchestra_mcp.council import verdicts
-from orchestra_mcp.council.agreement import cluster
+from orchestra_mcp.council.agreement import NEGATIONS, cluster, normal
 from orchestra_mcp.council.room import Room
 from orchestra_mcp.council.seating import MAX_SEATS, Seating, chairs, judges
 from orchestra_mcp.gateway.provider import Message
@@ -42,11 +42,17 @@ async def consult(room: Room, seating: Seating) -> None:
         room.tell("agreed", detail=minutes.opinions[0].position)
     elif len(minutes.opinions) > 1 and effort != "quick":
         await _widen(room, seating)
-        if not _agree(minutes.opinions):
+        if _agree(minutes.opinions):
+            minutes.stopped = "the experts agree after a further one was asked"
+        else:
             await _review(room, seating)
-            minutes.stopped = minutes.stopped or "the experts differ; their answers were reviewed blind"
+            how = "were reviewed blind" if minutes.ballots else "could not be reviewed"
+            minutes.stopped = f"the experts differ; their answers {how}"
+    elif len(minutes.opinions) > 1:
+        minutes.stopped = "the experts differ, and a quick consultation has no review"
     elif minutes.opinions:
-        minutes.stopped = "one expert was asked" if effort == "quick" else "only one expert gave a usable answer"
+        asked = len(set(minutes.asked))
+        minutes.stopped = "one expert was asked" if asked == 1 else "only one expert gave a usable answer"
     else:
         minutes.stopped = "no language model answered" if seating.openers else "no language model was asked"
     if effort != "quick":
@@ -83,6 +89,8 @@ async def debate(room: Room, seating: Seating) -> None:
                 break
         else:
             minutes.stopped = f"the agreed {limit} rounds were over"
+    if aside := [opinion.seat for opinion in minutes.standing() if opinion.position not in positions]:
+        minutes.notes.append(f"{', '.join(aside)} took none of the positions offered ({' / '.join(positions)}).")
     if not minutes.opinions:
         minutes.stopped = (
             "no language model answered"
@@ -143,6 +151,7 @@ async def _rule(room: Room) -> None:
         chairs(list(minutes.seats.values()), verdict.solutions[0].seats, minutes.failed),
         shown,
         verdicts.notes_for_chair(verdict, minutes),
+        partial(verdicts.follows_the_order, solutions=verdict.solutions),
     )
 
 
@@ -171,9 +180,11 @@ def side_of(position: str, positions: tuple[str, ...]) -> str:
     """Which of the positions a line begins with, else the only one that it names; empty when that is unclear."""
     plain = position.lower().strip(" *_`\"'.:")
     for side in sorted(positions, key=len, reverse=True):
-        if plain.startswith(side.lower()):
+        if re.match(rf"{re.escape(side.lower())}(?!\w)", plain):
             return side
     if set(positions) == {"for", "against"}:
         return "for" if YES.match(plain) else "against" if NO.match(plain) else ""
-    named = [side for side in positions if re.search(rf"\b{re.escape(side.lower())}\b", plain)]
+    if set(normal(plain).split()) & NEGATIONS:
+        return ""  # whoever says "not Redis" names Redis
+    named = [side for side in positions if re.search(rf"(?<!\w){re.escape(side.lower())}(?!\w)", plain)]
     return named[0] if len(named) == 1 else ""

@@ -6,12 +6,13 @@ become the answer; the order is never the chair's.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from orchestra_mcp.council import agreement as agree
 from orchestra_mcp.council.minutes import Minutes
-from orchestra_mcp.council.reading import clip
+from orchestra_mcp.council.reading import clip, shorten
 from orchestra_mcp.types import (
     Absence,
     Agreement,
@@ -36,6 +37,13 @@ RESIDENT_PRIOR = 0.3
 (`benchmarks/residents.py`)."""
 
 
+JUDGES_LETTER = re.compile(r"\b(?:answer|candidate|option|expert)\s+[A-J]\b", re.IGNORECASE)
+"""A letter means another answer to every judge, and to the chair."""
+LOWER_MEANT = 0.6
+"""Share of common words from which a chair's line is taken to mean a lower solution (a design choice)."""
+REASON_CHARS = 160
+"""Of one absence's reason, in the first line."""
+LEADS: dict[Status, str] = {"degraded": "Degraded: ", "cancelled": "Cancelled: "}
 RESIDENT_CHARS = 1_600
 """Of each resident's answer, in the answer that they give together."""
 
@@ -48,13 +56,13 @@ class Ranked(NamedTuple):
     evidence: agree.EvidenceKind
 
 
-def conclude(minutes: Minutes, final: bool = False, notes: Sequence[str] = ()) -> Verdict:
+def conclude(minutes: Minutes, final: bool = False, cancelled: bool = False) -> Verdict:
     """The best verdict that the minutes allow.
 
     Args:
         minutes: what has happened so far.
         final: whether the council is closed; otherwise the verdict's status is `running`.
-        notes: further warnings for the report.
+        cancelled: whether it was closed before its time.
     """
     opinions = minutes.standing() or tuple(minutes.residents)
     priors = {o.seat: minutes.seats[o.seat].prior if o.seat in minutes.seats else RESIDENT_PRIOR for o in opinions}
@@ -63,7 +71,7 @@ def conclude(minutes: Minutes, final: bool = False, notes: Sequence[str] = ()) -
     sure = _confidence(ranked, agreed, priors)
     solutions = _solutions(ranked, sure)
     synthesis = minutes.synthesis
-    status = _status(minutes, final)
+    status: Status = "cancelled" if cancelled else _status(minutes, final)
     return Verdict(
         id=minutes.id,
         question=minutes.question.text,
@@ -86,7 +94,7 @@ def conclude(minutes: Minutes, final: bool = False, notes: Sequence[str] = ()) -
         absent=tuple(minutes.absences),
         chair=synthesis.seat if synthesis else "",
         findings=_findings(minutes.residents, opinions),
-        notes=tuple(dict.fromkeys((*minutes.dossier.notes, *minutes.notes, *notes))),
+        notes=tuple(dict.fromkeys((*minutes.dossier.notes, *minutes.notes))),
         sent=_sent(minutes),
         usage=minutes.usage,
         seconds=round(minutes.seconds, 1),
@@ -138,14 +146,34 @@ def headline(minutes: Minutes, status: Status) -> str:
     if status == "running":
         after = f"; waiting for {', '.join(waiting)}" if waiting else ""
         return (
-            f"Provisional: {len(answered)} of {asked} experts have answered so far{after}.{_reasons(missing)}{beside}"
+            f"Provisional: {len(answered)} of {asked} experts have answered so far{after}."
+            f"{_reasons(missing, answered)}{beside}"
         )
+    lead = LEADS.get(status, "")
     if not answered:
         tail = " This comes from resident analysts only." if residents else ""
-        return f"No expert answered ({asked} asked).{_reasons(missing)}{tail}"
+        none = f"No expert answered ({asked} asked)." if asked else "No expert was asked."
+        if not asked and minutes.stopped:
+            none = f"No expert was asked: {minutes.stopped}."
+        return f"{lead if status == 'cancelled' else ''}{none}{_reasons(missing, answered)}{tail}"
     who = f"{len(answered)} of {asked} experts answered: {', '.join(answered)}."
-    lead = "Degraded: " if status == "degraded" else ""
-    return f"{lead}{who}{_reasons(missing)}{beside}"
+    return f"{lead}{who}{_reasons(missing, answered)}{beside}"
+
+
+def follows_the_order(position: str, solutions: Sequence[Solution]) -> bool:
+    """False when a chair's line says what a lower solution says, and not what the first one says."""
+
+    def nearness(solution: Solution) -> float:
+        said, held = agree.normal(position), agree.normal(solution.position)
+        if held and f"{said} ".startswith(f"{held} "):
+            return 1.0
+        overlap, strict = agree.word_overlap(position, solution.position)
+        return overlap if strict else 0.0
+
+    if len(solutions) < 2:
+        return True
+    other = max(nearness(solution) for solution in solutions[1:])
+    return other < LOWER_MEANT or other <= nearness(solutions[0])
 
 
 def notes_for_chair(verdict: Verdict, minutes: Minutes) -> str:
@@ -159,7 +187,8 @@ def notes_for_chair(verdict: Verdict, minutes: Minutes) -> str:
         for defect in ballot.defects:
             if defect.candidate in letters:
                 check = f" [{defect.claim.check.outcome}]" if defect.claim.check else ""
-                lines.append(f"A reviewer holds against {letters[defect.candidate]}: {defect.claim.text}{check}")
+                text = JUDGES_LETTER.sub("another answer", defect.claim.text)
+                lines.append(f"A reviewer holds against {letters[defect.candidate]}: {text}{check}")
     return "\n".join(lines[:16])
 
 
@@ -169,8 +198,9 @@ def _status(minutes: Minutes, final: bool) -> Status:
     if not (minutes.opinions or minutes.residents):
         return "failed"
     lost = any(a.stage == "opinion" for a in minutes.absences) or not minutes.opinions
-    unruled = bool(minutes.synthesis is None and any(a.stage == "chair" for a in minutes.absences))
-    return "degraded" if lost or unruled else "complete"
+    unruled = minutes.synthesis is None and any(a.stage != "opinion" for a in minutes.absences)
+    unreviewed = not minutes.ballots and any(a.stage == "review" for a in minutes.absences)
+    return "degraded" if lost or unruled or unreviewed else "complete"
 
 
 def _confidence(ranked: Sequence[Ranked], agreed: Agreement, priors: dict[str, float]) -> float:
@@ -178,7 +208,11 @@ def _confidence(ranked: Sequence[Ranked], agreed: Agreement, priors: dict[str, f
         return 0.0
     winners = [priors[o.seat] for o in ranked[0].opinions]
     best = max(agree.soundness(o.claims) for o in ranked[0].opinions)
-    return agree.confidence(agreed, winners, list(priors.values()), best)
+    sure = agree.confidence(agreed, winners, list(priors.values()), best)
+    if ranked[0].opinions[0].kind == "resident":
+        # They read the same few lines, so that agreeing proves little: never surer than what was measured.
+        return min(sure, RESIDENT_PRIOR)
+    return sure
 
 
 def _solutions(ranked: Sequence[Ranked], sure: float) -> tuple[Solution, ...]:
@@ -189,7 +223,9 @@ def _solutions(ranked: Sequence[Ranked], sure: float) -> tuple[Solution, ...]:
             position=r.opinions[0].position,
             answer=r.opinions[0].answer,
             score=r.score,
-            probability=round(sure if place == 1 else min(sure, (1 - sure) * (1 - NOBODY_RIGHT) * max(0.05, r.score) / rest), 3),
+            probability=round(
+                sure if place == 1 else min(sure, (1 - sure) * (1 - NOBODY_RIGHT) * max(0.05, r.score) / rest), 3
+            ),
             seats=tuple(o.seat for o in r.opinions),
             families=tuple(dict.fromkeys(o.family for o in r.opinions if o.family)),
             claims=_merge_claims(r.opinions),
@@ -322,18 +358,35 @@ _STAGES = {
 }
 
 
-def _reasons(missing: Sequence[Absence]) -> str:
-    told = "; ".join(f"{a.seat} {_STAGES[a.stage]}: {a.reason.rstrip('.')}" for a in missing)
-    return f" {told}." if told else ""
+def _reasons(missing: Sequence[Absence], answered: Sequence[str]) -> str:
+    """What those who are missing did not do, and why; the same reason of several is told once."""
+    seats: dict[tuple[str, str], list[str]] = {}
+    for absence in missing:
+        later = absence.stage == "opinion" and absence.seat in answered
+        what = "left the debate" if later else _STAGES[absence.stage]
+        seats.setdefault((what, absence.reason), []).append(absence.seat)
+    told = (
+        f"{', '.join(names)} {what}: {shorten(reason.rstrip('.'), REASON_CHARS)}"
+        for (what, reason), names in seats.items()
+    )
+    line = "; ".join(told)
+    return f" {line}." if line else ""
 
 
 def _sent(minutes: Minutes) -> Sent:
-    receivers = {minutes.seats[name].provider or "unknown" for name in minutes.asked if not minutes.seats[name].local}
+    # Who was called, and who is being called now; a seat that its budget kept from being asked has seen nothing.
+    called = {call.model for call in minutes.calls}
+    cut = {name for name, _ in minutes.cut_off}
+    reached = [
+        seat for name, seat in minutes.seats.items() if seat.model in called or name in minutes.awaited or name in cut
+    ]
     usage = minutes.usage
+    counted = usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens
     return Sent(
-        providers=tuple(sorted(receivers)),
-        files=minutes.dossier.files if minutes.asked else (),
-        tokens=usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens if minutes.asked else 0,
+        providers=tuple(sorted({seat.provider or "unknown" for seat in reached if not seat.local})),
+        files=minutes.dossier.files if reached else (),
+        # A call that never ended tells no usage, but the evidence went out.
+        tokens=max(counted, minutes.dossier.tokens) if reached else 0,
         redactions=minutes.dossier.redactions,
     )
 

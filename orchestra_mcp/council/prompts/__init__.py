@@ -30,6 +30,14 @@ MODES: dict[Mode, tuple[str, ...]] = {
 }  # fmt: skip
 
 
+VENDORS_NAMES = (
+    "Claude", "ChatGPT", "GPT", "Gemini", "Grok", "DeepSeek", "Mistral", "Llama", "Qwen", "Kimi", "GLM", "Command",
+    # add here
+)  # fmt: skip
+SIGNING = r"\b((?:as|i am|i['’]m|my name is|this is|signed(?: by)?|yours)[,:]?\s+)"
+"""What stands before a name where an author speaks of itself."""
+
+
 def pick_mode(question: Question) -> Mode:
     """The mode that was asked for, or the first one that the question sounds like; `debug` when an error came with it."""
     if question.mode != "auto":
@@ -57,11 +65,14 @@ def mode_brief(mode: Mode) -> str:
 class Writer:
     """Writes the prompts of one consultation, all fenced with the same random mark."""
 
-    def __init__(self, question: Question, dossier: Dossier) -> None:
+    def __init__(self, question: Question, dossier: Dossier, names: Sequence[str] = ()) -> None:
+        """`names` are those by which experts could sign: of seats and models."""
         self.question = question
         self.dossier = dossier
         self.mode = pick_mode(question)
         self._mark = secrets.token_hex(4)
+        known = "|".join(re.escape(name) for name in sorted({*names, *VENDORS_NAMES} - {""}, key=len, reverse=True))
+        self._signature = re.compile(rf"{SIGNING}(?:{known})(?!\w)[-\w.]*", re.IGNORECASE)
 
     def opinion(self, brief: str) -> tuple[Message, ...]:
         """Ask one expert for an independent answer."""
@@ -94,7 +105,9 @@ class Writer:
 
     def chair(self, shown: Sequence[tuple[str, Opinion]], notes: str, findings: Sequence[Claim]) -> tuple[Message, ...]:
         """Ask the chair for the synthesis, from unsigned and checked material."""
-        parts = [self._case(), self._lettered(shown), f"What the council found:\n{notes}"]
+        parts = [self._case(), self._lettered(shown)]
+        if notes:  # reviewers' words among them
+            parts.append(f"What the council found:\n{self.fence('standing', notes)}")
         if findings:
             facts = "\n".join(f"- {claim.path}:{claim.line} {claim.text}" for claim in findings)
             parts.append(f"Facts from static analysis:\n{self.fence('findings', facts)}")
@@ -153,7 +166,7 @@ class Writer:
             parts.append("Risks: " + "; ".join(opinion.risks))
         if opinion.patch:
             parts.append(f"Patch:\n{opinion.patch[:limit]}")
-        return "\n\n".join(parts)
+        return self._signature.sub(r"\1one of the experts", "\n\n".join(parts))
 
 
 def numbered(excerpt: Excerpt) -> str:
