@@ -1,0 +1,289 @@
+"""Orchestra: the one place where parts are chosen and wired, and the one `ask` behind every door.
+
+A door (MCP, command line, later HTTP and voice) builds a `Question` and calls `ask`, or `start` when it wants to follow
+the run, show what there is so far and come back later. Everything that a consultation produces is in the store before
+anybody is told of it. `table` says who may sit, `sitting` holds a consultation, `run` is what a door has in hand.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import string
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from pathlib import Path
+
+import anyio
+from anyio.abc import TaskGroup
+
+from orchestra_mcp import __version__, settings
+from orchestra_mcp.app.run import CANCEL_S, Run
+from orchestra_mcp.app.sitting import Case, Sitting, midnight, unfailing
+from orchestra_mcp.app.table import Table
+from orchestra_mcp.context.collector import clean_question
+from orchestra_mcp.context.evidence import ProjectEvidence
+from orchestra_mcp.context.project import find_root
+from orchestra_mcp.council.minutes import Minutes
+from orchestra_mcp.council.prompts import pick_mode
+from orchestra_mcp.council.room import MAX_TOKENS
+from orchestra_mcp.errors import NotFound, StoreError, UserError
+from orchestra_mcp.gateway.catalog import price
+from orchestra_mcp.gateway.roster import Roster, open_roster
+from orchestra_mcp.settings import Keys, Settings
+from orchestra_mcp.store import open_store
+from orchestra_mcp.store.base import Store
+from orchestra_mcp.types import (
+    CallRecord,
+    Consultation,
+    CouncilStatus,
+    Observer,
+    Plan,
+    Question,
+    Seat,
+    Summary,
+    Usage,
+    Verdict,
+)
+
+__all__ = ["Orchestra", "Run"]
+
+ID_ALPHABET = string.ascii_lowercase + string.digits
+NUMBERED = 1.25
+"""What line numbers add to the tokens of code, at most."""
+RULES_TOKENS = 1_200
+"""Of the instructions around the evidence."""
+KEPT_RUNS = 50
+KEPT_TURNS = 6
+"""Earlier turns of a conversation that experts are shown."""
+NO_PROJECT = (
+    "No project was found, so no code was read: pass `project_dir` (on the command line `--project`) to include it."
+)
+
+
+class Orchestra:
+    """All parts, wired. Use `async with Orchestra.open() as orchestra`."""
+
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        user: Settings,
+        keys: Keys,
+        store: Store,
+        roster: Roster,
+        group: TaskGroup,
+    ) -> None:
+        self._environ = environ
+        self._user = user
+        self._keys = keys
+        self._store = store
+        self._roster = roster
+        self._group = group
+        self._table = Table(user, keys, roster, store)
+        self._sitting = Sitting(store, roster, keys)
+        self._runs: dict[str, Run] = {}
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, environ: Mapping[str, str] | None = None) -> AsyncIterator[Orchestra]:
+        """Read the settings and open the store; runs still going at exit are cancelled and recorded as such.
+
+        Raises:
+            SettingsError: the configuration is wrong.
+            StoreError: the store cannot be opened.
+        """
+        environ = os.environ if environ is None else environ
+        user = settings.load(environ)
+        keys = Keys(environ, user.home / "keys.env")
+        failure: Exception | None = None
+        async with (
+            open_store(user.home) as store,
+            open_roster(user, keys) as roster,
+            anyio.create_task_group() as group,
+        ):
+            orchestra = cls(environ, user, keys, store, roster, group)
+            roster.on_call = orchestra._note_call
+            try:
+                yield orchestra
+            except Exception as error:  # noqa: BLE001 - raised again below, outside the task group that would wrap it
+                failure = error
+            finally:
+                with anyio.move_on_after(CANCEL_S, shield=True):
+                    async with anyio.create_task_group() as closing:
+                        for run in orchestra._runs.values():
+                            if not run.done:
+                                closing.start_soon(run.cancel)
+                group.cancel_scope.cancel()
+        if failure:
+            raise failure
+
+    # ----------------------------------------------------------------------------------------------------- asking
+
+    def project(self, given: str | None, client_roots: Sequence[str] = ()) -> Path | None:
+        """The project root: what was given, `ORCHESTRA_PROJECT_DIR`, `CLAUDE_PROJECT_DIR`, a root that the client
+        declared, or the current directory if it looks like a project; None when there is none.
+
+        Raises:
+            ProjectError: what was given does not exist, is no directory, or is not allowed.
+        """
+        return find_root(given, self._environ, client_roots, Path.cwd(), self._user.roots)
+
+    async def ask(self, question: Question, observer: Observer | None = None) -> Verdict:
+        """Ask the council and wait. Cancelling this call cancels the consultation and its upstream calls.
+
+        Raises:
+            UserError: the question, its files, seats or settings are wrong, or consent is missing.
+        """
+        run = await self.start(question, observer)
+        try:
+            await run.wait()
+        finally:
+            if not run.done:
+                await run.cancel()
+        return run.so_far()
+
+    async def start(self, question: Question, observer: Observer | None = None) -> Run:
+        """Check the question, record it, and let it run in the background. Raises as `ask`."""
+        if not question.text.strip():
+            raise UserError("The question is empty. Say what you are stuck on, in a sentence or two.")
+        current = self._table.settings(question.project)
+        seating = await self._table.seat(question, current)
+        config = settings.config_file(self._environ)
+        await self._table.require_consent(question, (*seating.openers, *seating.reserve), config)
+        history = await self._store.thread(question.continues) if question.continues else ()
+        thread = (await self._store.get(question.continues)).thread if question.continues else ""
+
+        evidence = self._evidence(question)
+        # What is kept and sent has no secrets in it; only the evidence is gathered from the original words.
+        shown = await clean_question(question, evidence, self._keys.secrets())
+        id = "".join(secrets.choice(ID_ALPHABET) for _ in range(12))
+        # Only who may see this question can be judge or chair: neither unnamed nor unallowed seats.
+        seated = {seat.name: seat for seat in (*seating.openers, *seating.reserve)}
+        minutes = Minutes(id, shown, mode=pick_mode(question), seats=seated)
+        run = Run(id, shown, minutes)
+        minutes.notes.extend((*current.warnings, *(() if question.project else (NO_PROJECT,))))
+        try:
+            await self._store.begin(id, shown, thread or id)
+        except StoreError as error:
+            run.recorded = False
+            minutes.notes.append(f"This consultation is not being recorded: {error}")
+        self._keep(run)
+        case = Case(question, evidence, seating, current, history[-KEPT_TURNS:], unfailing(observer))
+        self._group.start_soon(self._sitting.sit, run, case)
+        return run
+
+    def run(self, id: str) -> Run | None:
+        """A run of this process by its id (`latest` too)."""
+        return next(reversed(self._runs.values()), None) if id == "latest" else self._runs.get(id)
+
+    async def plan(self, question: Question) -> Plan:
+        """Collect the context and say who would be asked at what cost, without asking anybody."""
+        current = self._table.settings(question.project)
+        seating = await self._table.seat(question, current)
+        dossier = await self._sitting.dossier(question, current, seating, self._evidence(question))
+        priced = {
+            seat: known
+            for seat in (*seating.openers, *seating.reserve)
+            if (known := price(self._roster.models[seat.model]))
+        }
+
+        def cost_of(seat: Seat, purpose: str) -> Decimal:
+            tokens = Usage(
+                input_tokens=int(dossier.tokens * NUMBERED) + RULES_TOKENS, output_tokens=MAX_TOKENS[purpose]
+            )
+            return priced[seat].cost(tokens) if seat in priced else Decimal(0)
+
+        cost = sum((cost_of(seat, "opinion") for seat in seating.openers), Decimal(0))
+        if seating.openers:  # anyone at the table may be judge or chair: the dearest counts
+            cost += sum(
+                max(cost_of(seat, purpose) for seat in priced) if priced else 0 for purpose in ("review", "chair")
+            )
+        unpriced = [seat.name for seat in seating.openers if seat not in priced]
+        if question.project is None:
+            dossier = dossier.model_copy(update={"notes": (*dossier.notes, NO_PROJECT)})
+        return Plan(
+            dossier=dossier,
+            openers=seating.openers,
+            reserve=seating.reserve,
+            estimated_cost_usd=cost,
+            unpriced=tuple(dict.fromkeys(unpriced)),
+            needs_consent=await self.needs_consent(question.project, question.experts),
+        )
+
+    # ------------------------------------------------------------------------------------------------- looking back
+
+    async def consultation(self, id: str, wait_s: float = 0) -> Consultation:
+        """A past or running consultation, of this or another process; waits up to `wait_s` for its end.
+
+        Raises:
+            NotFound: no such id; the message names the newest ones.
+        """
+        end = anyio.current_time() + wait_s
+        run = await self._newest() if id == "latest" else self._runs.get(id)
+        if run:
+            await run.ended(end)
+            if not run.recorded:
+                return run.remembered()
+        found = await self._store.get(run.id if run else id)
+        while found.status == "running" and anyio.current_time() < end:
+            await anyio.sleep(min(0.5, end - anyio.current_time()))
+            found = await self._store.get(found.id)
+        return found
+
+    async def history(self, limit: int = 20, project: str | None = None) -> tuple[Summary, ...]:
+        """The newest consultations, newest first."""
+        return await self._store.list(limit, project)
+
+    async def status(self, project: str | None = None) -> CouncilStatus:
+        """Who is seated and why, what is missing and how to add it, what was spent."""
+        current = self._table.settings(project)
+        found = await self._roster.found()
+        return CouncilStatus(
+            version=__version__,
+            seats=await self._table.status(current, project),
+            can_be_added=found.missing,
+            spent_today_usd=await self._store.spent_since(midnight()),
+            daily_limit_usd=current.limits.daily_cost_usd,
+            running=tuple(run.id for run in self._runs.values() if not run.done),
+            config=str(self._user.source or settings.config_file(self._environ)),
+            home=str(self._user.home),
+            project=Path(project).name if project else "",
+            warnings=current.warnings,
+        )
+
+    async def needs_consent(self, project: str | None, experts: Sequence[str] = ()) -> tuple[str, ...]:
+        """Providers of seated experts, or of those named, that may not see this project's code yet (never local ones)."""
+        if project is None:
+            return ()
+        seats = await self._table.seats(self._table.settings(project))
+        named = [seat for seat in seats if not experts or seat.name in experts]
+        return await self._table.missing_consent(project, named)
+
+    async def allow(self, project: str, providers: Sequence[str]) -> None:
+        """Remember that the user lets these providers see this project's code."""
+        await self._store.allow(project, frozenset(providers))
+
+    def _evidence(self, question: Question) -> ProjectEvidence | None:
+        return ProjectEvidence(Path(question.project), self._keys.secrets()) if question.project else None
+
+    async def _newest(self) -> Run | None:
+        """The run of this process that `latest` means; None when another process began one after it."""
+        own = self.run("latest")
+        if own is None or not own.recorded:
+            return own
+        try:
+            newest = await self._store.get("latest")
+        except NotFound:
+            return own
+        return self._runs.get(newest.id)
+
+    def _note_call(self, call: CallRecord) -> None:
+        if run := self._runs.get(call.run):
+            run.minutes.calls.append(call)
+            run.pending.append(call)
+
+    def _keep(self, run: Run) -> None:
+        self._runs[run.id] = run
+        for id in [id for id, old in self._runs.items() if old.done][: max(0, len(self._runs) - KEPT_RUNS)]:
+            del self._runs[id]

@@ -1,0 +1,225 @@
+"""One consultation from evidence to verdict: collect, deliberate under the deadline, conclude, record."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from orchestra_mcp.app.run import CANCEL_S, Run
+from orchestra_mcp.context.collector import collect
+from orchestra_mcp.context.evidence import ProjectEvidence
+from orchestra_mcp.context.redaction import count
+from orchestra_mcp.council.minutes import Minutes
+from orchestra_mcp.council.prompts import Writer
+from orchestra_mcp.council.room import Room
+from orchestra_mcp.council.seating import Seating
+from orchestra_mcp.council.strategies import STRATEGIES
+from orchestra_mcp.council.verdicts import conclude
+from orchestra_mcp.errors import OrchestraError, StoreError
+from orchestra_mcp.gateway.catalog import context_window
+from orchestra_mcp.gateway.roster import Roster
+from orchestra_mcp.settings import Keys, ModelSpec, Settings
+from orchestra_mcp.store.base import Store
+from orchestra_mcp.types import (
+    Absence,
+    CallRecord,
+    Dossier,
+    Entry,
+    Event,
+    Observer,
+    Question,
+    Seat,
+    Status,
+    Turn,
+    Verdict,
+)
+
+logger = logging.getLogger(__name__)
+
+WINDOW_SHARE = 0.5
+"""Share of the smallest context window that the dossier may take; the rest is for the others' words and the reply."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a consultation starts with."""
+
+    question: Question
+    """As it was asked, with whatever secrets are in it; only the collector sees this one."""
+    evidence: ProjectEvidence | None
+    seating: Seating
+    settings: Settings
+    history: tuple[Turn, ...]
+    observer: Observer
+
+
+class Sitting:
+    """Holds consultations; `app` starts one in a task of its own."""
+
+    def __init__(self, store: Store, roster: Roster, keys: Keys) -> None:
+        self._store, self._roster, self._keys = store, roster, keys
+
+    async def sit(self, run: Run, case: Case) -> None:
+        """One consultation from evidence to verdict; whatever happens, it ends recorded and everyone is told."""
+        failure: OrchestraError | None = None
+        status: Status = "cancelled"
+        try:
+            with run.scope:
+                await self._deliberate(run, case)
+                status = "complete"
+        except OrchestraError as error:
+            failure, status = error, "failed"
+        except Exception as error:
+            logger.exception("consultation %s stopped on an internal error", run.id)
+            reason = f"an internal error ({type(error).__name__}) stopped it; the server's log says more"
+            run.minutes.stopped = f"of {reason}"
+            run.minutes.absences.append(Absence(seat="council", kind="internal", reason=reason, stage="chair"))
+            status = "complete"
+        finally:
+            verdict = None
+            run.minutes.seconds = anyio.current_time() - run.started
+            if status == "cancelled":
+                run.minutes.stopped = run.minutes.stopped or "it was cancelled"
+                run.late.extend(run.minutes.stop("cancelled", "the consultation was cancelled before that"))
+            if status != "failed":
+                run.minutes.stage = "closed" if status == "complete" else "cancelled"
+                try:
+                    verdict = conclude(run.minutes, final=True, cancelled=status == "cancelled")
+                    status = verdict.status
+                except Exception as error:
+                    logger.exception("consultation %s could not be concluded", run.id)
+                    what = f"an internal error ({type(error).__name__})"
+                    failure = OrchestraError(
+                        f"No verdict could be made of {run.id}: {what}; the server's log says more."
+                    )
+                    status = "failed"
+            with anyio.move_on_after(CANCEL_S, shield=True):
+                await self._finish(run, status, verdict, str(failure or ""))
+            if verdict:  # the store may have failed only now
+                notes = tuple(dict.fromkeys((*verdict.notes, *run.minutes.notes)))
+                verdict = verdict.model_copy(update={"notes": notes})
+            run.end(verdict, failure)
+            case.observer(Event(run=run.id, kind="closed", detail=status, seconds=run.minutes.seconds))
+
+    async def _deliberate(self, run: Run, case: Case) -> None:
+        question, minutes, current, observer = run.question, run.minutes, case.settings, case.observer
+        limit = min(question.deadline_s or current.limits.deadline_s, current.limits.deadline_s)
+        with anyio.move_on_after(limit) as scope:
+            observer(Event(run=run.id, kind="collecting"))
+            dossier = await self.dossier(case.question, current, case.seating, case.evidence)
+            texts = (question.text, question.error, question.diff, *question.positions)
+            redactions = count((*texts, *(excerpt.text for excerpt in dossier.excerpts)))
+            minutes.dossier = dossier.model_copy(update={"history": case.history, "redactions": redactions})
+            await self._record(run, minutes.dossier)
+            observer(
+                Event(
+                    run=run.id,
+                    kind="collected",
+                    detail=f"{len(minutes.dossier.excerpts)} excerpts, {minutes.dossier.tokens} tokens",
+                )
+            )
+            asked = current.limits.max_cost_usd if question.max_cost_usd is None else question.max_cost_usd
+            budget = min(asked, current.limits.max_cost_usd)
+
+            async def record(entry: Entry) -> None:
+                await self._record(run, entry)
+
+            with self._roster.budget(run.id, budget, await self._spent_today(run)):
+                room = Room(
+                    minutes=minutes,
+                    writer=Writer(question, minutes.dossier, _signatures(minutes.seats.values(), self._roster.models)),
+                    provider=self._roster.provider,
+                    evidence=case.evidence,
+                    limits=current.limits,
+                    record=record,
+                    observe=observer,
+                    started=run.started,
+                )
+                await STRATEGIES[question.strategy](room, case.seating)
+        if scope.cancelled_caught:
+            minutes.stopped = f"the deadline of {limit:g} s was reached"
+            run.late.extend(minutes.stop("late", f"the deadline of {limit:g} s was reached before that"))
+
+    async def _record(self, run: Run, entry: Entry) -> None:
+        """Store what just happened, with the calls that it took. A store that fails costs the record, not the answer."""
+        entries, run.pending = (*run.pending, entry), []
+        try:
+            await self._store.add(run.id, *entries)
+        except StoreError as error:
+            # Money is not forgotten: the calls go with the next entry.
+            run.pending[:0] = [old for old in entries if isinstance(old, CallRecord)]
+            _note_once(run.minutes, f"Not everything of this consultation was recorded: {error}")
+
+    async def _spent_today(self, run: Run) -> Decimal:
+        """What all processes have spent today, as far as the store can tell."""
+        try:
+            return await self._store.spent_since(midnight())
+        except StoreError as error:
+            _note_once(run.minutes, f"The day's spending by other processes is not known: {error}")
+            return Decimal(0)
+
+    async def _finish(self, run: Run, status: Status, verdict: Verdict | None, failure: str) -> None:
+        """Store the end. Both writes are under way before either is waited for: whoever stops waiting stops neither."""
+
+        async def keep(write: Callable[[], Awaitable[None]]) -> None:
+            try:
+                await write()
+            except StoreError as error:
+                _note_once(run.minutes, f"The end of this consultation was not recorded: {error}")
+
+        entries: tuple[Entry, ...] = (*run.pending, *run.late)
+        async with anyio.create_task_group() as group:
+            if entries:
+                group.start_soon(keep, partial(self._store.add, run.id, *entries))
+            group.start_soon(keep, partial(self._store.finish, run.id, status, verdict, failure))
+
+    async def dossier(
+        self, question: Question, current: Settings, seating: Seating, evidence: ProjectEvidence | None
+    ) -> Dossier:
+        """The evidence for a question, within the settings' budget and half of the smallest window at the table."""
+        models = self._roster.models
+        specs = [models[seat.model] for seat in (*seating.openers, *seating.reserve)]
+        windows = await anyio.to_thread.run_sync(lambda: [context_window(spec) for spec in specs])
+        budget = min([current.limits.dossier_tokens, *(int(window * WINDOW_SHARE) for window in windows if window)])
+        root = Path(question.project) if question.project else None
+        return await collect(question, root, evidence, budget=budget, secrets=self._keys.secrets())
+
+
+def midnight() -> datetime:
+    """When today began, in UTC."""
+    return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def unfailing(observer: Observer | None) -> Observer:
+    """An observer whose faults cost nobody a seat: it is told no more after the first one."""
+    watching = observer is not None
+
+    def tell(event: Event) -> None:
+        nonlocal watching
+        if observer is None or not watching:
+            return
+        try:
+            observer(event)
+        except Exception:
+            watching = False
+            logger.exception("whoever watched consultation %s failed", event.run)
+
+    return tell
+
+
+def _signatures(seats: Iterable[Seat], models: Mapping[str, ModelSpec]) -> tuple[str, ...]:
+    """By what an expert could sign its work."""
+    return tuple(name for seat in seats for name in (seat.name, seat.model, models[seat.model].model))
+
+
+def _note_once(minutes: Minutes, note: str) -> None:
+    if note not in minutes.notes:
+        minutes.notes.append(note)
