@@ -27,6 +27,7 @@ MAX_CHANGES = 300_000
 """Characters of changed lines that the dossier keeps."""
 
 _COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b]{0,500}(?:\x07|\x1b\\)")
+_BLANK_LINES = re.compile(r"\n(?:[ \t\r]*\n){3,}")
 _ALARM = re.compile(
     r"error|exception|fail|fatal|panic|traceback|assert|caused by|warning|denied|timed? ?out|^E  ", re.IGNORECASE
 )
@@ -73,7 +74,8 @@ async def clean_question(question: Question, evidence: ProjectEvidence | None, s
         update={
             "text": await case.clean(question.text),
             "error": await case.clean(question.error),
-            "diff": question.diff if diffs.is_range(question.diff) else await case.clean(question.diff),
+            "files": tuple([await case.clean(pattern) for pattern in question.files]),
+            "diff": await case.clean(question.diff),
             "positions": tuple([await case.clean(position) for position in question.positions]),
         }
     )
@@ -98,7 +100,8 @@ class _Case:
         self.head = ""
 
     async def clean(self, text: str) -> str:
-        """Without secrets, and without the names of directories outside the project."""
+        """Without colours, secrets, and the names of directories outside the project."""
+        text = _COLOURS.sub("", text)  # they could stand in the middle of a secret
         text = await self.eyes.clean(text) if self.eyes else await anyio.to_thread.run_sync(self.redactor.redact, text)
         return _shorten(text, self.eyes.root if self.eyes else None)
 
@@ -107,7 +110,7 @@ class _Case:
         question = self.question
         self.text = await self.clean(question.text)
         error = await self.clean(_compact(question.error))
-        attached, written = await anyio.to_thread.run_sync(lambda: (traces.parse(error), traces.parse(self.text)))
+        attached, written = await anyio.to_thread.run_sync(lambda: (_traces(error), _traces(self.text)))
         self.traces = (*attached, *written)
         if error:
             lines = error.split("\n")
@@ -139,7 +142,8 @@ class _Case:
         self.code += await seeds.frames(self.traces, eyes)
         await self._look_at_changes(eyes)
         found, names = await seeds.identifiers(self.text, eyes)
-        by_name, notes = await seeds.named(self.question.files, files, names, eyes)
+        wanted = [await self.clean(pattern) for pattern in self.question.files]
+        by_name, notes = await seeds.named(wanted, files, names, eyes)
         printed = [frame.raw_path for trace in seeds.chain(self.traces) for frame in trace.frames]
         self.code += [*by_name, *await seeds.mentioned(self.text, files, names, printed, eyes), *found]
         self.notes += notes
@@ -147,7 +151,7 @@ class _Case:
         await self._describe(eyes)
 
     async def _look_at_changes(self, eyes: ProjectEvidence) -> None:
-        given = self.question.diff.strip()
+        given = (await self.clean(self.question.diff)).strip()
         if given and diffs.is_range(given):
             ranged = await eyes.range_changes(given)
             if ranged is None:
@@ -199,7 +203,7 @@ class _Case:
         shown = [e.text for e in excerpts] + [line for c in changes for h in c.hunks for line in (h.text,)]
         shown += [t for trace in seeds.chain(self.traces) for t in (trace.message, *(f.code for f in trace.frames))]
         return Dossier(
-            project=self.eyes.root.name if self.eyes else "", head=self.head, excerpts=excerpts, traces=self.traces,
+            project=await self.clean(self.eyes.root.name) if self.eyes else "", head=self.head, excerpts=excerpts, traces=self.traces,
             changes=changes, left_out=left_out, notes=tuple(dict.fromkeys(self.notes)),
             tokens=sum(e.tokens for e in excerpts), budget=budget, redactions=count(shown),
         )  # fmt: skip
@@ -224,6 +228,11 @@ class _Case:
         left_out = [*missing, *left_out]
         ordered = sorted(scored, key=lambda pair: -pair[0])
         return tuple(excerpt for _, excerpt in ordered), tuple(left_out)
+
+
+def _traces(text: str) -> tuple[Trace, ...]:
+    """The traces of a text; thousands of blank lines say no more than three, and would take a minute to search."""
+    return traces.parse(_BLANK_LINES.sub("\n\n\n\n", text))
 
 
 def _compact(text: str) -> str:

@@ -6,12 +6,13 @@ and parsed in worker threads. What is parsed is the redacted text, which has the
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import stat
 import time
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
-from functools import partial
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -32,6 +33,9 @@ MAX_UNTRACKED = 100
 MAX_UNTRACKED_BYTES = 100_000
 MAX_CHANGED = 600_000
 """Characters of changed lines that are kept; of further files only the names are."""
+MAX_ENV_FILES = 60
+ENV_DEPTH = 3
+"""Directories below the root in which `.env` files are looked for."""
 MAX_PARSED = 40
 """Files that are parsed to find a symbol in the whole project."""
 
@@ -169,7 +173,7 @@ class ProjectEvidence:
     async def head(self) -> str:
         """Branch and commit, empty outside git."""
         git = await self._git()
-        return await git.head() if git else ""
+        return await self.clean(await git.head()) if git else ""
 
     async def git_note(self) -> str:
         """Why there is no git, or an empty string."""
@@ -232,7 +236,12 @@ class ProjectEvidence:
     async def _list(self) -> tuple[str, ...]:
         git = await self._git()
         names = await git.ls_files() if git else await _in_thread(_walk, self.root)
-        return await _in_thread(_text_files, self.root, names)
+        return await self._presentable(await _in_thread(_text_files, self.root, names))
+
+    async def _presentable(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Without files whose very name holds a secret: a redacted name would be the name of no file."""
+        shown = frozenset((await self.clean("\0\n".join(names))).split("\0\n"))
+        return tuple(name for name in names if name in shown)
 
     def _raw(self, path: str) -> str:
         """A file's text as it is, for counting words; never shown. Blocking."""
@@ -291,7 +300,13 @@ class ProjectEvidence:
         """Without what must not be shown: secrets, the text of denied files, untracked denied files."""
         kept: list[Change] = []
         with_text, room = 0, MAX_CHANGED
+        changes = tuple(changes)
+        presentable = frozenset(await self._presentable(tuple(p for c in changes for p in (c.path, c.old_path))))
         for change in changes:
+            if change.path not in presentable:
+                continue
+            if change.old_path not in presentable:
+                change = change.model_copy(update={"old_path": ""})
             secret = denied(change.path) or denied(change.old_path)
             if change.status == "untracked":
                 if secret or not self.exists(change.path):
@@ -316,7 +331,8 @@ class ProjectEvidence:
         return (Hunk(old_start=0, old_lines=0, new_start=1, new_lines=len(lines), text=text),)
 
     def _commit(self, commit: Commit) -> Commit:
-        return commit.model_copy(update={"subject": self.redactor.redact(commit.subject)})
+        clean = self.redactor.redact
+        return commit.model_copy(update={"subject": clean(commit.subject), "author": clean(commit.author)})
 
 
 async def _in_thread(work: Callable[..., T], *args: Any) -> T:
@@ -403,9 +419,15 @@ def _walk(root: Path) -> tuple[str, ...]:
 
 
 def _text_files(root: Path, names: Sequence[str]) -> tuple[str, ...]:
-    """Those that exist, are regular files, and hold text that may be shown."""
+    """Those that exist, are regular files below the root, and hold text that may be shown."""
     kept = []
     base = str(root)
+
+    @cache
+    def inside(directory: str) -> bool:
+        """False for a directory that is a link now, where git's index knows a real one: it may lead anywhere."""
+        return os.path.realpath(f"{base}/{directory}") == os.path.normpath(f"{base}/{directory}")
+
     for name in names[: 2 * MAX_FILES]:
         if os.path.splitext(name)[1].lower() in BINARY_SUFFIXES or denied(name):  # noqa: PTH122  (20,000 names)
             continue
@@ -413,7 +435,7 @@ def _text_files(root: Path, names: Sequence[str]) -> tuple[str, ...]:
             info = os.lstat(f"{base}/{name}")
         except (OSError, ValueError):
             continue
-        if stat.S_ISREG(info.st_mode):
+        if stat.S_ISREG(info.st_mode) and inside(name.rpartition("/")[0]):
             kept.append(name)
     return tuple(kept[:MAX_FILES])
 
@@ -435,11 +457,21 @@ def _scan(word: str, files: Sequence[str], read: Callable[[str], str]) -> tuple[
 def _env_values(root: Path) -> tuple[str, ...]:
     """What the project's `.env` files hold: these files are never shown, and neither are their values elsewhere."""
     values: list[str] = []
-    places = [*root.glob(".env*"), *root.glob("*/.env*")]
-    for file in places[:30]:
+    for file in itertools.islice(_env_files(root), MAX_ENV_FILES):
         try:
             if file.is_file() and file.resolve().is_relative_to(root) and file.stat().st_size < 65_536:
                 values += secret_values(file.read_text("utf-8", "replace"))
         except (OSError, RuntimeError):
             continue
     return tuple(dict.fromkeys(values))
+
+
+def _env_files(root: Path) -> Iterator[Path]:
+    """Files called `.env`, `.env.local`, `prod.env` and the like, down to a service's directory in a monorepo."""
+    until = time.monotonic() + 2
+    for place, directories, names in os.walk(root, followlinks=False):
+        deep = place.count(os.sep) - str(root).count(os.sep) >= ENV_DEPTH
+        directories[:] = [] if deep else sorted(d for d in directories if d not in IGNORED_DIRS)
+        yield from (Path(place, name) for name in sorted(names) if name.startswith(".env") or name.endswith(".env"))
+        if time.monotonic() > until:
+            return

@@ -9,6 +9,7 @@ cap on their output, and are killed when the caller is cancelled.
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import re
@@ -43,6 +44,11 @@ PASSED_ON = (
     "SYSTEMROOT", "WINDIR", "COMSPEC", "PATHEXT", "TEMP", "TMP", "TMPDIR",
 )  # fmt: skip
 """Variables that git may see. No `GIT_*` and no keys."""
+
+STORAGE = ("HEAD", "config", "index", "packed-refs", "objects", "refs", "reftable", "shallow", "commondir")
+"""What in git's directory decides which commits and files are this repository's. Add here."""
+MAX_REFS = 100_000
+"""Loose refs that are looked at; git packs them long before there are so many."""
 
 _REV = re.compile(r"[\w./@{}^~#+=,%-]{1,250}")
 _FORMAT = "%h%x1f%an%x1f%at%x1f%s"
@@ -79,7 +85,7 @@ class Git:
     async def open(cls, root: Path, environ: Mapping[str, str] | None = None) -> tuple[Git | None, str]:
         """Git on a work tree whose top is `root`; or None and the reason, fit for a note."""
         seen = os.environ if environ is None else environ
-        program = shutil.which("git", path=seen.get("PATH"))
+        program = _find_git(root, seen.get("PATH", ""))
         if program is None:
             return None, "git is not installed; history and changes are not available."
         if not (root / ".git").exists():
@@ -286,6 +292,15 @@ async def _end(process: Process) -> None:
         await process.aclose()
 
 
+def _find_git(root: Path, path: str) -> str | None:
+    """Git on PATH, but never one that the project brought along: PATH may hold `.`, and Windows looks there anyway."""
+    places = [place for place in path.split(os.pathsep) if Path(place).is_absolute()]
+    program = shutil.which("git", path=os.pathsep.join(places)) if places else None
+    if program is None or not Path(program).is_absolute() or Path(program).is_relative_to(root):
+        return None
+    return program
+
+
 def _environment(root: Path, seen: Mapping[str, str]) -> dict[str, str]:
     kept = {name: value for name in PASSED_ON if (value := seen.get(name))}
     return kept | {
@@ -323,7 +338,7 @@ def _belongs(root: Path, lines: list[str]) -> bool:
         git_dir = Path(lines[0]).resolve()
         common = (root / lines[1]).resolve()
         if git_dir.is_relative_to(root):
-            return common.is_relative_to(root)
+            return common.is_relative_to(root) and not any(_linked(place) for place in {git_dir, common})
         back = git_dir / "gitdir"  # a linked work tree
         if back.is_file():
             named = Path(back.read_text("utf-8").strip())
@@ -334,6 +349,18 @@ def _belongs(root: Path, lines: list[str]) -> bool:
         return tree is not None and (git_dir / tree[1].strip()).resolve() == root
     except (OSError, UnicodeDecodeError, RuntimeError):
         return False
+
+
+def _linked(git_dir: Path) -> bool:
+    """True when a link in git's directory could make another repository's commits look like this one's."""
+    if any((git_dir / name).is_symlink() for name in STORAGE):
+        return True
+    links = (
+        os.path.islink(os.path.join(place, name))  # noqa: PTH114, PTH118  (many refs)
+        for place, directories, names in os.walk(git_dir / "refs")
+        for name in (*directories, *names)
+    )
+    return any(itertools.islice(links, MAX_REFS)) or next(links, None) is not None
 
 
 def _names(data: bytes) -> list[str]:

@@ -30,16 +30,17 @@ MANIFESTS = (
 """Files whose presence says that a directory is a project. Add here."""
 
 DENIED_FILES = (
-    ".env*", "*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.kdbx", "*.ppk",
+    ".env*", "*.env", "*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.kdbx", "*.ppk",
     "id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", ".npmrc", ".netrc", "_netrc", ".pypirc", ".pgpass",
     ".htpasswd", ".git-credentials", "credentials*", ".dockercfg", ".vault-token",
+    "client_secret*.json", "service-account*.json", "service_account*.json", "*.tfstate", "*.tfstate.backup", "*.ovpn",
 )  # fmt: skip
 """Names of files that are never read or shown, in lower case; a match anywhere below the root. Add here."""
 
 DENIED_DIRS = (".git", ".ssh", ".aws", ".gnupg", ".kube", ".docker", ".azure", ".gcloud", ".password-store")
 """Directories whose content is never read or shown."""
 
-PRIVATE_DIRS = (*DENIED_DIRS, ".config", ".local/share", ".mozilla", ".thunderbird", "Library", "AppData/Roaming")
+PRIVATE_DIRS = (*DENIED_DIRS, ".config", ".local/share", ".mozilla", ".thunderbird", ".claude", ".codex", ".gemini", "Library", "AppData/Roaming")
 """Directories below the home directory that are never a project, nor is anything in them."""
 
 SYSTEM_DIRS = ("/bin", "/boot", "/dev", "/etc", "/lib", "/proc", "/run", "/sbin", "/sys", "/usr", "/var/lib", "/System")

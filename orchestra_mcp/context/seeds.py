@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
+from fnmatch import translate
 from pathlib import PurePosixPath
 
 from orchestra_mcp.context import diffs, symbols
@@ -33,8 +34,10 @@ WINDOW = 15
 """Lines shown on either side of a line that is in no definition."""
 
 _MENTION = re.compile(
-    r"(?<![\w/.\\-])((?:[A-Za-z]:)?[\w.@+~\\/-]*[\w-]\.[A-Za-z]\w{0,9}|\w*(?:Makefile|Dockerfile|Gemfile))(?:::([\w.:\[\]-]+)|:(\d{1,7}))?(?![\w/\\])"
+    r"(?<![\w/.\\@+~-])((?:[A-Za-z]:)?[\w.@+~\\/-]*[\w-]\.[A-Za-z]\w{0,9}|\w*(?:Makefile|Dockerfile|Gemfile))(?:::([\w.:\[\]-]+)|:(\d{1,7}))?(?![\w/\\])"
 )
+_NO_WORD = re.compile(r"\S{400,}")
+"""Longer than any name with its module: encoded data, which would take seconds to look through for names."""
 _NOISE = re.compile(
     r"(^|/)(package-lock\.json|yarn\.lock|pnpm-lock\.yaml|[^/]*\.lock|go\.sum|[^/]*\.(svg|min\.\w+|map|snap|csv))$"
 )
@@ -165,7 +168,7 @@ async def mentioned(
 
 async def identifiers(text: str, eyes: ProjectEvidence) -> tuple[list[Candidate], tuple[str, ...]]:
     """Definitions of the identifiers in the question, and all identifiers that were understood as such."""
-    names = symbols.identifiers(text)
+    names = symbols.identifiers(_NO_WORD.sub(" ", text))
     found: list[Candidate] = []
     for position, name in enumerate(names[:MAX_IDENTIFIERS]):
         definitions = await eyes.locate(name)
@@ -211,14 +214,32 @@ def match_files(pattern: str, files: Sequence[str]) -> list[str]:
     if not re.search(r"[*?\[]", pattern):
         folder = pattern.rstrip("/") + "/"
         return [path for path in files if path.startswith(folder)]
-    regex = re.compile(_glob(pattern if "/" in pattern else f"**/{pattern}"))
-    return [path for path in files if regex.fullmatch(path)]
+    parts = _glob(pattern if "/" in pattern else f"**/{pattern}")
+    return [path for path in files if _fits(path.split("/"), parts)]
 
 
-def _glob(pattern: str) -> str:
-    """A glob as a regular expression; `*` stays in one directory, `**/` means any depth."""
-    parts = {"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    return "".join(parts.get(p) or re.escape(p) for p in re.findall(r"\*\*/|\*\*|\*|\?|[^*?]+", pattern))
+def _glob(pattern: str) -> list[re.Pattern[str] | None]:
+    """A glob's parts between slashes, None for `**`; `*` stays in one directory, `[` means itself.
+
+    `fnmatch` makes atomic groups of stars, so that no pattern takes more than about quadratic time.
+    """
+    return [
+        re.compile(translate(part.replace("[", "[[]"))) if part.strip("*") or part == "*" else None
+        for part in pattern[:500].split("/")
+    ]
+
+
+def _fits(path: Sequence[str], parts: Sequence[re.Pattern[str] | None]) -> bool:
+    """True when the parts of a path fit those of a glob, in time proportional to the product of their numbers."""
+    ends = {0}  # how many parts of the path may have been used up
+    for part in parts:
+        if part is None:
+            ends = set(range(min(ends), len(path) + 1))
+        else:
+            ends = {end + 1 for end in ends if end < len(path) and part.match(path[end])}
+        if not ends:
+            return False
+    return len(path) in ends
 
 
 def chain(traces: Sequence[Trace]) -> list[Trace]:

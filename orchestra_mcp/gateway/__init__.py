@@ -24,7 +24,7 @@ from orchestra_mcp.gateway import agents, anthropic, catalog, gemini, openai
 from orchestra_mcp.gateway.metered import Ledger, Metered
 from orchestra_mcp.gateway.provider import CallObserver, ChatEvent, ChatRequest, Provider
 from orchestra_mcp.gateway.retrying import Retrying
-from orchestra_mcp.gateway.wire import HttpWire, provider_of
+from orchestra_mcp.gateway.wire import LOOPBACK_HOSTS, HttpWire, provider_of
 from orchestra_mcp.settings import Keys, Limits, ModelSpec, WireName
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ async def open_http() -> AsyncIterator[httpx2.AsyncClient]:
 
     limits = httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=60)
     timeout = httpx2.Timeout(connect=CONNECT_S, read=None, write=30.0, pool=10.0)
-    loopback = {f"all://{host}": transport() for host in ("127.0.0.1", "localhost", "[::1]")}
+    loopback = {f"all://[{host}]" if ":" in host else f"all://{host}": transport() for host in LOOPBACK_HOSTS}
     async with httpx2.AsyncClient(
         timeout=timeout,
         limits=limits,

@@ -8,10 +8,12 @@ standard input and an environment that holds what the CLI needs to find its own 
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import AsyncGenerator, Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestra_mcp.errors import BadReply, ProviderError, Refused
@@ -74,7 +76,7 @@ def _lines(output: str) -> Iterable[JsonObject]:
     for line in output.splitlines():
         try:
             value = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(value, dict):
             yield value
@@ -138,7 +140,7 @@ def read_gemini(output: str) -> Answer:
     start = output.find("{")
     try:
         body, _ = json.JSONDecoder().raw_decode(output[start:]) if start >= 0 else ({}, 0)
-    except ValueError:
+    except (ValueError, RecursionError):
         return Answer()
     error = body.get("error")
     models = (body.get("stats") or {}).get("models") or {}
@@ -175,7 +177,11 @@ AGENTS: dict[str, Agent] = {
         provider="openai",
         family="openai",
         prior=0.76,
-        command=("codex", "exec", "--json", "--sandbox", "read-only", "--skip-git-repo-check", "--color", "never"),
+        # Its sandbox keeps it from writing, not from reading all of the disk: without a shell it cannot.
+        command=(
+            "codex", "exec", "--json", "--sandbox", "read-only", "--skip-git-repo-check", "--color", "never",
+            "-c", "features.shell_tool=false", "-c", "tools.view_image=false", "-c", 'web_search="disabled"',
+        ),
         optional=(("--ephemeral",), ("--ignore-user-config",)),
         read=read_codex,
         login=((".codex/auth.json", ""),),
@@ -221,8 +227,7 @@ class AgentWire:
         yield Finish(reason="stop", usage=answer.usage, model=answer.model)
 
     async def _ask(self, agent: Agent, prompt: str) -> Answer:
-        path = self._environment.get("PATH", "")
-        program = shutil.which(agent.command[0], path=path)
+        program = _find(agent.command[0], self._environment.get("PATH", ""))
         if program is None:
             raise Refused(f"{agent.title} is not installed: no {agent.command[0]!r} on PATH.", "model")
         while True:
@@ -239,6 +244,14 @@ class AgentWire:
         if not answer.text.strip():
             raise BadReply(f"{agent.title} ended without an answer.", "empty")
         return answer
+
+
+def _find(program: str, path: str) -> str | None:
+    """A program on PATH, but never in the current directory, which is a project: PATH may hold `.`, and Windows looks
+    there anyway."""
+    places = os.pathsep.join(place for place in path.split(os.pathsep) if Path(place).is_absolute())
+    found = shutil.which(program, path=places) if places else None
+    return found if found and Path(found).is_absolute() else None
 
 
 def _failure(agent: Agent, code: int, said: str) -> ProviderError:

@@ -231,7 +231,7 @@ async def _models_at(http: httpx2.AsyncClient, url: str) -> tuple[str, ...]:
                 data += piece
                 if len(data) > MAX_LIST_BYTES:
                     return ()
-    except httpx2.TransportError:
+    except (httpx2.TransportError, httpx2.DecodingError):
         return ()
     return models_in(parse(data.decode("utf-8", "replace")))
 

@@ -74,10 +74,10 @@ def said(body: Any) -> str:
 
 
 def parse(text: str) -> Any:
-    """JSON, or None when it is none."""
+    """JSON, or None when it is none, or nested deeper than anybody means it."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

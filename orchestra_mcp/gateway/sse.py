@@ -26,7 +26,7 @@ class SseParser:
     """Feed it bytes as they come, in pieces of any size."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest = bytearray()
         self._skip_lf = False
         self._first = True
         self._kind = ""
@@ -42,12 +42,14 @@ class SseParser:
         if self._skip_lf and data:
             data = data.removeprefix(b"\n")
         self._skip_lf = data.endswith(b"\r") if data else self._skip_lf
-        text = self._rest + data
-        if self._first and len(text) >= 3:
-            text = text.removeprefix(b"\xef\xbb\xbf")
-            self._first = False
-        *lines, self._rest = text.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+        self._rest += data
         self._size += len(data)
+        if self._first and len(self._rest) >= 3:
+            self._rest = self._rest.removeprefix(b"\xef\xbb\xbf")
+            self._first = False
+        lines: list[bytearray] = []
+        if b"\n" in data or b"\r" in data:  # else a long line would be looked through again with each piece of it
+            *lines, self._rest = self._rest.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
         events: list[ServerEvent] = []
         for line in lines:
             event = self._line(line.decode("utf-8", "replace"))

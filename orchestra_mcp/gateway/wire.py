@@ -11,48 +11,34 @@ Nothing here logs; a key leaves only in a header of a request to the configured 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import anyio
 
 from orchestra_mcp.errors import BadReply, ProviderError, Refused, Unavailable
 from orchestra_mcp.gateway import failures
+from orchestra_mcp.gateway.decoding import Careful, Decoder, Scrubber
 from orchestra_mcp.gateway.failures import Source
 from orchestra_mcp.gateway.provider import ChatEvent, ChatRequest, Finish, TextDelta
-from orchestra_mcp.gateway.sse import MAX_EVENT_BYTES, ServerEvent, SseParser
+from orchestra_mcp.gateway.sse import MAX_EVENT_BYTES, SseParser
 from orchestra_mcp.settings import Keys, Limits, ModelSpec
 from orchestra_mcp.types import JsonObject
 
 if TYPE_CHECKING:
     import httpx2
 
+LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
+"""Hosts that are reached without any proxy."""
+ENCODINGS = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
+"""Compressions that are read. A few bytes of others, or of several on top of each other, can become gigabytes."""
 MAX_LEFT_OUT = 4
 """Parameters that are left out of one request, when a server rejects one after the other."""
 STREAM = "stream"
 """Pseudo-parameter: a server that cannot stream is asked without."""
-
-
-class Decoder(Protocol):
-    """Reads one reply. Methods raise `ProviderError` when the reply carries an error."""
-
-    complete: bool
-    """True when nothing more is expected from the stream."""
-
-    def feed(self, event: ServerEvent) -> Iterable[ChatEvent]:
-        """What one event of a stream means."""
-        ...
-
-    def whole(self, body: JsonObject) -> Iterable[ChatEvent]:
-        """What a plain JSON reply means, without the `Finish`."""
-        ...
-
-    def finish(self) -> Finish | None:
-        """How it ended; None when the model had not finished."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -79,8 +65,11 @@ def host_of(spec: ModelSpec) -> str:
 
 
 def provider_of(spec: ModelSpec) -> str:
-    """Who receives the text: what the settings say, else `local`, the CLI's name, or the address's host."""
-    if spec.provider:
+    """Who receives the text: what the settings say, else `local`, the CLI's name, or the address's host.
+
+    `local` is only what is on this machine, whatever the settings call it.
+    """
+    if spec.provider and (spec.local or spec.provider.strip().lower() != "local"):
         return spec.provider
     if spec.wire == "agent":
         return spec.model
@@ -103,6 +92,7 @@ class HttpWire:
         """Stream the reply; see `Provider.chat`."""
         headers = self._headers()
         without = self._without
+        scrubber = Scrubber(self._source.secrets)
         while True:
             body = self._dialect.to_wire(request, self._spec, without)
             visible = False
@@ -114,7 +104,8 @@ class HttpWire:
                         visible = visible or (isinstance(event, TextDelta) and not event.text.isspace())
                         if isinstance(event, Finish):
                             self._check(event, visible, request)
-                        yield event
+                        for clean in scrubber.feed(event):
+                            yield clean
                 return
             except _Unsupported as problem:
                 if len(without) >= MAX_LEFT_OUT:
@@ -149,6 +140,7 @@ class HttpWire:
     def _secrets(self) -> tuple[str, ...]:
         names = [self._spec.key_env, *(v[1:] for v in self._spec.headers.values() if v.startswith("$"))]
         literal = [v for v in self._spec.headers.values() if not v.startswith("$") and len(v) >= 8]
+        literal += [password] if (password := urlsplit(self._spec.base_url).password) else []
         return (*(value for name in names if (value := self._keys.get(name).strip())), *literal)
 
     def _check(self, finish: Finish, visible: bool, request: ChatRequest) -> None:
@@ -167,16 +159,21 @@ class HttpWire:
         """One request and its reply; the `Finish` comes after the connection has been given back."""
         import httpx2
 
+        if self._spec.local and host_of(self._spec) not in LOOPBACK_HOSTS:
+            # Others of 127.0.0.0/8 would be asked through the environment's proxy, if there is one.
+            raise Refused(f"{self._source.who}: base_url must say 127.0.0.1, localhost or [::1] for this machine.", "request")
         url = self._dialect.url(self._spec, without)
         # Lone surrogates, as in file names that are no UTF-8, must not keep a question from being asked.
         content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
-        decoder = self._dialect.decoder(self._source)
+        decoder = Careful(self._dialect.decoder(self._source), self._source)
         patience = Patience(self._limits, self._source.who)
         try:
             request = self._http.build_request("POST", url, content=content, headers=dict(headers))
             with patience.clock():
                 response = await self._http.send(request, stream=True)
             try:
+                if response.headers.get("content-encoding", "identity").strip().lower() not in ENCODINGS:
+                    raise self._source.garbage("something in an unusual compression")
                 if response.status_code != 200:
                     raise await self._failure(response, patience, body, without)
                 async with aclosing(self._read(response, decoder, patience)) as events:

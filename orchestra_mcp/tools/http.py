@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import os
+import re
 import secrets
 import signal
 import socket
@@ -18,7 +19,6 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import anyio
 from mcp.server.transport_security import TransportSecuritySettings
@@ -39,6 +39,10 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 ANYWHERE = frozenset({"0.0.0.0", "::", ""})
 BODY_BYTES = 4 * 1024 * 1024
 """Longest request body."""
+JUDGED = (b"host", b"origin", b"authorization")
+"""Headers by which a request is let in, so that there must be no doubt which of two counts."""
+ADDRESS = re.compile(r"(?:https?:)?//([\w.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?", re.IGNORECASE)
+"""A host or an origin, and nothing else that a parser may see in it."""
 GRACE_S = 1
 """Open streams are given so many seconds to end."""
 
@@ -85,11 +89,16 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 421, 403 or 401, or pass the request on."""
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
+        if scope["type"] != "http":
+            raise ValueError("Only HTTP requests can be let through.")
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        if not self._ours(f"//{headers.get('host', '')}", scope):
+        names = [name for name, _ in scope["headers"]]
+        if any(names.count(name) > 1 for name in JUDGED):
+            await _refuse(send, HTTPStatus.BAD_REQUEST, "Host, Origin and Authorization may be sent once only.")
+        elif not self._ours(f"//{headers.get('host', '')}", scope):
             await _refuse(send, HTTPStatus.MISDIRECTED_REQUEST, "This server does not answer to that Host.")
         elif (origin := headers.get("origin")) and not self._ours(origin, scope):
             await _refuse(send, HTTPStatus.FORBIDDEN, "Web pages of other origins may not call this server.")
@@ -106,12 +115,10 @@ class Guard:
             await self._app(scope, receive, send)
 
     def _ours(self, address: str, scope: Scope) -> bool:
-        try:
-            name = urlsplit(address).hostname
-        except ValueError:
+        found = ADDRESS.fullmatch(address)
+        if found is None:
             return False
-        if name is None:
-            return False
+        name = found[1].strip("[]").lower()
         if self._anywhere:  # an address that the connection itself came in on cannot be a rebound name
             local = (scope.get("server") or ("",))[0]
             return name in self._names or name in (local, socket.gethostname().lower())
