@@ -25,7 +25,9 @@ from orchestra_mcp.types import Noun
 
 WireName = Literal["openai", "anthropic", "gemini", "agent"]
 
-LOOPBACK = re.compile(r"^https?://(localhost|127(\.\d+){3}|\[::1\])(:\d+)?(/|$)", re.IGNORECASE)
+LOOPBACK = re.compile(r"^https?://(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?(/|$)", re.IGNORECASE)
+MAX_PROJECT_FILE = 65_536
+"""Bytes of a project's own configuration; more is not a configuration."""
 
 
 class ModelSpec(Noun):
@@ -113,6 +115,10 @@ class Settings(Noun):
     warnings: tuple[str, ...] = ()
 
 
+MADE_BY_US = frozenset({"only", "home", "source", "warnings"})
+"""Fields of `Settings` that no file may set."""
+
+
 class Keys:
     """Keys by the name of their variable: from the environment, else from `keys.env` in the data directory.
 
@@ -130,7 +136,9 @@ class Keys:
 
     def secrets(self) -> tuple[str, ...]:
         """Values of variables whose name looks secret, for exact redaction."""
-        named = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)
+        named = re.compile(
+            r"KEY|TOKEN|SECRET|PASS(?:WORD|WD|PHRASE)?(?:_|$)|CREDENTIAL|_DSN$|^DATABASE_URL$", re.IGNORECASE
+        )
         return tuple(v for k, v in self._values.items() if named.search(k) and len(v) >= 8)
 
     def __repr__(self) -> str:
@@ -177,7 +185,10 @@ def load(environ: Mapping[str, str]) -> Settings:
         return Settings(home=home_dir(environ))
     try:
         table = tomllib.loads(file.read_text("utf-8"))
-        settings = Settings(**table, home=home_dir(environ), source=file)
+        given = {name: value for name, value in table.items() if name not in MADE_BY_US}
+        if given.keys() != table.keys():
+            raise SettingsError(f"{file}: {sorted(table.keys() - given.keys())[0]} is not a setting.")
+        settings = Settings(**given, home=home_dir(environ), source=file)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"{file} cannot be read: {error}") from None
     except (ValidationError, TypeError) as error:
@@ -202,12 +213,14 @@ def narrow(settings: Settings, project: Path) -> Settings:
     if not file.is_file() or (settings.source and file.samefile(settings.source)):
         return settings
     try:
+        if file.is_symlink() or file.stat().st_size > MAX_PROJECT_FILE:
+            raise ValueError("a link, or too large")
         table = tomllib.loads(file.read_text("utf-8"))
         asked = Limits(**{**settings.limits.model_dump(), **table.pop("limits", {})})
         privacy: dict[str, Any] = table.pop("privacy", {})
         deny = Privacy(deny=privacy.pop("deny", ())).deny
         only = {str(name) for name in table.pop("seats", ()) if isinstance(name, str)}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, ValidationError, TypeError, AttributeError):
+    except (OSError, ValueError, RecursionError, TypeError, AttributeError):
         warning = "The project's orchestra.toml cannot be read and was ignored."
         return settings.model_copy(update={"warnings": (*settings.warnings, warning)})
     ignored = [*table, *(f"privacy.{key}" for key in privacy)]
@@ -230,4 +243,9 @@ def _explain(error: ValidationError | TypeError) -> str:
         return str(error)
     first = error.errors(include_url=False, include_input=False)[0]
     where = ".".join(str(part) for part in first["loc"])
-    return f"{where}: {first['msg']}"
+    if first["type"] != "extra_forbidden":
+        return f"{where}: {first['msg']}"
+    tables: dict[str, type[Noun]] = {"models": ModelSpec, "seats": SeatSpec, "limits": Limits, "privacy": Privacy}
+    table = tables.get(str(first["loc"][0]), Settings) if len(first["loc"]) > 1 else Settings
+    known = [name for name in table.model_fields if name not in MADE_BY_US]
+    return f"{where} is not a setting; known here: {', '.join(known)}"

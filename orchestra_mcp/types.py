@@ -73,6 +73,8 @@ class Turn(Noun):
     question: str
     outcome: str
     at: datetime
+    local_only: bool = False
+    """It was asked for this machine only, and so stays here."""
 
 
 # -------------------------------------------------------------------------------------------------- the dossier

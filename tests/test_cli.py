@@ -18,7 +18,8 @@ import pytest
 from scripting import expert
 from upstream import Expert, Upstream
 
-from orchestra_mcp.cli import arguments, progress, reference, terminal
+from orchestra_mcp.cli import arguments, progress, reference
+from orchestra_mcp.foreign import plain
 from orchestra_mcp.types import Detail, Effort, Event, Mode
 
 BIN = Path(sys.executable).parent
@@ -434,7 +435,7 @@ def test_no_color_is_respected(shell: Shell) -> None:
     ],
 )
 def test_only_plain_text_is_left(given: str, kept: str) -> None:
-    assert terminal.plain(given) == kept
+    assert plain(given) == kept
 
 
 # ------------------------------------------------------------------------------------------------------ interruption

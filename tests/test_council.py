@@ -407,3 +407,33 @@ async def test_an_error_of_the_caller_leaves_orchestra_as_it_is(environ: dict[st
     with pytest.raises(LookupError, match="mine"):
         async with Orchestra.open(environ):
             raise LookupError("mine")
+
+
+async def test_a_conversation_stays_in_its_project(repo: Path, environ: dict[str, str], tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "pyproject.toml").write_text("[project]\nname='other'\nversion='1'\n")
+    async with council({"alpha": Expert(expert(SAME, [HERE]))}, environ, tmp_path) as (orchestra, _):
+        first = await orchestra.ask(question(repo))
+        with pytest.raises(UserError, match="is about records, not other"):
+            await orchestra.ask(question(other, "And here?", continues=first.id))
+        again = await orchestra.ask(question(None, "And without a project?", continues="latest"))
+        kept = await orchestra.consultation(again.id)
+    assert kept.question.project == str(repo)
+
+
+async def test_what_was_asked_for_this_machine_only_is_not_told_later(
+    repo: Path, environ: dict[str, str], tmp_path: Path
+) -> None:
+    async with council({"alpha": Expert(expert(SAME, [HERE]))}, environ, tmp_path) as (orchestra, upstream):
+        first = await orchestra.ask(question(repo, "Is the private marker safe?", local_only=True))
+        await orchestra.ask(question(repo, "Go on.", continues=first.id))
+    prompts = [call.prompt for call in upstream.calls if "Go on." in call.prompt]
+    assert prompts
+    assert all("private marker" not in prompt for prompt in prompts)
+
+
+async def test_a_question_without_a_project_says_that_no_code_was_read(environ: dict[str, str], tmp_path: Path) -> None:
+    async with council({"alpha": Expert(expert(SAME))}, environ, tmp_path) as (orchestra, _):
+        verdict = await orchestra.ask(question(None))
+    assert any("No project was found" in note for note in verdict.notes)

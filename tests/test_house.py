@@ -10,7 +10,7 @@ from typing import get_args
 import pytest
 
 from orchestra_mcp.council.prompts import MODES, load, mode_brief, pick_mode
-from orchestra_mcp.settings import Limits, ModelSpec, Privacy, SeatSpec, Settings
+from orchestra_mcp.settings import MADE_BY_US, Limits, ModelSpec, Privacy, SeatSpec, Settings
 from orchestra_mcp.types import Mode, Noun, Question
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -49,7 +49,7 @@ def test_every_prompt_is_there(name: str) -> None:
 
 @pytest.mark.parametrize("noun", [ModelSpec, SeatSpec, Limits, Privacy, Settings])
 def test_every_setting_is_documented(noun: type[Noun]) -> None:
-    made_by_us = {"home", "source", "warnings", "only"}
+    made_by_us = MADE_BY_US
     for field in set(noun.model_fields) - made_by_us:
         assert re.search(rf"\b{field}\b", TEXT["configuration.md"]), f"docs/configuration.md does not mention {field}"
 

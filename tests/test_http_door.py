@@ -109,7 +109,7 @@ def test_without_the_token_it_says_how_to_get_it(http: Door) -> None:
     reply = http.post()
     assert reply.status_code == 401
     assert reply.headers["www-authenticate"].startswith("Bearer")
-    assert "orchestra status" in reply.text
+    assert "orchestra serve --show-token" in reply.text
     assert http.token not in reply.text
 
 

@@ -29,7 +29,8 @@ from orchestra_mcp.gateway.provider import (
     TextDelta,
 )
 from orchestra_mcp.gateway.sse import ServerEvent, SseParser
-from orchestra_mcp.gateway.wire import Decoder, Dialect
+from orchestra_mcp.gateway.decoding import Decoder
+from orchestra_mcp.gateway.wire import Dialect
 from orchestra_mcp.settings import ModelSpec
 from orchestra_mcp.types import Usage
 

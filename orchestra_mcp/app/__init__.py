@@ -43,6 +43,7 @@ from orchestra_mcp.types import (
     Question,
     Seat,
     Summary,
+    Turn,
     Usage,
     Verdict,
 )
@@ -147,13 +148,13 @@ class Orchestra:
         """Check the question, record it, and let it run in the background. Raises as `ask`."""
         if not question.text.strip():
             raise UserError("The question is empty. Say what you are stuck on, in a sentence or two.")
+        thread, history = "", tuple[Turn, ...]()
+        if question.continues:
+            question, thread, history = await self._continued(question)
         current = self._table.settings(question.project)
         seating = await self._table.seat(question, current)
         config = settings.config_file(self._environ)
         await self._table.require_consent(question, (*seating.openers, *seating.reserve), config)
-        history = await self._store.thread(question.continues) if question.continues else ()
-        thread = (await self._store.get(question.continues)).thread if question.continues else ""
-
         evidence = self._evidence(question)
         # What is kept and sent has no secrets in it; only the evidence is gathered from the original words.
         shown = await clean_question(question, evidence, self._keys.secrets())
@@ -263,6 +264,24 @@ class Orchestra:
     async def allow(self, project: str, providers: Sequence[str]) -> None:
         """Remember that the user lets these providers see this project's code."""
         await self._store.allow(project, frozenset(providers))
+
+    async def _continued(self, question: Question) -> tuple[Question, str, tuple[Turn, ...]]:
+        """The question within the project of its conversation, that conversation's id, and the turns it may show.
+
+        What was said about one project stays in it, or consent for another would cover it too; what was asked for this
+        machine only stays here.
+        """
+        earlier = await self._store.get(question.continues or "")
+        before = earlier.question.project
+        if before and question.project and before != question.project:
+            raise UserError(
+                f"Consultation {earlier.id} is about {Path(before).name}, not {Path(question.project).name}. "
+                "Continue it from there, or ask without consultation_id."
+            )
+        turns = await self._store.thread(earlier.id)
+        shown = tuple(turn for turn in turns if question.local_only or not turn.local_only)
+        update = {"project": question.project or before, "continues": earlier.id}
+        return question.model_copy(update=update), earlier.thread, shown
 
     def _evidence(self, question: Question) -> ProjectEvidence | None:
         return ProjectEvidence(Path(question.project), self._keys.secrets()) if question.project else None

@@ -13,8 +13,9 @@ from typing import Any
 from orchestra_mcp.app import Orchestra
 from orchestra_mcp.cli.progress import watching
 from orchestra_mcp.cli.running import FAILED, Usage, with_orchestra
-from orchestra_mcp.cli.terminal import Desk, plain, write
+from orchestra_mcp.cli.terminal import Desk, write
 from orchestra_mcp.errors import ConsentNeeded
+from orchestra_mcp.foreign import plain
 from orchestra_mcp.report import plan_report, verdict_report
 from orchestra_mcp.types import Excerpt, Plan, Question, StrategyName, Verdict
 

@@ -15,8 +15,9 @@ import anyio
 from orchestra_mcp.cli.checks import CHECKS, Check, Finding
 from orchestra_mcp.cli.models import check_models
 from orchestra_mcp.cli.running import FAILED
-from orchestra_mcp.cli.terminal import Desk, console, plain
+from orchestra_mcp.cli.terminal import Desk, console
 from orchestra_mcp.errors import OrchestraError
+from orchestra_mcp.foreign import plain
 
 CHECK_S = 30
 CALL_S = 120

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from orchestra_mcp.cli.terminal import Desk, console, plain
+from orchestra_mcp.cli.terminal import Desk, console
+from orchestra_mcp.foreign import plain
 from orchestra_mcp.types import Event, Observer
 
 if TYPE_CHECKING:

@@ -7,27 +7,13 @@ clipboard or hide a line, so every text passes `plain` before it is printed; JSO
 from __future__ import annotations
 
 import json
-import re
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
+from orchestra_mcp.foreign import plain
+
 if TYPE_CHECKING:
     from rich.console import Console
-
-# Whole escape sequences first, so that their payload goes too: OSC, DCS, SOS, PM and APC strings (ECMA-48 §5.6, also
-# with their 8-bit introducers), then CSI, then the two- and three-byte ones.
-ESCAPES = re.compile(
-    r"(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c|(?=\x1b)|$)"
-    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"
-    r"|\x1b[ -/]*[0-~]?"
-)
-# Control characters but tab and newline, and the marks that reorder text on the screen (Unicode TR36 §3.1).
-CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
-
-
-def plain(text: str) -> str:
-    """The text without escape sequences, control characters and marks that reorder it; line ends become `\\n`."""
-    return CONTROLS.sub("", ESCAPES.sub("", text.replace("\r\n", "\n")))
 
 
 class Desk:

@@ -117,7 +117,7 @@ GO = Dialect(
 
 GO_TEST = Dialect(
     "go",
-    _p(r"(?m)^\s*--- FAIL: "),
+    _p(r"(?m)^[ \t]*--- FAIL: "),
     frames=(_p(r"(?:Error Trace:\s+)?(?P<path>(?:[A-Za-z]:)?[^:\s]+\.go):(?P<line>\d+)(?:: (?P<message>.*))?$"),),
     heads=(_p(r"(?:--- FAIL: |=== (?:RUN|CONT|NAME) +)(?P<message>\S+)(?: \([\d.]+s\))?$"),),
     between=_p(r"(?:Error|Test|Messages|expected|actual)\s*:|=== PAUSE"),
@@ -126,7 +126,7 @@ GO_TEST = Dialect(
 
 RUST = Dialect(
     "rust",
-    _p(r"(?m)panicked at |^\s*\d+: +0x[0-9a-f]{6,} - "),
+    _p(r"(?m)panicked at |^[ \t]*\d+: +0x[0-9a-f]{6,} - "),
     frames=(_p(r"at " + _ANY_PATH + r":(?P<line>\d+)(?::\d+)?$"),),
     heads=(
         _p(r".*?thread '[^']*'(?: \(\d+\))? (?P<exception>panic)ked at '(?P<message>.*)', (?P<path>[^:]+):(?P<line>\d+)(?::\d+)?$"),

@@ -40,7 +40,18 @@ DENIED_FILES = (
 DENIED_DIRS = (".git", ".ssh", ".aws", ".gnupg", ".kube", ".docker", ".azure", ".gcloud", ".password-store")
 """Directories whose content is never read or shown."""
 
-PRIVATE_DIRS = (*DENIED_DIRS, ".config", ".local/share", ".mozilla", ".thunderbird", ".claude", ".codex", ".gemini", "Library", "AppData/Roaming")
+PRIVATE_DIRS = (
+    *DENIED_DIRS,
+    ".config",
+    ".local/share",
+    ".mozilla",
+    ".thunderbird",
+    ".claude",
+    ".codex",
+    ".gemini",
+    "Library",
+    "AppData/Roaming",
+)
 """Directories below the home directory that are never a project, nor is anything in them."""
 
 SYSTEM_DIRS = ("/bin", "/boot", "/dev", "/etc", "/lib", "/proc", "/run", "/sbin", "/sys", "/usr", "/var/lib", "/System")

@@ -6,11 +6,13 @@ refusal, markup or nonsense is not: it raises `BadReply`, so that it can never b
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from orchestra_mcp.errors import BadReply
+from orchestra_mcp.foreign import plain
 from orchestra_mcp.types import Claim
 
 POSITION_KEYS = ("position", "verdict", "conclusion", "recommendation", "summary", "title", "ruling")
@@ -32,14 +34,12 @@ TEMPLATE = frozenset(
 MAX_POSITION = 240
 MAX_ANSWER = 24_000
 MAX_ITEMS = 20
+MAX_MENDED = 60_000
+"""Characters of broken JSON that are mended, and opening brackets in it."""
+MAX_BRACKETS = 400
 
 PLACE = re.compile(r"(?<![\w/.-])((?:[\w.@+-]+[\\/])*[\w@+-][\w.@+-]*\.[A-Za-z]\w{0,9})(?::| line |#L)(\d{1,7})(?!\w)")
 NUMBERED = re.compile(r"^\s{0,3}(?:\d{1,2}[.)]|[-*•])\s+(.+)$")
-# Control characters, and the invisible ones by which text can hide or reorder itself (zero-width, bidi, tags).
-UNSEEN = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]"
-)
-ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 REFUSAL = re.compile(
     r"^\W*(?:i['’]?m\s+(?:very\s+)?sorry|i\s+am\s+sorry|sorry|i\s+can(?:['’]t|not)|i['’]?m\s+(?:not\s+able|unable)|as\s+an\s+ai)\b"
     r"[^.]*\b(?:can(?:['’]t|not)|unable|not\s+able|won['’]t|help|assist|comply|provide)\b",
@@ -58,7 +58,7 @@ FUNCTION_WORDS = frozenset(
 
 def clean(text: str) -> str:
     """Untrusted text without terminal escapes, control and invisible characters."""
-    return UNSEEN.sub("", ANSI.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))).strip()
+    return plain(text).strip()
 
 
 def read_object(text: str, known: Iterable[str]) -> dict[str, Any] | None:
@@ -66,19 +66,31 @@ def read_object(text: str, known: Iterable[str]) -> dict[str, Any] | None:
     start = text.find("{")
     if start < 0 or _is_markup(text):
         return None
-    import json_repair
-
     wanted = set(known)
     fenced = re.search(r"```(?:json)?\s*\n(\{.*\})\s*```", text, re.DOTALL)
     end = text.rfind("}")
     for piece in (fenced and fenced.group(1), text[start : end + 1] if end > start else None, text[start:]):
-        if not piece:
-            continue
-        found = json_repair.loads(piece)
+        found = _parse(piece) if piece else None
         for item in found if isinstance(found, list) else [found]:
             if isinstance(item, dict) and wanted & {str(key).lower() for key in item}:
                 return {str(key).lower(): value for key, value in item.items()}
     return None
+
+
+def _parse(piece: str) -> object:
+    """JSON as it is, else mended. Mending takes quadratic time on hostile text, so only what is short and flat is."""
+    try:
+        return json.loads(piece)
+    except (ValueError, RecursionError):
+        pass
+    if len(piece) > MAX_MENDED or sum(map(piece.count, "[{")) > MAX_BRACKETS:
+        return None
+    import json_repair
+
+    try:
+        return json_repair.loads(piece, skip_json_loads=True)
+    except (ValueError, RecursionError):
+        return None
 
 
 def read_opinion(text: str, vocabulary: frozenset[str]) -> dict[str, Any]:
@@ -288,7 +300,7 @@ def _items(value: object) -> list[Any]:
 
 def _text(value: object) -> str:
     if isinstance(value, str):
-        return value.strip()
+        return clean(value)  # again: JSON escapes can spell what was taken out of the text around them
     if isinstance(value, (list, tuple)):
         return "\n".join(_text(item) for item in value).strip()
     if isinstance(value, Mapping):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import NamedTuple
 
 from orchestra_mcp.council import agreement as agree
@@ -48,6 +49,9 @@ RESIDENT_CHARS = 1_600
 """Of each resident's answer, in the answer that they give together."""
 
 
+NO_RULING = "There is no ruling: a debate needs language models, and none took part. This is only what static analysis can show."
+
+
 class Ranked(NamedTuple):
     """A cluster in its place: its opinions (best first), its score, and whether it was the review that decided."""
 
@@ -66,8 +70,7 @@ def conclude(minutes: Minutes, final: bool = False, cancelled: bool = False) -> 
     """
     opinions = minutes.standing() or tuple(minutes.residents)
     priors = {o.seat: minutes.seats[o.seat].prior if o.seat in minutes.seats else RESIDENT_PRIOR for o in opinions}
-    ranked, agreed = rank(opinions, minutes, priors)
-    best = ranked[0].opinions[0] if ranked else None
+    ranked, agreed = rank(opinions, minutes, priors) if minutes.opinions else line_up(opinions)
     sure = _confidence(ranked, agreed, priors)
     solutions = _solutions(ranked, sure)
     synthesis = minutes.synthesis
@@ -86,8 +89,9 @@ def conclude(minutes: Minutes, final: bool = False, cancelled: bool = False) -> 
         confidence=round(sure, 3),
         confidence_basis=_basis(ranked, agreed, minutes),
         agreement=agreed,
-        arguments=_arguments(ranked) if minutes.question.strategy == "debate" else (),
-        would_change=(synthesis.would_change if synthesis else "") or (best.would_change if best else ""),
+        arguments=_arguments(ranked) if minutes.question.strategy == "debate" and minutes.opinions else (),
+        would_change=(synthesis.would_change if synthesis else "")
+        or next((o.would_change for r in ranked for o in r.opinions if o.would_change), ""),
         rounds=max((o.round for o in minutes.opinions), default=1),
         stopped=minutes.stopped,
         answered=minutes.answered(),
@@ -125,6 +129,13 @@ def rank(
         for c in ordered
     )
     return ranked, agree.agreement(ordered, weights)
+
+
+def line_up(residents: Sequence[Opinion]) -> tuple[tuple[Ranked, ...], Agreement]:
+    """Residents in the order of how much each found, by its own reckoning: they are our code, and look at different things."""
+    ordered = sorted(residents, key=lambda o: -(o.confidence or 0.0))
+    ranked = tuple(Ranked((o,), agree.weight(o, RESIDENT_PRIOR), "single") for o in ordered)
+    return ranked, Agreement(share=1 / len(ranked), evidence="single", independent_votes=1.0) if ranked else Agreement()
 
 
 def headline(minutes: Minutes, status: Status) -> str:
@@ -273,9 +284,9 @@ def _arguments(ranked: Sequence[Ranked]) -> tuple[Argument, ...]:
 def _findings(residents: Sequence[Opinion], counted: Sequence[Opinion]) -> tuple[Claim, ...]:
     if counted and counted[0].kind == "resident":
         return ()  # then the residents' claims stand with their solutions
-    return tuple(
-        claim for opinion in residents for claim in opinion.claims if claim.check and claim.check.outcome == "verified"
-    )[:12]
+    shown = [[c for c in o.claims if c.check and c.check.outcome == "verified"] for o in residents]
+    # By turns, so that no analyst's best finding is crowded out by another's list.
+    return tuple(claim for row in zip_longest(*shown) for claim in row if claim)[:12]
 
 
 def _merge(ranked: Sequence[Ranked], minutes: Minutes) -> str:
@@ -285,7 +296,8 @@ def _merge(ranked: Sequence[Ranked], minutes: Minutes) -> str:
     if minutes.opinions:
         return ranked[0].opinions[0].answer
     # Their next steps are in the plan.
-    heard = [opinion.answer.split("\n\n**Next steps**")[0] for r in ranked for opinion in r.opinions]
+    heard = [NO_RULING] if minutes.question.strategy == "debate" else []
+    heard += [opinion.answer.split("\n\n**Next steps**")[0] for r in ranked for opinion in r.opinions]
     return "\n\n".join(clip(answer, RESIDENT_CHARS) for answer in heard)
 
 

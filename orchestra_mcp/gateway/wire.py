@@ -161,7 +161,9 @@ class HttpWire:
 
         if self._spec.local and host_of(self._spec) not in LOOPBACK_HOSTS:
             # Others of 127.0.0.0/8 would be asked through the environment's proxy, if there is one.
-            raise Refused(f"{self._source.who}: base_url must say 127.0.0.1, localhost or [::1] for this machine.", "request")
+            raise Refused(
+                f"{self._source.who}: base_url must say 127.0.0.1, localhost or [::1] for this machine.", "request"
+            )
         url = self._dialect.url(self._spec, without)
         # Lone surrogates, as in file names that are no UTF-8, must not keep a question from being asked.
         content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")

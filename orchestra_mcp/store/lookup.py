@@ -140,11 +140,14 @@ def _summary(row: tuple[Any, ...], alive: Alive) -> Summary:
 def turns(connection: sqlite3.Connection, given: str) -> tuple[Turn, ...]:
     """The finished turns of a conversation, oldest first."""
     found = connection.execute(
-        "SELECT id, text, started, verdict FROM consultations WHERE verdict IS NOT NULL AND status <> 'running'"
+        "SELECT id, question, started, verdict FROM consultations WHERE verdict IS NOT NULL AND status <> 'running'"
         " AND thread = (SELECT thread FROM consultations WHERE id = ?) ORDER BY started, rowid",
         (resolve(connection, given),),
     )
-    return tuple(rows.turn(id, text, started, rows.decode(Verdict, body)) for id, text, started, body in found)
+    return tuple(
+        rows.turn(id, rows.decode(Question, asked), started, rows.decode(Verdict, body))
+        for id, asked, started, body in found
+    )
 
 
 def spent(connection: sqlite3.Connection, since: int) -> Decimal:

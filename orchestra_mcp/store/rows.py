@@ -23,6 +23,7 @@ from orchestra_mcp.types import (
     Mode,
     Noun,
     Opinion,
+    Question,
     Status,
     StrategyName,
     Turn,
@@ -217,12 +218,18 @@ def call_from(row: Row) -> CallRecord:
     )
 
 
-def turn(id: str, question: str, started: int, verdict: Verdict) -> Turn:
+def turn(id: str, question: Question, started: int, verdict: Verdict) -> Turn:
     """A finished consultation as one turn of its conversation: the winning position, then the answer, cut to size."""
     position = verdict.solutions[0].position.strip() if verdict.solutions else ""
     answer = verdict.answer.strip() or verdict.headline.strip()
     outcome = answer if answer.startswith(position) else f"{position}\n\n{answer}"
-    return Turn(id=id, question=question, outcome=shortened(outcome, OUTCOME_CHARS), at=moment(started))
+    return Turn(
+        id=id,
+        question=question.text,
+        outcome=shortened(outcome, OUTCOME_CHARS),
+        at=moment(started),
+        local_only=question.local_only,
+    )
 
 
 def shortened(text: str, limit: int) -> str:

@@ -111,7 +111,7 @@ def unknown_argument(given: Iterable[str], known: Iterable[str]) -> str | None:
     for name in given:
         if name not in names:
             close = difflib.get_close_matches(name, names, 1)
-            hint = f"did you mean {close[0]!r}?" if close else f"it takes {', '.join(names)}."
+            hint = f"did you mean {close[0]!r}?" if close else f"it takes {', '.join(names) or 'no arguments'}."
             return f"There is no argument {name!r}; {hint}"
     return None
 

@@ -108,8 +108,7 @@ class Guard:
             await _refuse(
                 send,
                 HTTPStatus.UNAUTHORIZED,
-                "Send the header `Authorization: Bearer TOKEN`. The token is in the file `token` in Orchestra's "
-                "data directory, which `orchestra status` shows.",
+                "Send the header `Authorization: Bearer TOKEN`; `orchestra serve --show-token` prints the token.",
             )
         else:
             await self._app(scope, receive, send)
