@@ -19,6 +19,7 @@ from orchestra_mcp.context.collector import collect
 from orchestra_mcp.context.evidence import ProjectEvidence
 from orchestra_mcp.council.evidence import check_claims
 from orchestra_mcp.council.residents import RESIDENTS, hear_residents
+from orchestra_mcp.council.residents.asking import as_written, asks_for_place
 from orchestra_mcp.council.residents.callers import Call, why_not
 from orchestra_mcp.council.residents.flakes import signatures
 from orchestra_mcp.council.residents.messages import common_words
@@ -101,10 +102,12 @@ TRACE = """
 async def test_the_walker_follows_none_to_the_function_that_returned_it(project: Project) -> None:
     project.commit("Users", users_py=USERS, main_py='from users import greeting\n\n\nprint(greeting([], "ada"))\n')
     said = (await project.hear("Why does this fail?", TRACE.format(line=9)))["walker"]
-    assert (said.claims[0].path, said.claims[0].line, said.claims[0].symbol) == ("users.py", 9, "greeting")
+    assert (said.claims[0].path, said.claims[0].line, said.claims[0].symbol) == ("users.py", 4, "find_user")
+    assert said.claims[0].text == "`find_user` can give back nothing: its end can be reached without `return`"
+    assert (said.claims[1].path, said.claims[1].line, said.claims[1].symbol) == ("users.py", 9, "greeting")
+    assert said.position.startswith(f"{said.claims[0].text} (users.py:4)")
     assert spots(said, "`.title` is taken from `user`") == [("users.py", 9)]
     assert spots(said, "`user` is last assigned above that line") == [("users.py", 8)]
-    assert spots(said, "`find_user`, whose result it is, can give back nothing") == [("users.py", 4)]
     assert "users.py:9" in said.position
     assert "not a language model" in said.answer
 
@@ -112,9 +115,9 @@ async def test_the_walker_follows_none_to_the_function_that_returned_it(project:
 async def test_a_line_number_of_another_version_is_replaced_by_the_line_found(project: Project) -> None:
     project.commit("Users", users_py=USERS)
     said = (await project.hear("Why does this fail?", TRACE.format(line=190)))["walker"]
-    assert (said.claims[0].path, said.claims[0].line) == ("users.py", 9)
-    assert said.claims[0].quote == 'return "Hello " + user.title'
-    assert "the trace says line 190" in said.claims[0].text
+    assert (said.claims[1].path, said.claims[1].line) == ("users.py", 9)
+    assert said.claims[1].quote == 'return "Hello " + user.title'
+    assert "the trace says line 190" in said.claims[1].text
 
 
 async def test_where_only_the_function_is_left_nothing_is_said_about_its_lines(project: Project) -> None:
@@ -485,6 +488,21 @@ def test_whether_a_call_fits_agrees_with_the_interpreter(data: st.DataObject) ->
         ("Object.handle [as run]", "handle"),
         ("<module>", ""),
         ("<listcomp>", ""),
+        ("shop.Cart.<init>", "Cart"),
+        ("shop.Cart$Row.<init>", "Row"),
+        ("shop.Cart$1.<init>", ""),
+        ("shop.Cart.<clinit>", ""),
+        ("shop.Cart$1.run", "run"),
+        ("shop.Cart.lambda$total$0", "total"),
+        ("shop.Cart.lambda$new$0", ""),
+        ("ShopKt$main$1.invoke", "main"),
+        ("Object.<anonymous>", ""),
+        ("<shop::Money as core::fmt::Display>::fmt", "fmt"),
+        ("shop::cart::total::<i32>", "total"),
+        ("main.(*Server).ServeHTTP-fm", "ServeHTTP"),
+        ("main.init.0", "init"),
+        ("main.glob..func1", ""),
+        ("$on", "$on"),
     ],
 )
 def test_the_plain_name_of_a_frame_s_function(function: str, name: str) -> None:
@@ -527,3 +545,384 @@ async def test_a_question_about_the_changes_is_told_what_changed_and_what_hangs_
     )
     assert (said.claims[0].path, said.claims[0].line) == ("price.py", 2)
     assert "Lower the tax" in said.answer
+
+
+JAVA = """
+    package shop;
+
+    class Cart {
+      static int limit = Integer.parseInt("x");
+      Cart(java.util.Map<String, String> m) {
+        m.get("name").isEmpty();
+      }
+      void start(java.util.Map<String, String> m) {
+        new Runnable() {
+          public void run() {
+            m.get("host").trim();
+          }
+        }.run();
+      }
+      void init() {}
+    }
+"""
+SCRIPT = """
+    class Cart {
+      constructor(items) {
+        this.first = items[0].name;
+      }
+    }
+    module.exports = (rows) => rows.map((row) => row.price.amount);
+    const settings = load(undefined.port);
+"""
+MONEY = """
+    struct Money(Vec<i32>);
+
+    impl std::fmt::Display for Money {
+        fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+            write!(f, "{}", self.0[3])
+        }
+    }
+
+    fn parse(text: &str) -> i32 {
+        text.parse::<i32>().unwrap()
+    }
+"""
+GO = "package shop\n\nfunc total(rows []int) int {\n\treturn rows[0]\n}\n\ntype S struct{}\n\nfunc (s *S) Serve(rows []int) int {\n\treturn rows[1]\n}\n"
+NPE = 'Exception in thread "main" java.lang.NullPointerException: Cannot invoke "String.trim()" because it is null\n'
+UNDEFINED = "TypeError: Cannot read properties of undefined (reading '{}')\n"
+RUST_END = (
+    "   0: __rustc::rust_begin_unwind\n             at /rustc/5980/library/std/src/panicking.rs:689:5\n"
+    "   1: core::panicking::panic_fmt\n             at /rustc/5980/library/core/src/panicking.rs:80:14\n"
+)
+GO_END = (
+    "goroutine 19 [running]:\ntesting.tRunner.func1.2({0x7a0b40, 0xc00001c0d8})\n\t/usr/local/go/src/testing/testing.go:1545 +0x238\n"
+    "panic({0x7a0b40?, 0xc00001c0d8?})\n\t/usr/local/go/src/runtime/panic.go:914 +0x21f\n"
+)
+# what is tried → (files, trace, line and function that the first step must lead to, words that must follow about that line)
+FRAMES: dict[str, tuple[dict[str, str], str, tuple[int, str], str]] = {
+    "a Java constructor": (
+        {"shop__Cart_java": JAVA},
+        NPE + "\tat shop.Cart.<init>(Cart.java:6)\n",
+        (6, "Cart.Cart"),
+        "",
+    ),
+    "a Java initialiser": (
+        {"shop__Cart_java": JAVA},
+        (
+            'java.lang.NumberFormatException: For input string: "x"\n\tat java.base/java.lang.Integer.parseInt(Integer.java:668)\n'
+            "\tat shop.Cart.<clinit>(Cart.java:4)\n"
+        ),
+        (4, "Cart"),
+        "",
+    ),
+    "an anonymous Java class": (
+        {"shop__Cart_java": JAVA},
+        NPE + "\tat shop.Cart$1.run(Cart.java:11)\n\tat shop.Cart.start(Cart.java:13)\n",
+        (11, "Cart.start.run"),
+        "",
+    ),
+    "a JavaScript constructor": (
+        {"cart_js": SCRIPT},
+        UNDEFINED.format("name") + "    at new Cart (/srv/cart.js:3:29)\n",
+        (3, "Cart.constructor"),
+        "`.name` is taken from `items[0]`",
+    ),
+    "an anonymous function": (
+        {"cart_js": SCRIPT},
+        UNDEFINED.format("amount") + "    at /srv/cart.js:6:56\n    at Array.map (<anonymous>)\n",
+        (6, "exports"),
+        "`.amount` is taken from `row.price`",
+    ),
+    "a script itself": (
+        {"cart_js": SCRIPT},
+        UNDEFINED.format("port") + "    at Object.<anonymous> (/srv/cart.js:7:33)\n",
+        (7, ""),
+        "`.port` is taken from `undefined`",
+    ),
+    "a Rust trait": (
+        {"src__main_rs": MONEY},
+        "thread 'main' panicked at src/main.rs:5:31:\nindex out of bounds: the len is 1 but the index is 3\nstack backtrace:\n"
+        + RUST_END
+        + "   2: <usize as core::slice::index::SliceIndex<[T]>>::index\n             at /rustc/5980/library/core/src/slice/index.rs:272:10\n"
+        "   3: <shop::Money as core::fmt::Display>::fmt\n             at ./src/main.rs:5:31\n",
+        (5, "Money.fmt"),
+        "",
+    ),
+    "a Rust unwrap": (
+        {"src__main_rs": MONEY},
+        "thread 'main' panicked at src/main.rs:10:25:\ncalled `Result::unwrap()` on an `Err` value: ParseIntError\nstack backtrace:\n"
+        + RUST_END
+        + "   2: core::result::Result<T,E>::unwrap\n             at /rustc/5980/library/core/src/result.rs:1233:23\n"
+        "   3: shop::parse\n             at ./src/main.rs:10:25\n",
+        (10, "parse"),
+        "The only `unwrap` on this line is applied to",
+    ),
+    "a recovered Go panic": (
+        {"cart_go": GO},
+        "panic: runtime error: index out of range [0] with length 0 [recovered]\n\n"
+        + GO_END
+        + "shop.total({0x0, 0x0, 0x0})\n\t/srv/shop/cart.go:4 +0x9f4\n",
+        (4, "total"),
+        "The only index on this line is `0`",
+    ),
+    "a Go method value": (
+        {"cart_go": GO},
+        (
+            "panic: runtime error: index out of range [1] with length 0\n\ngoroutine 1 [running]:\n"
+            "shop.(*S).Serve-fm({0x0, 0x0})\n\t/srv/shop/cart.go:10 +0x1d\n"
+        ),
+        (10, "S.Serve"),
+        "The only index on this line is `1`",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FRAMES)
+async def test_frames_without_a_plain_name_lead_to_their_line(project: Project, name: str) -> None:
+    files, trace, (line, symbol), words = FRAMES[name]
+    project.commit("Code", **files)
+    said = (await project.hear("It crashes.", trace))["walker"]
+    first = next(claim for claim in said.claims if "is the innermost frame of this project" in claim.text)
+    assert (first.line, first.symbol) == (line, symbol)
+    assert "Integer.parseInt" in trace or "outside this project" not in said.answer
+    assert not words or [spot[1] for spot in spots(said, words)] == [line]
+
+
+async def test_an_outer_frame_is_not_called_the_innermost_when_that_is_gone(project: Project) -> None:
+    project.commit("Code", code_py="def outer(d):\n    return d['a']\n")
+    said = (await project.hear("?", """
+        Traceback (most recent call last):
+          File "code.py", line 2, in outer
+            return d['a']
+          File "code.py", line 9, in gone
+            return d['a']['b']
+        KeyError: 'a'
+    """))["walker"]  # fmt: skip
+    assert said.claims[0].text.startswith("`outer` is 1 own frame further out")
+    assert "is not in this version as the trace has it" in said.answer
+    assert spots(said, "is indexed with") == []
+
+
+async def test_a_trace_that_was_given_is_not_asked_for_again(project: Project) -> None:
+    project.commit("Users", users_py=USERS)
+    heard = await project.hear("Why does `greeting` fail?", TRACE.format(line=9))
+    assert "Attach the stack trace" not in heard["inspector"].answer
+    assert "Attach the stack trace" in (await project.hear("Why does `greeting` fail?"))["inspector"].answer
+
+
+async def test_what_a_function_can_return_is_no_cause_where_nothing_was_none(project: Project) -> None:
+    project.commit("Users", users_py=USERS)
+    trace = TRACE.format(line=9).replace("'NoneType'", "'str'")
+    said = (await project.hear("Why?", trace))["walker"]
+    assert "can give back nothing" not in said.answer
+
+
+async def test_a_test_that_changed_beyond_the_files_looked_at_counts(project: Project) -> None:
+    files = {f"m{n:02}_py": f"def func{n}():\n    return 1\n" for n in range(15)}
+    project.commit("Begin", **files, tests__test_z_py="def test_z():\n    assert True\n")
+    for name, text in files.items():
+        project.write(**{name: text.replace("return 1", "return 2")})
+    project.write(tests__test_z_py="def test_z():\n    assert 1\n")
+    heard = await project.hear("Is my change complete?")
+    assert "inspector" not in heard or spots(heard["inspector"], "no test file changed") == []
+    assert (
+        "touches 16 files (1 of them a test), with 12 functions in the 12 of them that I read"
+        in heard["historian"].position
+    )
+
+
+BROKEN: dict[str, tuple[str, str, int, str]] = {
+    "code_py": ("def f(x):\n    return x\n", "def f(x:\n    return x\n", 1, "does not parse as Python 3."),
+    "code_js": ("function f(a) {\n  return a;\n}\n", "function f(a) {\n  return = a;\n}\n", 2, "does not parse as JavaScript"),
+    "code_go": ("package a\n\nfunc f() {\n\tx()\n}\n", "package a\n\nfunc f() {\n\tx := = 1\n}\n", 4, "does not parse as Go"),
+    "Code_java": ("class A {\n  int f() {\n    return 1;\n  }\n}\n", "class A {\n  int f() {\n    return 1 +;\n  }\n}\n", 3, "does not parse as Java"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BROKEN)
+async def test_a_syntax_error_in_changed_lines_is_the_first_finding(project: Project, name: str) -> None:
+    before, after, line, words = BROKEN[name]
+    project.commit("Begin", **{name: before})
+    project.write(**{name: after})
+    said = (await project.hear("Please review my changes."))["inspector"]
+    assert [spot[1] for spot in spots(said, words)] == [line]
+    assert words in said.position
+    assert said.confidence == 0.55
+    assert "No defect" not in said.answer
+
+
+async def test_a_file_that_never_parsed_is_not_held_against_the_change(project: Project) -> None:
+    old = 'print "two"\n\n\ndef f():\n    return 1\n'
+    script = "type A = {| b: number |};\n\nfunction f() {\n  return 1;\n}\n"
+    project.commit("Old", code_py=old, code_js=script)
+    project.write(code_py=old.replace("return 1", "return 2"), code_js=script.replace("return 1", "return 2"))
+    said = (await project.hear("Please review my changes.")).get("inspector")
+    assert said is None or ("parse" not in said.answer and "No defect" not in said.answer)
+
+
+async def test_the_line_in_question_is_a_changed_one(project: Project) -> None:
+    body = "".join(f"    x{n} = {n}\n" for n in range(12))
+    project.commit("Begin", code_py=f"def compute():\n{body}    return x0\n")
+    project.write(code_py=f"def compute():\n{body}    return x0\n".replace("x8 = 8", "x8 = 9"))
+    said = (await project.hear("Does `compute` give the wrong sum?"))["historian"]
+    # line 1 is the `def`, so `x8` stands in line 10; the hunk's context begins at line 7
+    assert spots(said, "The line in question is not committed yet") == [("code.py", 10)]
+
+
+async def test_the_headline_of_the_history_speaks_of_the_function(project: Project) -> None:
+    project.commit("Begin", code_py="def compute():\n    x = 1\n    y = 2\n    return x + y\n")
+    second = project.commit("More", code_py="def compute(a):\n    x = 2\n    y = 3\n    return x * y\n")
+    project.commit("Other", other_md="# Other\n")
+    said = (await project.hear("Does `compute` give the wrong sum?"))["historian"]
+    assert said.position.startswith(f"The newest lines of the function `compute` (code.py:1) are from {second[:7]}")
+    assert "git bisect" in said.answer
+
+
+async def test_the_first_commit_adds_and_changes_nothing(project: Project) -> None:
+    first = project.commit("Begin", code_py="def compute():\n    return 1\n")
+    heard = await project.hear("Does `compute` give the wrong sum?")
+    said = heard["historian"]
+    assert f"(code.py:1) was added by {first[:7]}" in said.position
+    assert "compare it with what was there before" not in said.answer
+    assert "bisect" not in said.answer
+    assert "changed (" not in heard["inspector"].answer
+
+
+async def test_a_function_that_is_new_in_an_old_file_is_said_to_be_new(project: Project) -> None:
+    project.commit("Begin", code_py="def old():\n    return 1\n")
+    project.write(code_py="def old():\n    return 1\n\n\ndef compute():\n    return 2\n")
+    said = (await project.hear("Does `compute` give the wrong sum?"))["historian"]
+    assert "`compute` (code.py:5) is new (unstaged)" in said.position
+
+
+async def test_the_words_of_the_question_are_shown_as_written(project: Project) -> None:
+    project.commit(
+        "Begin", cache_py="def refresh(redis):\n    # redis keeps what was fetched\n    return redis.flush()\n"
+    )
+    project.commit("Other", other_md="# Other\n")
+    said = (await project.hear("Redis loses entries after a refresh"))["inspector"]
+    assert "Redis" in said.position
+    assert "redi," not in said.answer
+    assert "by words alone" in said.position
+
+
+async def test_what_is_near_by_the_change_is_not_said_to_be_so_by_words_alone(project: Project) -> None:
+    other = "def keep(redis, entries):\n    # a refresh must not lose entries\n    return redis.put(entries)\n"
+    project.commit("Begin", cache_py="def refresh(redis):\n    return redis.flush()\n", keep_py=other)
+    project.write(cache_py="def refresh(redis):\n    return redis.flush(1)\n")
+    said = (await project.hear("Redis loses entries after a refresh"))["inspector"]
+    if "`refresh`" in said.position:
+        assert "by the change" in said.position
+    else:
+        assert "by words alone" in said.position
+    assert ("by words alone" in said.position) != ("changed (" in said.position)
+
+
+PLACES = [
+    ("Where is Basket implemented?", "`Basket` is defined at shop/basket.py:1"),
+    ("How does apply_discount work?", "`apply_discount` is defined at shop/basket.py:6"),
+    ("What does `Basket.total` do?", "`Basket.total` is defined at shop/basket.py:2"),
+]
+
+
+@pytest.mark.parametrize(("question", "position"), PLACES)
+async def test_a_question_of_place_is_answered_with_the_place(project: Project, question: str, position: str) -> None:
+    source = "class Basket:\n    def total(self):\n        return 1\n\n\ndef apply_discount(price):\n    return price\n"
+    project.commit("Begin", shop__basket_py=source)
+    project.commit("Change", shop__basket_py=source.replace("return 1", "return 2"))
+    heard = await project.hear(question)
+    assert set(heard) == {"inspector"}
+    assert heard["inspector"].position == position
+    assert "failing case" not in heard["inspector"].answer
+    assert "stack trace" not in heard["inspector"].answer
+
+
+async def test_for_a_question_of_place_more_of_its_words_rank_higher(project: Project) -> None:
+    source = (
+        "def redirect(url):\n    return url\n\n\n"
+        "def resolve_redirects(response):\n    # follow each redirect and keep its cookies\n    return response.cookies\n"
+    )
+    project.commit("Begin", web_py=source)
+    said = (await project.hear("How are cookies handled when a response redirects?"))["inspector"]
+    assert said.claims[0].symbol == "resolve_redirects"
+    assert "is defined at" not in said.position
+
+
+async def test_imports_of_a_renamed_module_are_shown(project: Project) -> None:
+    project.commit(
+        "Begin",
+        pkg____init___py="",
+        pkg__hooks_py="def default_hooks():\n    return {}\n\n\ndef dispatch(key):\n    return key\n",
+        pkg__models_py="from .hooks import default_hooks\n\n\ndef make():\n    return default_hooks()\n",
+        pkg__safe_py="try:\n    from .hooks import dispatch\nexcept ImportError:\n    dispatch = None\n",
+        run_py="import pkg.hooks\n\n# from .hooks import x\nprint(pkg.hooks.dispatch(1))\n",
+        other__run_py="import hooks\n\nhooks.run()\n",
+        web__lib_js="module.exports = function lib() {\n  return 1;\n};\n",
+        web__main_js="const lib = require('./lib');\nlib();\n",
+    )
+    project.git("mv", "pkg/hooks.py", "pkg/hooking.py")
+    project.git("mv", "web/lib.js", "web/library.js")
+    said = (await project.hear("Is my change complete?"))["inspector"]
+    found = spots(said, "was renamed to `pkg/hooking.py` (staged) and no file has its place")
+    assert sorted(found) == [("pkg/models.py", 1), ("run.py", 1)]
+    assert spots(said, "was renamed to `web/library.js`") == [("web/main.js", 1)]
+    project.write(pkg__hooks_py="from .hooking import *\n")
+    again = (await project.hear("Is my change complete?")).get("inspector")
+    assert again is None or spots(again, "was renamed to `pkg") == []
+
+
+async def test_how_useful_an_answer_is_said_with_it(project: Project) -> None:
+    project.commit("Users", users_py=USERS)
+    project.commit("Other", other_md="# Other\n")
+    heard = await project.hear("Why?", TRACE.format(line=9))
+    assert {seat: said.confidence for seat, said in heard.items()} == {
+        "walker": 0.5, "historian": 0.35, "inspector": 0.3,
+    }  # fmt: skip
+    assert (await project.hear("What did the last commits change?"))["historian"].confidence == 0.45
+
+
+async def test_a_frame_at_a_comment_belongs_to_another_version(project: Project) -> None:
+    project.commit("Code", cart_go=GO.replace("\treturn rows[0]", "\t// the first one\n\treturn rows[0]"))
+    trace = (
+        "panic: runtime error: index out of range [0] with length 0\n\ngoroutine 1 [running]:\n"
+        "shop.total({0x0, 0x0})\n\t/srv/shop/cart.go:4 +0x1d\n"
+    )
+    said = (await project.hear("Why?", trace))["walker"]
+    assert (said.claims[0].line, said.claims[0].symbol) == (3, "total")
+    assert "the trace's line 4 holds no code here" in said.claims[0].text
+
+
+async def test_a_member_is_found_as_it_is_written_and_not_in_tests_of_that_name(project: Project) -> None:
+    project.commit(
+        "Begin",
+        lib__response_js="res.json = function json(obj) {\n  return this.send(obj);\n};\n",
+        **{"test__res.format_js": "const f = {\n  json: function () {\n    return 1;\n  },\n};\n"},
+    )
+    said = (await project.hear("How does res.json work?"))["inspector"]
+    assert said.position == "`json` is defined at lib/response.js:1"
+
+
+@pytest.mark.parametrize(
+    ("question", "place"),
+    [
+        ("Where is the session made?", True),
+        ("How does the parser handle quotes?", True),
+        ("Explain the retry policy.", True),
+        ("Where is the bug?", False),
+        ("How do I speed this up?", False),
+        ("How does my last commit work?", False),
+        ("What does the parser do wrong?", False),
+        ("Why is it slow?", False),
+        ("Should we use Kafka?", False),
+    ],
+)
+def test_a_question_of_place_is_told_from_others(question: str, place: bool) -> None:
+    assert asks_for_place(Question(text=question), Dossier()) is place
+    assert not asks_for_place(Question(text=question, error="KeyError: 1"), Dossier())
+
+
+def test_search_terms_are_shown_as_the_words_of_the_question() -> None:
+    assert as_written(["redi", "redis", "session"], "Redis drops getSession() and redis keys") == (
+        "Redis",
+        "getSession",
+    )

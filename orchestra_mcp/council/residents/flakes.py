@@ -50,6 +50,8 @@ class PythonFile(NamedTuple):
     after: dict[str, Signature]
     """Signatures by qualified name; names that are defined more than once are left out."""
     before: dict[str, Signature]
+    parsed_before: bool
+    """True when there was an earlier text and it parsed."""
 
 
 async def read_python(sources: dict[str, tuple[str, str]]) -> dict[str, PythonFile]:
@@ -73,6 +75,7 @@ def _decode(found: dict[str, Any]) -> PythonFile:
         messages=tuple(Message(*message) for message in found["messages"]),
         after={name: _signature_of(fields) for name, fields in found["after"].items()},
         before={name: _signature_of(fields) for name, fields in found["before"].items()},
+        parsed_before=bool(found["parsed_before"]),
     )
 
 
@@ -84,7 +87,12 @@ def _signature_of(fields: Sequence[Any]) -> Signature:
 def _read(text: str, before: str) -> dict[str, Any]:
     from pyflakes.checker import Checker
 
-    result: dict[str, Any] = {"error": None, "messages": [], "after": {}, "before": {}}
+    result: dict[str, Any] = {"error": None, "messages": [], "after": {}, "before": {}, "parsed_before": False}
+    try:
+        result["before"] = signatures(ast.parse(before)) if before.strip() else {}
+        result["parsed_before"] = bool(before.strip())
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        result["before"] = {}
     try:
         tree = ast.parse(text)
     except SyntaxError as error:
@@ -97,10 +105,6 @@ def _read(text: str, before: str) -> dict[str, Any]:
         said = message.message % message.message_args
         name = str(message.message_args[0]) if message.message_args else ""
         result["messages"].append((type(message).__name__, message.lineno, said, name))
-    try:
-        result["before"] = signatures(ast.parse(before)) if before else {}
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        result["before"] = {}
     return result
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestra_mcp.council.residents import callers, lint
+from orchestra_mcp.council.residents import callers, lint, parsing, whereis
 from orchestra_mcp.council.residents.defects import find_defects
 from orchestra_mcp.council.residents.flakes import PythonFile, read_python
 from orchestra_mcp.council.residents.lineup import Lineup, changed_lines, line_up
+from orchestra_mcp.council.residents.orphans import orphans
 from orchestra_mcp.council.residents.places import is_test
 from orchestra_mcp.council.residents.recent import asks_about_changes
 from orchestra_mcp.council.residents.saying import opinion, point
@@ -19,6 +20,7 @@ from orchestra_mcp.council.residents.suspects import Suspect
 from orchestra_mcp.types import Change, Claim, Dossier, Evidence, Opinion, Question
 
 SEAT = "inspector"
+CONFIDENCE_SHOWN, CONFIDENCE = 0.55, 0.3  # a serious defect in changed lines; all else
 MAX_SUSPECTS = 5
 MAX_LENGTH = 400_000  # characters of a Python file that is given to pyflakes
 
@@ -35,13 +37,19 @@ class Finding:
 async def analyse(question: Question, dossier: Dossier, evidence: Evidence) -> Opinion | None:
     """Inspect the changes and the focus functions. None when there is neither a defect nor a named function."""
     lineup = await line_up(question, dossier, evidence)
+    if lineup.for_place:
+        return await whereis.tell(SEAT, lineup, evidence)
     changes = lineup.changes
     focus = _focus(lineup, changes)
     python = await _read_python(focus, changes, evidence)
-    findings = await _defects(focus, python, evidence)
+    findings = await _breaks(focus, python, evidence)
+    if not question.diff:
+        findings += await _orphans(lineup, evidence)
+    findings += await _defects(focus, python, evidence)
     findings += await _broken_calls(changes, python, evidence) if not question.diff else []
-    findings += await _untested(lineup, changes, evidence)
+    findings += await _untested(lineup, evidence)
     findings.sort(key=lambda f: (-f.weight, not f.changed))
+    told = bool(question.error or dossier.traces)
     about_changes = not lineup.walks and asks_about_changes(question)
     named = [] if about_changes else await _named(lineup, evidence)
     if not findings and not named:
@@ -60,8 +68,8 @@ async def analyse(question: Question, dossier: Dossier, evidence: Evidence) -> O
         ("Functions that the evidence names, best first", list(named)),
         ("What the syntax shows", list(defect_claims)),
     ]
-    if not findings:
-        looked = len(focus)
+    looked = await _looked_at(focus, python, evidence)
+    if not findings and looked:
         sections.append(
             (
                 "What the syntax shows",
@@ -73,12 +81,13 @@ async def analyse(question: Question, dossier: Dossier, evidence: Evidence) -> O
         position=position,
         does="I checked changed lines and the functions named by the evidence for defects that syntax alone can show.",
         sections=sections,
-        plan=_plan(best, named, lineup),
+        plan=_plan(best, named, told),
         risks=(
             "What I list can be shown, but need not be the cause of this problem; logic errors are invisible to me.",
         ),
         assumptions=("The ranking is by hints (frames, names, words), not by understanding.",) if named else (),
-        would_change="A stack trace or a failing test: both point more precisely than words.",
+        would_change="" if told else "A stack trace or a failing test: both point more precisely than words.",
+        confidence=CONFIDENCE_SHOWN if serious and serious[0].changed else CONFIDENCE,
     )
 
 
@@ -105,6 +114,39 @@ async def _read_python(
             if len(text) + len(before) <= 2 * MAX_LENGTH:
                 sources[path] = (text, before)
     return await read_python(sources)
+
+
+async def _breaks(
+    focus: dict[str, tuple[frozenset[int], frozenset[int]]], python: dict[str, PythonFile], evidence: Evidence
+) -> list[Finding]:
+    """Changed files that cannot be parsed."""
+    findings = []
+    for path, (_, changed) in focus.items():
+        if not changed:
+            continue
+        if path in python:
+            found = parsing.python_break(path, await evidence.read(path), python[path], changed)
+            broken = [found] if found is not None else []
+        else:
+            syntax = None if path.endswith(".py") else await evidence.syntax(path)
+            broken = parsing.tree_breaks(path, syntax.language, syntax.root, changed) if syntax else []
+        findings += [Finding(await point(evidence, one.text, path, one.line), 2, True) for one in broken]
+    return findings
+
+
+async def _orphans(lineup: Lineup, evidence: Evidence) -> list[Finding]:
+    """Imports of modules that the change renamed or removed; they break because of the change, wherever they stand."""
+    found = await orphans(lineup.all_changes, evidence)
+    return [Finding(await point(evidence, one.text, one.path, one.line), 2, True) for one in found]
+
+
+async def _looked_at(
+    focus: dict[str, tuple[frozenset[int], frozenset[int]]], python: dict[str, PythonFile], evidence: Evidence
+) -> int:
+    """How many files could be read from end to end, so that it means something when nothing was found."""
+    syntaxes = [(path, await evidence.syntax(path)) for path in focus]
+    whole = [path for path, syntax in syntaxes if syntax is not None and not syntax.root.has_error]
+    return sum(path not in python or python[path].error is None for path in whole)
 
 
 async def _defects(
@@ -148,20 +190,22 @@ async def _broken_calls(changes: Sequence[Change], python: dict[str, PythonFile]
     return findings
 
 
-async def _untested(lineup: Lineup, changes: Sequence[Change], evidence: Evidence) -> list[Finding]:
+async def _untested(lineup: Lineup, evidence: Evidence) -> list[Finding]:
     """Changed functions whose name stands in no test, when no test file changed; a fact, not a verdict."""
-    if any(is_test(change.path) for change in changes):
+    if any(is_test(path) for change in lineup.all_changes for path in (change.path, change.old_path)):
         return []
     files = await evidence.files()
     if not any(is_test(path) for path in files):
         return []
     findings: list[Finding] = []
-    for definition, _, _ in lineup.changed:
+    for touched in lineup.changed:
+        definition = touched.definition
         if is_test(definition.path) or definition.name.startswith("_") or len(findings) == 2:
             continue
         places = await evidence.mentions(definition.name, 1000)
         if len(places) < 1000 and not any(is_test(path) for path, _, _ in places):
-            text = f"`{definition.qualified}` changed; no test file changed with it, and none contains its name"
+            done = "is new" if touched.new else "changed"
+            text = f"`{definition.qualified}` {done}; no test file changed with it, and none contains its name"
             claim = await point(evidence, text, definition.path, definition.start, definition.qualified)
             findings.append(Finding(claim, 0, True))
     return findings
@@ -169,8 +213,11 @@ async def _untested(lineup: Lineup, changes: Sequence[Change], evidence: Evidenc
 
 async def _named(lineup: Lineup, evidence: Evidence) -> list[Claim]:
     claims = []
-    for number, suspect in enumerate(lineup.suspects[:MAX_SUSPECTS], 1):
-        if suspect.kinds == {"changed"}:
+    shown = lineup.suspects[:MAX_SUSPECTS]
+    if not any(suspect.kinds - {"changed"} for suspect in shown):
+        return []
+    for number, suspect in enumerate(shown, 1):
+        if suspect.kinds == {"changed"} and number > 1:
             continue
         d = suspect.definition
         text = f"{number}. `{d.qualified}`: {' · '.join(suspect.grounds[:3])}"
@@ -183,17 +230,19 @@ def _named_position(top: Suspect) -> str:
     spot = f"`{top.definition.qualified}` ({top.definition.path}:{top.line})"
     grounds = "; ".join(top.grounds[:2])
     if top.kinds <= {"excerpt", "changed"} and "defines" not in grounds:
-        return f"Nothing names the place (no trace, no function); by words alone {spot} is nearest: {grounds}"
+        by = "by the change" if top.kinds == {"changed"} else "by the change and by words"
+        by = by if "changed" in top.kinds else "by words alone"
+        return f"Nothing names the place (no trace, no function); {by} {spot} is nearest: {grounds}"
     return f"{spot} is the function that the evidence names most clearly: {grounds}"
 
 
-def _plan(best: Claim | None, named: list[Claim], lineup: Lineup) -> list[str]:
+def _plan(best: Claim | None, named: list[Claim], told: bool) -> list[str]:
     steps = []
     if best is not None:
         steps.append(f"Mend `{best.path}:{best.line}` or say why it is right.")
     if named:
         top = named[0]
         steps.append(f"Read `{top.symbol}` at `{top.path}:{top.line}` with the failing case in hand.")
-    if named and not lineup.walks:
+    if named and not told:
         steps.append("Attach the stack trace or the failing test's output: it points more precisely than words.")
     return steps

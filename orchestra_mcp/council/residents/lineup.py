@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestra_mcp.council.residents import suspects
+from orchestra_mcp.council.residents import asking, suspects
+from orchestra_mcp.council.residents.machinery import failing_frames
 from orchestra_mcp.council.residents.messages import find_message
 from orchestra_mcp.council.residents.places import Place, named, places_of, question_text, root_cause
 from orchestra_mcp.council.residents.scene import raises_here, scene_of
-from orchestra_mcp.council.residents.suspects import Mark, Suspect
+from orchestra_mcp.council.residents.suspects import Mark, Suspect, Touched
 from orchestra_mcp.types import Change, Definition, Dossier, Evidence, Excerpt, Hunk, Question, Trace
 
 MAX_FILES = 12
@@ -18,11 +20,14 @@ MAX_TRACES = 3
 
 @dataclass(frozen=True)
 class Walk:
-    """A trace with the places of its own frames, innermost first, and whether the innermost raises on purpose."""
+    """A trace with the places of its own frames, innermost first."""
 
     trace: Trace
     places: tuple[Place, ...]
     raises: bool
+    """Whether the error is raised on purpose at the first place."""
+    shows: bool
+    """Whether the first place is where the error shows: no foreign code, and no frame that was not found, is inside."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +35,16 @@ class Lineup:
     """What the evidence points at."""
 
     changes: tuple[Change, ...]
-
+    """The present changes that are looked at, without deleted files: the first `MAX_FILES`."""
+    all_changes: tuple[Change, ...]
+    """All changes in question."""
     walks: tuple[Walk, ...]
     message: tuple[str, Place] | None
     """The quoted message and where the code holds it, when there is no trace."""
-    changed: tuple[tuple[Definition, Change, Hunk], ...]
+    changed: tuple[Touched, ...]
     suspects: tuple[Suspect, ...]
+    for_place: bool
+    """True when the question asks where something is or how it works."""
 
 
 async def line_up(question: Question, dossier: Dossier, evidence: Evidence) -> Lineup:
@@ -53,12 +62,42 @@ async def line_up(question: Question, dossier: Dossier, evidence: Evidence) -> L
     if message is not None and message[1].definition is not None:
         ground = "it holds the quoted message"
         marks.append(Mark("message", message[1].definition, suspects.MESSAGE, ground, message[1].line))
-    marks += suspects.named_marks(await named(question, evidence))
-    marks += suspects.excerpt_marks(dossier, await _excerpt_definitions(dossier, evidence))
-    changes = await present_changes(question, dossier, evidence)
-    changed = await changed_functions(changes, evidence)
+    for_place = asking.asks_for_place(question, dossier)
+    subjects = asking.subjects(question.text) if for_place else ()
+    marks += suspects.named_marks(await named(question, evidence, subjects))
+    shown = await _excerpt_definitions(dossier, evidence)
+    marks += suspects.excerpt_marks(dossier, shown, question.text, for_place)
+    all_changes = dossier.changes if question.diff else await evidence.changes()
+    changes = await present_changes(question, all_changes, evidence)
+    changed = await changed_functions(changes, evidence, not question.diff)
     marks += suspects.changed_marks(changed)
-    return Lineup(changes, tuple(walks), message, changed, suspects.rank(marks))
+    if for_place:
+        marks += await _word_marks(question.text, marks, evidence)
+    return Lineup(changes, all_changes, tuple(walks), message, changed, suspects.rank(marks), for_place)
+
+
+async def _word_marks(text: str, marks: Sequence[Mark], evidence: Evidence) -> list[Mark]:
+    """For a question of place: how many of its words each function has, in its name or else in its lines."""
+    words = asking.telling_words(text)
+    found = []
+    for definition in dict.fromkeys(mark.definition for mark in marks):
+        lines = await evidence.read(definition.path, definition.start, definition.end)
+        in_name = asking.shared(words, (definition.qualified,))
+        in_body = asking.shared(words, re.findall(r"[A-Za-z_]\w*", "\n".join(lines)))
+        both = asking.as_written(dict.fromkeys((*in_name, *in_body)), text)
+        exact = any(mark.kind == "named" and mark.definition == definition for mark in marks)
+        weight = suspects.IN_NAME * len(in_name) + suspects.IN_BODY * len(in_body) + suspects.EXACT * exact
+        weight += suspects.WHOLE_NAME * (definition.name.lower() in words)
+        if both:
+            found.append(
+                Mark(
+                    "words",
+                    definition,
+                    weight,
+                    f"it has the question's word{'s' * (len(both) > 1)} {', '.join(both[:6])}",
+                )
+            )
+    return found
 
 
 async def _walk(trace: Trace, evidence: Evidence) -> Walk | None:
@@ -69,8 +108,9 @@ async def _walk(trace: Trace, evidence: Evidence) -> Walk | None:
     for part in reversed(chain):
         places = await places_of(part, evidence)
         if places:
-            scene = await scene_of(places[0], part, evidence)
-            return Walk(part, places, scene is not None and raises_here(scene) is not None)
+            shows = places[0].inner == 0 and bool(failing_frames(part)[-1:]) and bool(failing_frames(part)[-1].path)
+            scene = await scene_of(places[0], part, evidence) if shows else None
+            return Walk(part, places, scene is not None and raises_here(scene) is not None, shows)
     return None
 
 
@@ -87,15 +127,16 @@ async def _excerpt_definitions(dossier: Dossier, evidence: Evidence) -> dict[Exc
     return found
 
 
-async def present_changes(question: Question, dossier: Dossier, evidence: Evidence) -> tuple[Change, ...]:
-    """The changes in question: the given ones as far as they are in the files, else those of the project."""
+async def present_changes(question: Question, all_changes: Sequence[Change], evidence: Evidence) -> tuple[Change, ...]:
+    """The first of the changes that are in the files: of given ones as far as they are applied."""
+    present = [change for change in all_changes if change.status != "deleted"][:MAX_FILES]
     if not question.diff:
-        return tuple(c for c in await evidence.changes() if c.status != "deleted")[:MAX_FILES]
+        return tuple(present)
     found = []
-    for change in dossier.changes[:MAX_FILES]:
+    for change in present:
         lines = await evidence.read(change.path)
         applied = tuple(hunk for hunk in change.hunks if _is_applied(hunk, lines))
-        if applied and change.status != "deleted":
+        if applied:
             found.append(change.model_copy(update={"hunks": applied}))
     return tuple(found)
 
@@ -107,18 +148,22 @@ def _is_applied(hunk: Hunk, lines: Sequence[str]) -> bool:
     return bool(rows) and [row.rstrip() for row in lines[start : start + len(rows)]] == [row.rstrip() for row in rows]
 
 
-async def changed_functions(
-    changes: Sequence[Change], evidence: Evidence
-) -> tuple[tuple[Definition, Change, Hunk], ...]:
-    """The functions that the present changes touch, each with the first hunk that touches it."""
-    found: dict[tuple[str, int], tuple[Definition, Change, Hunk]] = {}
+async def changed_functions(changes: Sequence[Change], evidence: Evidence, of_project: bool) -> tuple[Touched, ...]:
+    """The functions that the present changes touch; `of_project` says that they are the project's own changes."""
+    found: dict[tuple[str, int], Touched] = {}
     for change in changes:
         definitions = [d for d in await evidence.definitions(change.path) if d.kind != "class"]
-        for hunk in change.hunks:
-            for line in changed_lines(hunk):
-                around = [d for d in definitions if d.start <= line <= d.end]
-                if around:
-                    found.setdefault((change.path, around[-1].start), (around[-1], change, hunk))
+        lines = [line for hunk in change.hunks for line in changed_lines(hunk)]
+        before = "\n".join(await evidence.before(change.path)) if of_project and definitions else ""
+        for line in lines:
+            around = [d for d in definitions if d.start <= line <= d.end]
+            if around:
+                d = around[-1]
+                whole = before and set(range(d.start, d.end + 1)) <= set(lines)
+                new = change.status in ("added", "untracked") or bool(
+                    whole and not re.search(rf"\b{re.escape(d.name)}\b", before)
+                )
+                found.setdefault((change.path, d.start), Touched(d, change, line, new))
     return tuple(found.values())
 
 

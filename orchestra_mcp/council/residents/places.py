@@ -7,8 +7,8 @@ the code that the trace printed, or its function's name, is at that place; other
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 from orchestra_mcp.types import Definition, Dossier, Evidence, Frame, Question, Trace
 
@@ -17,6 +17,8 @@ TEST_PATH = re.compile(
     r"(_test|_spec|\.test|\.spec|_tests)\.\w+$|(^|/)[A-Z]\w*Tests?\.(java|kt|cs|scala|php|swift)$|(^|/)tests?\.\w+$",
 )
 SIDE_PATH = re.compile(r"(^|/)(docs?|examples?|benchmarks?|samples?|vendor|third_party|node_modules|dist|build)/", re.I)
+CONSTRUCTORS = frozenset({"constructor", "__init__", "initialize", "__construct", "init", "new"})
+COMMENTS = ("//", "/*")  # how a line begins that no frame can be at
 MAX_DEFINERS = 6  # a name with more definitions than that says nothing about where to look
 COMMON_NAMES = frozenset(
     "get set run main init name type value data self this test error string list dict object class function method "
@@ -37,6 +39,8 @@ class Place:
     """How the line was recognised, for the reader."""
     exact: bool
     """True when the line itself was recognised, False when only its function was."""
+    inner: int = field(default=0, compare=False)
+    """How many frames of this project lie inside of this one in its trace."""
 
     @property
     def symbol(self) -> str:
@@ -44,11 +48,36 @@ class Place:
         return self.definition.qualified if self.definition else ""
 
 
+# What compilers and printers add to a function's own name; add here.
+_ADDED = re.compile(
+    r"\(0x.*|\(\.\.\.\).*|\{\{.*|::h[0-9a-f]{16}$|::<.*>$|\.(?:func|gowrap|deferwrap)\d.*|-fm$|\s*\[as .*|\$default$"
+)
+_NAMELESS = re.compile(r"<(?:clinit|anonymous|lambda|static initializer)>$|\bglob\.$")
+_LAMBDA = re.compile(r"(?:lambda|\$anonfun)\$(?P<inside>\w+?)\$\d+")
+
+
 def plain_name(function: str) -> str:
-    """The bare name in a frame's function: `Ledger.reserve`, `pkg.(*T).run.func1`, `a::b::{{closure}}` → last name."""
-    function = re.sub(r"\(0x.*|\(\.\.\.\).*|\{\{.*|::h[0-9a-f]{16}$|\.func\d.*|\s*\[as .*|\$\d.*", "", function)
-    names = re.findall(r"[\w$]+", function.replace("<anonymous>", "").replace("<lambda>", ""))
-    return "" if function.strip().startswith("<") or not names else names[-1]
+    """The bare name in a frame's function, empty when it has none.
+
+    `Ledger.reserve`, `pkg.(*T).run.func1`, `a::b::{{closure}}` → last name; `shop.Cart.<init>` → `Cart`;
+    `shop.Cart$1.run` → `run`; `Cart.lambda$total$0` → `total`; `<Money as Display>::fmt` → `fmt`.
+    """
+    function = _ADDED.sub("", function.strip())
+    function = re.sub(r"^<.*>::(?=\w)", "", function)
+    if function.startswith("<") or _NAMELESS.search(function):
+        return ""
+    made = function.endswith(".<init>")
+    names = re.findall(r"[\w$]+", re.sub(r"\.init\.\d+$", ".init", function.removesuffix(".<init>")))
+    name = names[-1] if names else ""
+    if made:
+        name = name.rsplit("$", 1)[-1]
+    elif found := _LAMBDA.fullmatch(name):
+        name = "" if found["inside"] in ("new", "static", "null") else found["inside"]
+    elif name in ("invoke", "invokeSuspend") and (
+        outer := re.search(r"\$(\w+?)\$\d+$", names[-2] if names[1:] else "")
+    ):
+        name = outer[1]
+    return "" if name.isdigit() else name
 
 
 def squeeze(line: str) -> str:
@@ -78,9 +107,18 @@ async def place_of(frame: Frame, evidence: Evidence) -> Place | None:
             moved = f"the trace says line {frame.line}" if line != frame.line else "line and code agree with the trace"
             return Place(frame.path, line, await evidence.enclosing(frame.path, line), moved, True)
     around = [d for d in definitions if d.start <= frame.line <= d.end and d.kind != "class"]
+    shown = lines[frame.line - 1].strip() if 0 < frame.line <= len(lines) else ""
+    blank = not shown or shown.startswith(COMMENTS)
     if around and not printed:
         inner = around[-1]
+        if blank:
+            return Place(frame.path, inner.start, inner, f"the trace's line {frame.line} holds no code here", False)
         return Place(frame.path, frame.line, inner, "the function's name agrees with the trace", True)
+    if not printed and not blank:
+        within = [d for d in definitions if d.kind == "class" and d.start <= frame.line <= d.end]
+        here = await evidence.enclosing(frame.path, frame.line)
+        if not name or (within and (here is None or here.kind == "class" or here.name in CONSTRUCTORS)):
+            return Place(frame.path, frame.line, here, "the line that the trace gives", True)
     if definitions:
         nearest = min(definitions, key=lambda d: 0 if d.start <= frame.line <= d.end else abs(d.start - frame.line))
         return Place(frame.path, nearest.start, nearest, f"the trace's line {frame.line} reads differently here", False)
@@ -90,10 +128,11 @@ async def place_of(frame: Frame, evidence: Evidence) -> Place | None:
 async def places_of(trace: Trace, evidence: Evidence) -> tuple[Place, ...]:
     """The places of a trace's own frames, innermost first."""
     found: list[Place] = []
-    for frame in reversed(trace.frames):
-        place = await place_of(frame, evidence) if frame.path else None
+    own = [frame for frame in reversed(trace.frames) if frame.path]
+    for inner, frame in enumerate(own):
+        place = await place_of(frame, evidence)
         if place is not None and place not in found[-1:]:  # a comprehension is a frame of its own on the same line
-            found.append(place)
+            found.append(replace(place, inner=inner))
         if len(found) == 8:
             break
     return tuple(found)
@@ -139,17 +178,35 @@ def _whole(definitions: Iterable[Definition]) -> tuple[Definition, ...]:
 _SHAPED = re.compile(r"\w_\w|[a-z][A-Z]")  # snake_case or camelCase: no word of prose
 
 
-async def named(question: Question, evidence: Evidence) -> tuple[tuple[str, Definition, int], ...]:
-    """Definitions that the question names: (name as written, definition, number of definitions of that name)."""
+async def _written_so(name: str, evidence: Evidence) -> tuple[Definition, ...]:
+    """Definitions whose first line holds a dotted name as it is written: `res.json = function json(obj) {`."""
+    found = []
+    for definition in await evidence.locate(name.rsplit(".", 1)[-1]):
+        first = "".join(await evidence.read(definition.path, definition.start, definition.start))
+        if not is_test(definition.path) and re.search(rf"(?<![\w.]){re.escape(name)}\b", first):
+            found.append(definition)
+    return tuple(found)
+
+
+async def named(
+    question: Question, evidence: Evidence, subjects: Sequence[str] = ()
+) -> tuple[tuple[str, Definition, int], ...]:
+    """Definitions that the question names: (name as written, definition, number of definitions of that name).
+
+    Args:
+        subjects: words that are names by their place in the sentence, however common they look.
+    """
     found: list[tuple[str, Definition, int]] = []
-    for name in names_in(question.text):
+    for name in dict.fromkeys((*subjects, *names_in(question.text))):
         tail = ".".join(name.split(".")[-2:])
         definitions = await evidence.locate(tail)
         last = name.rsplit(".", 1)[-1]
         if not definitions and (len(last) > 5 and (_SHAPED.search(last) or name.startswith(("self.", "this.")))):
             name, definitions = last, await evidence.locate(last)
+        if "." in name and all(is_test(d.path) or SIDE_PATH.search(d.path) for d in definitions):
+            definitions = await _written_so(name, evidence) or definitions
         definitions = _whole(definitions)
         own = [d for d in definitions if not is_test(d.path) and not SIDE_PATH.search(d.path)] or list(definitions)
-        if 0 < len(own) <= MAX_DEFINERS and own[0].name.lower() not in COMMON_NAMES:
+        if 0 < len(own) <= MAX_DEFINERS and (name in subjects or own[0].name.lower() not in COMMON_NAMES):
             found.extend((name, definition, len(own)) for definition in own)
     return tuple(found)

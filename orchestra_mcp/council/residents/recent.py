@@ -7,8 +7,10 @@ import re
 from orchestra_mcp.council.residents.lineup import Lineup, changed_lines
 from orchestra_mcp.council.residents.places import is_test
 from orchestra_mcp.council.residents.saying import opinion, point
-from orchestra_mcp.types import Change, Claim, Definition, Dossier, Evidence, Opinion, Question
+from orchestra_mcp.council.residents.suspects import Touched
+from orchestra_mcp.types import Change, Claim, Dossier, Evidence, Opinion, Question
 
+CONFIDENCE = 0.45
 MAX_FUNCTIONS = 6
 MAX_PLACES = 400  # of a name; more says only that it is a common word
 ABOUT_CHANGES = re.compile(
@@ -27,21 +29,21 @@ async def tell(seat: str, dossier: Dossier, lineup: Lineup, evidence: Evidence) 
     changes = lineup.changes
     if not changes:
         return None
-    used: list[tuple[int, Claim]] = []
-    for definition, change, _ in lineup.changed:
-        if not is_test(definition.path):
-            used.append(await _use(definition, change, evidence))
+    used = [await _use(touched, evidence) for touched in lineup.changed if not is_test(touched.definition.path)]
     used.sort(key=lambda item: -item[0])
     files = [await _file(change, evidence) for change in changes if not is_test(change.path)]
     claims = [claim for _, claim in used[:MAX_FUNCTIONS]] or files[:MAX_FUNCTIONS]
     if not claims:
         return None
     where = ", ".join(dict.fromkeys(change.where for change in changes[:3]))
-    tests = sum(is_test(change.path) for change in changes)
-    size = (
-        f"{len(used)} function{'s' * (len(used) != 1)} in {len(changes)} file{'s' * (len(changes) != 1)}"
-        f" ({tests} of them test{'s' * (tests != 1)})"
-    )
+    paths = {change.path for change in lineup.all_changes}
+    tests = sum(is_test(path) for path in paths)
+    files_said = f"{len(paths)} file{'s' * (len(paths) != 1)} ({tests} of them {'a test' if tests == 1 else 'tests'})"
+    functions_said = f"{len(used)} function{'s' * (len(used) != 1)}"
+    present = sum(change.status != "deleted" for change in lineup.all_changes)
+    size = f"{functions_said} in {files_said}"
+    if present > len(changes):
+        size = f"{files_said}, with {functions_said} in the {len(changes)} of them that I read"
     reach = (
         f"; most is built on `{claims[0].symbol}` ({claims[0].path}:{claims[0].line})" if used and used[0][0] else ""
     )
@@ -51,7 +53,7 @@ async def tell(seat: str, dossier: Dossier, lineup: Lineup, evidence: Evidence) 
         does="I read what changed and count where the changed names are used; I do not judge whether a change is right.",
         sections=[
             ("What changed, the most used first", claims),
-            ("Recent commits", _commits(dossier)),
+            ("Recent commits", commits_in(dossier)),
         ],
         plan=[
             *(
@@ -64,10 +66,12 @@ async def tell(seat: str, dossier: Dossier, lineup: Lineup, evidence: Evidence) 
         risks=("A name can stand for something else elsewhere: these are places to look at, not proven callers.",),
         assumptions=("The question is about the uncommitted changes, or on a clean tree about the last commit.",),
         would_change="A range of commits (`diff`), if other changes are meant.",
+        confidence=CONFIDENCE,
     )
 
 
-async def _use(definition: Definition, change: Change, evidence: Evidence) -> tuple[int, Claim]:
+async def _use(touched: Touched, evidence: Evidence) -> tuple[int, Claim]:
+    definition, change = touched.definition, touched.change
     lines = [n for hunk in change.hunks for n in changed_lines(hunk) if definition.start <= n <= definition.end]
     first = min(lines, default=definition.start)
     places = await evidence.mentions(definition.name, MAX_PLACES)
@@ -78,7 +82,8 @@ async def _use(definition: Definition, change: Change, evidence: Evidence) -> tu
     ]
     count = 0 if definition.name.startswith("__") or len(places) >= MAX_PLACES else len(outside)
     code = [path for path, _ in outside if not is_test(path)]
-    text = f"`{definition.qualified}`: {len(lines)} line{'s' * (len(lines) != 1)} changed"
+    done = "added" if touched.new else "changed"
+    text = f"`{definition.qualified}`: {len(lines)} line{'s' * (len(lines) != 1)} {done}"
     if count:
         other = len({path for path in code if path != definition.path})
         text += (
@@ -94,6 +99,7 @@ async def _file(change: Change, evidence: Evidence) -> Claim:
     return await point(evidence, text, change.path, min(lines, default=0))
 
 
-def _commits(dossier: Dossier) -> list[str]:
+def commits_in(dossier: Dossier) -> list[str]:
+    """The project's recent commits as the dossier lists them, newest first; at most five."""
     history = next((e.text for e in dossier.excerpts if e.source == "history" and not e.path), "")
     return [line.strip() for line in history.splitlines() if re.match(r"\s*[0-9a-f]{7,}\b", line)][:5]

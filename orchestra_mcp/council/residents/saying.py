@@ -26,12 +26,14 @@ def opinion(
     risks: Sequence[str] = (),
     assumptions: Sequence[str] = (),
     would_change: str = "",
+    confidence: float | None = None,
 ) -> Opinion:
     """One structured opinion; its answer lists the claims of each section under the section's title.
 
     Args:
         does: what this analyst did, to follow "I am a resident analyst …".
         sections: (title, claims and plain sentences); empty ones are left out.
+        confidence: how useful such an answer is beside the other residents', 0 to 1; a rank, not a measured probability.
     """
     parts = [f"*Resident analyst `{seat}`: plain code, not a language model. {does}*"]
     claims: list[Claim] = []
@@ -59,6 +61,7 @@ def opinion(
         risks=tuple(risks),
         assumptions=tuple(assumptions),
         would_change=would_change,
+        confidence=confidence,
     )
 
 

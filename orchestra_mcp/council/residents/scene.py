@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,15 @@ def raises_here(scene: Scene) -> Node | None:
     return None
 
 
+GIVES_NOTHING = "can give back nothing"
+_OF_NOTHING = re.compile(r"NoneType|\bundefined\b|\bnull\b|\bnil\b|NullPointer")
+
+
+def cause_in(claims: Iterable[Claim | str]) -> Claim | None:
+    """The claim that names a cause elsewhere than in the failing line: a function that can give back nothing."""
+    return next((one for one in claims if isinstance(one, Claim) and GIVES_NOTHING in one.text), None)
+
+
 async def origins(scene: Scene, expression: Node, deep: bool = True) -> list[Claim]:
     """Where an expression's value comes from; `deep` looks into the function whose result it is."""
     call = expression if expression.type in trees.CALLS else None
@@ -75,7 +85,7 @@ async def origins(scene: Scene, expression: Node, deep: bool = True) -> list[Cla
         also = f" (and before that in line {', '.join(map(str, found.others[-3:]))})" if found.others else ""
         claims.append(await scene.point(f"`{label}` {verb}{also}", found.line))
         call = found.value if found.value is not None and found.value.type in trees.CALLS else None
-    if call is not None and deep:
+    if call is not None and deep and _OF_NOTHING.search(scene.said):
         claims += await _result_of(scene, call)
     return claims
 
@@ -92,10 +102,11 @@ async def _result_of(scene: Scene, call: Node) -> list[Claim]:
     function = trees.function_at(syntax.root, _def_line(definition, syntax.root)) if syntax else None
     if function is None:
         return []
-    told = f"`{definition.qualified}`, whose result it is, can give back nothing: "
+    told = f"`{definition.qualified}` {GIVES_NOTHING}"
+    nothings = sorted(values.returns_nothing(function), key=lambda nothing: nothing.how != values.FALLS_THROUGH)
     return [
-        await scene.point(told + nothing.how, nothing.line, definition.path, definition.qualified)
-        for nothing in values.returns_nothing(function)[:2]
+        await scene.point(f"{told}: {nothing.how}", nothing.line, definition.path, definition.qualified)
+        for nothing in nothings[:2]
     ]
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from orchestra_mcp.council.residents.asking import as_written
 from orchestra_mcp.council.residents.places import SIDE_PATH, Place, is_test
-from orchestra_mcp.types import Change, Definition, Dossier, Excerpt, Hunk
+from orchestra_mcp.types import Change, Definition, Dossier, Excerpt
 
 FRAME = 10.0  # the innermost own frame; each step outwards counts for STEP of the one before
 STEP = 0.6
@@ -23,6 +25,10 @@ EXCERPT = 4.0  # the collector's first excerpt; each later one counts for FADE o
 FADE = 0.85
 CHANGED = 3.0  # changed and not committed, or in the given diff
 COMMITTED = 1.0  # changed by the last commit: on its own a weak hint
+EXACT = 12.0  # a question of place: what it asks for by name comes first
+WHOLE_NAME = 2.0  # a question of place: one of its words is the function's name
+IN_NAME, IN_BODY = 1.5, 0.5  # a question of place: each of its words in a function's name, or only in its lines
+MATCHES = "matches the question's words "  # how the collector begins the ground of an excerpt found by words
 SIDE = 0.25  # tests, documentation and examples, unless a trace leads there
 
 
@@ -35,6 +41,15 @@ class Mark:
     weight: float
     ground: str
     line: int = 0
+
+
+class Touched(NamedTuple):
+    """A function that a present change touches: the first changed line in it, and whether the change made it."""
+
+    definition: Definition
+    change: Change
+    line: int
+    new: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +80,7 @@ def rank(marks: Iterable[Mark]) -> tuple[Suspect, ...]:
         if (is_test(definition.path) or SIDE_PATH.search(definition.path)) and "frame" not in kinds:
             score *= SIDE
         line = next((mark.line for mark in ordered if mark.line), definition.start)
-        told = [mark for mark in ordered if mark.kind != "excerpt" or "frame" not in kinds]
+        told = [mark for mark in ordered if mark.kind != "excerpt" or not kinds.keys() & {"frame", "words"}]
         grounds = tuple(mark.ground for mark in told)
         suspects.append(Suspect(definition, score, grounds, frozenset(kinds), line))
     return tuple(sorted(suspects, key=lambda s: (-s.score, s.definition.path, s.definition.start)))
@@ -78,7 +93,8 @@ def frame_marks(places: Sequence[Place], raises: bool) -> list[Mark]:
         if place.definition is None or place.definition.kind == "class":
             continue
         weight = FRAME * STEP**step * (RAISER if raises and step == 0 else 1)
-        word = "the innermost frame of this project" if step == 0 else f"{step} call{'s' * (step > 1)} further out"
+        out = place.inner
+        word = f"{out} own frame{'s' * (out > 1)} further out" if out else "the innermost frame of this project"
         marks.append(Mark("frame", place.definition, weight, word, place.line))
     return marks
 
@@ -96,34 +112,46 @@ def named_marks(named: Iterable[tuple[str, Definition, int]]) -> list[Mark]:
     ]
 
 
-def excerpt_marks(dossier: Dossier, definitions: dict[Excerpt, Definition]) -> list[Mark]:
-    """Marks of the dossier's own excerpts, in its order; `definitions` says what each shows."""
+def excerpt_marks(
+    dossier: Dossier, definitions: dict[Excerpt, Definition], text: str, classes: bool = False
+) -> list[Mark]:
+    """Marks of the dossier's own excerpts, in its order.
+
+    Args:
+        definitions: what each excerpt shows.
+        text: the question, whose words are shown as they were written.
+        classes: whether a class may be meant, too.
+    """
     marks = []
     rank_of = 0
     for excerpt in dossier.excerpts:
         definition = definitions.get(excerpt)
-        if excerpt.source not in ("file", "symbol") or definition is None or definition.kind == "class":
+        if excerpt.source not in ("file", "symbol") or definition is None:
             continue
-        if excerpt.why.startswith("changed"):
-            continue  # has a mark of its own
-        marks.append(Mark("excerpt", definition, EXCERPT * FADE**rank_of, f"in the evidence: {excerpt.why}"))
+        if excerpt.why.startswith("changed") or (definition.kind == "class" and not classes):
+            continue  # a change has a mark of its own
+        why = excerpt.why
+        if why.startswith(MATCHES):
+            why = MATCHES + ", ".join(as_written(why.removeprefix(MATCHES).split(", "), text))
+        marks.append(Mark("excerpt", definition, EXCERPT * FADE**rank_of, f"in the evidence: {why}"))
         rank_of += 1
     return marks
 
 
-def changed_marks(changed: Iterable[tuple[Definition, Change, Hunk]]) -> list[Mark]:
+def changed_marks(changed: Iterable[Touched]) -> list[Mark]:
     """Marks of functions that the present changes touch."""
     return [
         Mark(
             "changed",
-            definition,
-            COMMITTED if _is_commit(change.where) else CHANGED,
-            f"changed ({change.where})",
-            max(hunk.new_start, definition.start),
+            touched.definition,
+            COMMITTED if is_commit(touched.change.where) else CHANGED,
+            f"{'added' if touched.new else 'changed'} ({touched.change.where})",
+            touched.line,
         )
-        for definition, change, hunk in changed
+        for touched in changed
     ]
 
 
-def _is_commit(where: str) -> bool:
+def is_commit(where: str) -> bool:
+    """True when a change's `where` is a commit."""
     return re.fullmatch(r"[0-9a-f]{7,40}", where) is not None

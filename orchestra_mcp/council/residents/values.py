@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tree_sitter import Node
 
 ENDINGS = frozenset({"return_statement", "raise_statement", "throw_statement", "continue_statement", "break_statement"})
+FALLS_THROUGH = "its end can be reached without `return`"
 STOPPING_NAMES = ("exit", "abort", "fail", "raise", "error", "skip", "die", "throw", "_exit", "panic", "usage")
 
 
@@ -116,7 +117,7 @@ def returns_nothing(function: Node) -> tuple[Nothing, ...]:
         return ()
     body = function.child_by_field_name("body")
     if function.type == "function_definition" and body is not None and body.type == "block" and falls_through(body):
-        empty.append(Nothing(trees.last_line(body), "its end can be reached without `return`"))
+        empty.append(Nothing(trees.last_line(body), FALLS_THROUGH))
     return tuple(empty)
 
 

@@ -10,13 +10,15 @@ from collections import Counter
 from orchestra_mcp.council.residents import trees
 from orchestra_mcp.council.residents.explain import explain
 from orchestra_mcp.council.residents.lineup import Lineup, Walk, line_up
+from orchestra_mcp.council.residents.machinery import failing_frames
 from orchestra_mcp.council.residents.meanings import meaning
 from orchestra_mcp.council.residents.places import Place, is_test
 from orchestra_mcp.council.residents.saying import opinion, point, where
-from orchestra_mcp.council.residents.scene import raises_here, scene_of
+from orchestra_mcp.council.residents.scene import cause_in, raises_here, scene_of
 from orchestra_mcp.types import Claim, Dossier, Evidence, Opinion, Question, Trace
 
 SEAT = "walker"
+CONFIDENCE = 0.5
 MAX_STEPS = 4  # frames that are told, from the innermost outwards
 
 
@@ -41,18 +43,24 @@ async def _from_traces(lineup: Lineup, evidence: Evidence) -> Opinion:
         sections.append((f"{title}: the way there", list(steps)))
         sections.append(("What it means there", list(why)))
     ground = meaning(first.trace.language, first.trace.exception, first.trace.message)
-    reason = _reason(sections[1][1], suspect, first)
-    position = f"`{suspect.symbol or suspect.path}` ({suspect.path}:{suspect.line}) is the first suspect for {_exception(first.trace)}"
-    position += f": {reason}"
+    cause = cause_in(sections[1][1])
+    check = ground.check if ground else ""
+    if cause is not None:
+        sections = [("A likely cause: the failing line uses its result", [cause]), *sections]
+        position = f"{cause.text} ({cause.path}:{cause.line}); its result is used in {_spot(first.places[0])}"
+        position += f", where {first.trace.exception.rsplit('.', 1)[-1] or 'the error'} shows"
+    else:
+        position = f"{_spot(suspect)} is the first suspect for {_exception(first.trace)}: {_reason(sections[1][1], suspect, first)}"
     return opinion(
         SEAT,
         position=position,
         does="I walked the stack trace through this version of the code; I read syntax, I do not run anything.",
         sections=sections,
-        plan=_plan(first, suspect, ground.check if ground else ""),
+        plan=_plan(first, suspect, check, cause),
         risks=_risks(first),
         assumptions=("The trace was produced by code close to the version that is checked out.",),
         would_change="A trace from the checked-out version whose innermost frame of this project is another function.",
+        confidence=CONFIDENCE,
     )
 
 
@@ -84,15 +92,19 @@ async def _steps(walk: Walk, evidence: Evidence, suspect: Place | None) -> list[
 
 
 def _role(walk: Walk, place: Place) -> str:
-    step = walk.places.index(place)
-    if step == 0:
+    if place.inner == 0:
         raised = ", where the exception is raised on purpose" if walk.raises else ""
         return f"the innermost frame of this project in the trace{raised}"
-    return f"{step} own frame{'s' * (step > 1)} further out in the trace"
+    out = f"{place.inner} own frame{'s' * (place.inner > 1)} further out in the trace"
+    return f"{out}, the innermost one that this version still has" if place is walk.places[0] else out
+
+
+def _spot(place: Place) -> str:
+    return f"`{place.symbol}` ({place.path}:{place.line})" if place.symbol else f"`{place.path}:{place.line}`"
 
 
 def _place_name(place: Place) -> str:
-    return f"`{place.symbol}`" if place.symbol else "Module-level code"
+    return f"`{place.symbol}`" if place.symbol else "Code outside any named function"
 
 
 async def _why(walk: Walk, evidence: Evidence, first: bool) -> list[Claim | str]:
@@ -100,10 +112,14 @@ async def _why(walk: Walk, evidence: Evidence, first: bool) -> list[Claim | str]
     found = meaning(walk.trace.language, walk.trace.exception, walk.trace.message)
     if found is not None and first:
         said.append(f"{walk.trace.exception or _exception(walk.trace)}: {found.means}.")
-    innermost = walk.trace.frames[-1] if walk.trace.frames else None
+    innermost = (failing_frames(walk.trace) or (None,))[-1]
     if innermost is not None and not innermost.path:
         said.append(
             "The innermost frame is code outside this project: the error shows there, with what this project passed in."
+        )
+    elif innermost is not None and not walk.shows:
+        said.append(
+            f"The innermost frame of this project (`{innermost.path}`) is not in this version as the trace has it."
         )
     else:
         scene = await scene_of(walk.places[0], walk.trace, evidence)
@@ -123,9 +139,11 @@ def _cycle(walk: Walk) -> str:
     return ""
 
 
-def _plan(walk: Walk, suspect: Place, check: str) -> list[str]:
+def _plan(walk: Walk, suspect: Place, check: str, cause: Claim | None) -> list[str]:
     spot = f"`{suspect.path}:{suspect.line}`"
     steps = [f"Open {spot} and {check}." if check else f"Open {spot} and read what the failing line depends on."]
+    if cause is not None:
+        steps.insert(0, f"Open `{cause.path}:{cause.line}`: should `{cause.symbol}` give back a value there?")
     outer = next((place for place in walk.places if place != suspect and not is_test(place.path)), None)
     if outer is not None:
         steps.append(f"If that function is right, look at what `{outer.path}:{outer.line}` passes or receives.")
@@ -177,6 +195,7 @@ async def _from_message(words: str, place: Place, evidence: Evidence) -> Opinion
         ],
         risks=("The function that reports an error is often right, and its caller wrong.",),
         assumptions=("The message was produced by this project and not by a dependency with the same wording.",),
+        confidence=CONFIDENCE,
     )
 
 
