@@ -12,10 +12,10 @@ ESCAPES = re.compile(
     r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"
     r"|\x1b[ -/]*[0-~]?"
 )
-# Control characters but tab and newline, and the invisible ones by which text can hide or reorder itself: zero-width,
-# bidirectional marks (Unicode TR36 §3.1), tags.
+# Control characters but tab and newline, and the invisible ones by which text can hide or reorder itself: zero-width
+# space, bidirectional marks (Unicode TR36 §3.1), tags. Joiners stay: scripts and emoji are made with them.
 UNSEEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]"
 )
 IMAGE = re.compile(r"!\[([^\]]*)\]\([^)]*\)|<img\b[^>]*>", re.IGNORECASE)
 # HTML that could load, run or restyle something: declarations, a tag with an attribute (HTML takes a slash for a blank
@@ -30,7 +30,7 @@ FENCE_LIKE = re.compile(r"^[\s>*+\-\d.)]*(?:```|~~~)")
 
 def plain(text: str) -> str:
     """The text without escape sequences, control and invisible characters; line ends become `\\n`."""
-    return UNSEEN.sub("", ESCAPES.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))
+    return UNSEEN.sub("", ESCAPES.sub("", text.replace("\r\n", "\n")))
 
 
 def one_line(text: str, limit: int = 240) -> str:

@@ -26,7 +26,10 @@ def given(tmp_path: Path, text: str) -> dict[str, str]:
         ("[models.a]\nbase_url = 'http://x'", "models.a.model"),
         ("[models.a]\nmodel = 'm'\nwire = 'soap'", "models.a.wire"),
         ("[[seats]]\nname = 'x'\nmodel = 'none'", "seat 'x' names model 'none', but the models are: none"),
-        ("[models.a]\nmodel='m'\n[[seats]]\nname='x'\nmodel='a'\n[[seats]]\nname='x'\nmodel='a'", "two seats are called 'x'"),
+        (
+            "[models.a]\nmodel='m'\n[[seats]]\nname='x'\nmodel='a'\n[[seats]]\nname='x'\nmodel='a'",
+            "two seats are called 'x'",
+        ),
         ("[limits\n", "cannot be read"),
     ],
 )
@@ -56,7 +59,15 @@ def test_a_projects_file_can_only_narrow(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["[limits", "x = " + "[" * 5000, "x = " + "9" * 6000, "[limits]\nmax_cost_usd = 'much'", "limits = 3", "#" * 70_000]
+    "text",
+    [
+        "[limits",
+        "x = " + "[" * 5000,
+        "x = " + "9" * 6000,
+        "[limits]\nmax_cost_usd = 'much'",
+        "limits = 3",
+        "#" * 70_000,
+    ],
 )
 def test_a_broken_project_file_is_a_warning_and_changes_nothing(tmp_path: Path, text: str) -> None:
     (tmp_path / "orchestra.toml").write_text(text)

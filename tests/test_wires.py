@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from orchestra_mcp.errors import BadReply, ProviderError, RateLimited, Refused, Unavailable
 from orchestra_mcp.gateway import anthropic, failures, gemini, openai
+from orchestra_mcp.gateway.decoding import Decoder
 from orchestra_mcp.gateway.failures import Source
 from orchestra_mcp.gateway.provider import (
     ChatEvent,
@@ -29,7 +30,6 @@ from orchestra_mcp.gateway.provider import (
     TextDelta,
 )
 from orchestra_mcp.gateway.sse import ServerEvent, SseParser
-from orchestra_mcp.gateway.decoding import Decoder
 from orchestra_mcp.gateway.wire import Dialect
 from orchestra_mcp.settings import ModelSpec
 from orchestra_mcp.types import Usage
