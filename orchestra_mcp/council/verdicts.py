@@ -135,7 +135,7 @@ def line_up(residents: Sequence[Opinion]) -> tuple[tuple[Ranked, ...], Agreement
     """Residents in the order of how much each found, by its own reckoning: they are our code, and look at different things."""
     ordered = sorted(residents, key=lambda o: -(o.confidence or 0.0))
     ranked = tuple(Ranked((o,), agree.weight(o, RESIDENT_PRIOR), "single") for o in ordered)
-    return ranked, Agreement(share=1 / len(ranked), evidence="single", independent_votes=1.0) if ranked else Agreement()
+    return ranked, Agreement(share=1.0, evidence="single", independent_votes=1.0) if ranked else Agreement()
 
 
 def headline(minutes: Minutes, status: Status) -> str:
