@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         run("three agree", well, given.rounds, 2 * seconds, repo, home)
         run("one of three hangs", {**well, "gamma": Expert(fault="hang")}, given.rounds, 2 * seconds, repo, home)
         run("one of three is empty", {**well, "gamma": Expert(fault="empty")}, given.rounds, 2 * seconds, repo, home)
-        run("quick, one expert", {"alpha": well["alpha"]}, given.rounds, 2 * seconds, repo, home)
+        run("one expert alone", {"alpha": well["alpha"]}, given.rounds, seconds, repo, home)
 
 
 if __name__ == "__main__":

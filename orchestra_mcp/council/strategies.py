@@ -141,8 +141,8 @@ async def _review(room: Room, seating: Seating) -> None:
 async def _rule(room: Room) -> None:
     """Have a chair write the synthesis, from the solutions in their settled order."""
     minutes = room.minutes
-    if not minutes.opinions:
-        return
+    if len(minutes.standing()) < 2:
+        return  # one voice needs nobody to sum it up
     minutes.stage = "writing the synthesis"
     verdict = verdicts.conclude(minutes)
     by_seat = {opinion.seat: opinion for opinion in minutes.standing()}
