@@ -8,7 +8,7 @@ import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -552,7 +552,8 @@ def test_a_question_can_lower_its_budget_but_not_raise_it() -> None:
 def test_the_prices_of_the_default_models_are_known(
     base_url: str, model: str, wire: WireName, input_usd: str, output_usd: str, read_usd: str
 ) -> None:
-    price = catalog.price(ModelSpec(wire=wire, base_url=base_url, model=model))
+    # At a fixed hour: DeepSeek is dearer from 01:00 to 04:00 and from 06:00 to 10:00 UTC.
+    price = catalog.price(ModelSpec(wire=wire, base_url=base_url, model=model), datetime(2026, 11, 21, 2, tzinfo=UTC))
     assert price is not None
     assert price.base.input == Decimal(input_usd)
     assert price.base.output == Decimal(output_usd)

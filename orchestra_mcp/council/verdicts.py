@@ -34,7 +34,7 @@ NOBODY_RIGHT = 0.5
 MINORITY = 0.15
 """Probability from which a minority report is due."""
 RESIDENT_PRIOR = 0.3
-"""How often the residents' first suspect is a function that the fix changed: .26 of 50 commits, .37 of 43 bug reports
+"""How often the residents' first suspect is a function that the fix changed: .22 of 50 commits, .37 of 43 bug reports
 (`benchmarks/residents.py`)."""
 
 

@@ -7,6 +7,7 @@ data that is bundled with genai-prices (never from its network updater).
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -218,8 +219,8 @@ UNKNOWN = Price.flat(Decimal(10), Decimal(50))
 """Stands in for an unknown price in budgets: that of the dearest models in common use at the end of 2026."""
 
 
-def price(spec: ModelSpec) -> Price | None:
-    """What a model costs, None when unknown.
+def price(spec: ModelSpec, at: datetime | None = None) -> Price | None:
+    """What a model costs at a time (default: now; some vendors are cheaper at night), None when unknown.
 
     The settings' own prices come first; models on this machine and coding CLIs (paid by subscription) are free; all
     others are looked up in genai-prices, by address and model id. The first call imports that package (about 0.3 s).
@@ -231,9 +232,7 @@ def price(spec: ModelSpec) -> Price | None:
     found = _find(spec)
     if found is None:
         return None
-    from datetime import UTC, datetime
-
-    return _price_of(found.get_prices(datetime.now(UTC)))
+    return _price_of(found.get_prices(at or datetime.now(UTC)))
 
 
 def context_window(spec: ModelSpec) -> int | None:

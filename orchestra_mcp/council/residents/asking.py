@@ -35,6 +35,8 @@ STOP = frozenset(
     "function functions method methods class classes module file files place part project repo repository use used uses "
     "happen happens find get gets made make called call calls located mean means walk through tell show".split()
 )
+PART = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*|\d+")
+"""One part of a compound name."""
 ENDINGS = ("ings", "ing", "ed", "es", "s")
 
 
@@ -59,7 +61,7 @@ def telling_words(text: str) -> tuple[str, ...]:
 
 def subwords(name: str) -> tuple[str, ...]:
     """`parseHTTPReply_v2` → parse, http, reply, v2."""
-    return tuple(part.lower() for part in re.findall(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*|\d+", name))
+    return tuple(part.lower() for part in PART.findall(name))
 
 
 def stem(word: str) -> str:
@@ -75,13 +77,17 @@ def shared(words: Iterable[str], code: Iterable[str]) -> tuple[str, ...]:
 
 
 def as_written(words: Iterable[str], text: str) -> tuple[str, ...]:
-    """Search terms as the words of the text that they come from, each once: `redi` is shown as `Redis`."""
+    """Search terms as they stand in the text, each once: `redi` as `Redis`, and of a compound only the part that was found.
+
+    Of `ASGITransport` the term `transport` is shown as `Transport`: that the code has the whole name was not looked for.
+    """
     shown: dict[str, None] = {}
     written = re.findall(r"[A-Za-z_]\w*", text)
+    pieces = [*written, *(part for word in written for part in PART.findall(word))]
     for term in words:
-        exact = [word for word in written if word.lower().strip("_") == term]
-        part = [word for word in written if any(sub in (term, f"{term}s") for sub in (word.lower(), *subwords(word)))]
-        shown[(exact or part or [term])[0]] = None
+        exact = [word for word in pieces if word.lower().strip("_") == term]
+        plural = [word for word in pieces if word.lower() == f"{term}s"]
+        shown[(exact or plural or [term])[0]] = None
     lower: dict[str, str] = {}
     for word in shown:
         lower.setdefault(word.lower(), word)
