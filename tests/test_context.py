@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from orchestra_mcp.context import manifests, ranking
 from orchestra_mcp.context.collector import clean_question, collect
 from orchestra_mcp.context.evidence import ProjectEvidence
-from orchestra_mcp.context.packing import OVERHEAD, Candidate, cut_text, estimate_tokens, pack
+from orchestra_mcp.context.packing import OVERHEAD, Candidate, cut_text, estimate_tokens, pack_scored
+from orchestra_mcp.identifiers import subwords
 from orchestra_mcp.types import Dossier, Evidence, Excerpt, Question, Syntax
 
 SECRET = "ghp_" + "".join(random.Random(3).choices(string.ascii_letters + string.digits, k=36))
@@ -119,6 +120,12 @@ async def test_a_project_without_git_can_be_searched_too(tmp_path: Path) -> None
 
 
 # -------------------------------------------------------------------------------------------------------- packing
+
+
+def pack(candidates: list[Candidate], budget: int) -> tuple[tuple[Excerpt, ...], tuple[str, ...]]:
+    """What is chosen, without the scores."""
+    scored, left_out = pack_scored(candidates, budget)
+    return tuple(excerpt for _, excerpt in scored), left_out
 
 
 def numbered(path: str, start: int, end: int, score: float, focus: tuple[int, ...] = (), limit: int = 0) -> Candidate:
@@ -250,7 +257,7 @@ def test_a_make_target_is_how_tests_are_run() -> None:
 
 
 def test_words_of_a_question_are_split_like_code() -> None:
-    assert ranking.subwords("parseHTTPReply_v2") == ["parse", "http", "reply", "v2"]
+    assert subwords("parseHTTPReply_v2") == ["parse", "http", "reply", "v2"]
     found = ranking.terms("Why does the reserve_budget function fail for Timeouts?")
     assert found["reserve_budget"] > found["budget"] > 0
     assert not {"why", "the", "does", "function"} & set(found)

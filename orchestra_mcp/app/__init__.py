@@ -239,11 +239,10 @@ class Orchestra:
     async def status(self, project: str | None = None) -> CouncilStatus:
         """Who is seated and why, what is missing and how to add it, what was spent."""
         current = self._table.settings(project)
-        found = await self._roster.found()
         return CouncilStatus(
             version=__version__,
             seats=await self._table.status(current, project),
-            can_be_added=found.missing,
+            can_be_added=await self._roster.missing(),
             spent_today_usd=await self._store.spent_since(midnight()),
             daily_limit_usd=current.limits.daily_cost_usd,
             running=tuple(run.id for run in self._runs.values() if not run.done),

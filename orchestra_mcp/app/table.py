@@ -29,7 +29,7 @@ class Table:
 
     async def seats(self, current: Settings, local_only: bool = False) -> tuple[Seat, ...]:
         """All model seats that may sit, in the user's order: configured ones, else what was found."""
-        await self._roster.found()
+        await self._roster.ready()
         models = self._roster.models
         specs = [spec for spec in self._roster.seats if not current.only or spec.name in current.only]
         return tuple(

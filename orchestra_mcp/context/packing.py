@@ -68,14 +68,6 @@ class Candidate:
         return self.source in FILE_SOURCES and bool(self.path) and self.start > 0
 
 
-def pack(
-    candidates: Iterable[Candidate], budget: int, *, whole: int = 0
-) -> tuple[tuple[Excerpt, ...], tuple[str, ...]]:
-    """Choose what fits, as `pack_scored` does, without the scores."""
-    scored, left_out = pack_scored(candidates, budget, whole=whole)
-    return tuple(excerpt for _, excerpt in scored), left_out
-
-
 def pack_scored(
     candidates: Iterable[Candidate], budget: int, *, whole: int = 0
 ) -> tuple[list[tuple[float, Excerpt]], tuple[str, ...]]:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from orchestra_mcp.context.languages import language_of
+from orchestra_mcp.identifiers import subwords
 from orchestra_mcp.types import Definition
 
 MAX_FILES = 6_000
@@ -82,11 +83,6 @@ def terms(question: str) -> dict[str, float]:
                     found.setdefault(part[:-1], 0.5)
     found.pop("", None)
     return dict(sorted(found.items(), key=lambda item: (-item[1], -len(item[0])))[:MAX_TERMS])
-
-
-def subwords(identifier: str) -> list[str]:
-    """`parseHTTPReply_v2` → parse, http, reply, v2; in lower case."""
-    return [p.lower() for p in re.findall(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*|\d+", identifier)]
 
 
 def rank(

@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
 
 class Roster:
-    """What can be asked, and the gateway that asks it; `found` must have been awaited before anything else is used."""
+    """What can be asked, and the gateway that asks it; `ready` must have been awaited before anything else is used."""
 
     def __init__(self, user: Settings, keys: Keys, http: httpx2.AsyncClient) -> None:
         self._user, self._keys, self._http = user, keys, http
         self._found: Found | None = None
+        self._ready = False
         self._lock = anyio.Lock()
         self.on_call: CallObserver = _nobody_asked
         """Told of every attempt at a model."""
@@ -36,22 +37,31 @@ class Roster:
         self.seats: tuple[SeatSpec, ...] = ()
         self.provider: Provider
 
-    async def found(self) -> Found:
-        """Look once. Where models are configured, discovery only tells what could be added."""
+    async def ready(self) -> None:
+        """Settle the models and seats, once: those of the settings, else what is found. Configured ones cost no look."""
         async with self._lock:
-            if self._found is None:
-                found = await discover(self._keys, self._http)
-                configured = bool(self._user.models) or not self._user.discover
-                self.models = self._user.models if configured else dict(found.models)
-                seats = self._user.seats if configured else found.seats
-                self.seats = seats or tuple(SeatSpec(name=name, model=name) for name in self.models)
-                # The price list takes a third of a second to load; later it is asked for in the midst of a call.
-                await anyio.to_thread.run_sync(lambda: [price(spec) for spec in self.models.values()])
-                self.provider = build(
-                    self.models, self._keys, self._user.limits, ledger=self.ledger, on_call=self._tell, http=self._http
-                )
-                self._found = found
-            return self._found
+            if self._ready:
+                return
+            configured = bool(self._user.models) or not self._user.discover
+            source = self._user if configured else await self._look()
+            self.models = dict(source.models)
+            self.seats = source.seats or tuple(SeatSpec(name=name, model=name) for name in self.models)
+            # The price list takes a third of a second to load; later it is asked for in the midst of a call.
+            await anyio.to_thread.run_sync(lambda: [price(spec) for spec in self.models.values()])
+            self.provider = build(
+                self.models, self._keys, self._user.limits, ledger=self.ledger, on_call=self._tell, http=self._http
+            )
+            self._ready = True
+
+    async def missing(self) -> tuple[str, ...]:
+        """One line for each kind of expert that could be added, with what adds it."""
+        async with self._lock:
+            return (await self._look()).missing
+
+    async def _look(self) -> Found:
+        if self._found is None:
+            self._found = await discover(self._keys, self._http)
+        return self._found
 
     @contextmanager
     def budget(self, run: str, limit: Decimal, spent_today: Decimal) -> Iterator[None]:

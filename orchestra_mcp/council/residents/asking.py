@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from orchestra_mcp.identifiers import PART, subwords
 from orchestra_mcp.types import Dossier, Question
 
 PLACE = re.compile(
@@ -35,8 +36,6 @@ STOP = frozenset(
     "function functions method methods class classes module file files place part project repo repository use used uses "
     "happen happens find get gets made make called call calls located mean means walk through tell show".split()
 )
-PART = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*|\d+")
-"""One part of a compound name."""
 ENDINGS = ("ings", "ing", "ed", "es", "s")
 
 
@@ -57,11 +56,6 @@ def telling_words(text: str) -> tuple[str, ...]:
     """The words of a question that may stand in code, in lower case, each once."""
     words = (part for word in re.findall(r"[A-Za-z_]\w*", text) for part in (*subwords(word), word.lower()))
     return tuple(dict.fromkeys(word for word in words if len(word) > 2 and word not in STOP))
-
-
-def subwords(name: str) -> tuple[str, ...]:
-    """`parseHTTPReply_v2` → parse, http, reply, v2."""
-    return tuple(part.lower() for part in PART.findall(name))
 
 
 def stem(word: str) -> str:

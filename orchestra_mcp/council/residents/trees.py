@@ -175,14 +175,6 @@ def callee(node: Node) -> tuple[Node | None, str]:
     return None, text(function) if function.type in ("identifier", "name") else ""
 
 
-def statement_of(node: Node) -> Node:
-    """The statement that a node belongs to: its highest ancestor below a block or the file."""
-    current = node
-    while current.parent is not None and current.parent.type not in BLOCKS and current.parent.parent is not None:
-        current = current.parent
-    return current
-
-
 def subscript(node: Node) -> tuple[Node, str] | None:
     """(container, text of the index) of a `container[index]` expression."""
     if node.type not in SUBSCRIPTS:
