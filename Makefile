@@ -36,7 +36,7 @@ $(VENV)/bin/python:
 
 $(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing Orchestra into $(VENV) (once, about half a minute) …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[languages]'
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed requirements-dev.txt

@@ -35,7 +35,7 @@ import anyio
 from residents_judge import Case as JudgedCase
 from residents_judge import Statement, git, judge
 
-from orchestra_mcp.context import symbols
+from orchestra_mcp.context.code import symbols
 from orchestra_mcp.context.collector import collect
 from orchestra_mcp.context.evidence import ProjectEvidence
 from orchestra_mcp.council.residents import hear_residents

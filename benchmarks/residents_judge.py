@@ -478,11 +478,88 @@ def _absent(case: Case, said: Statement, match: re.Match[str]) -> Verdict:
 
 
 COMMIT = r"(?P<id>[0-9a-f]{7,40}) of \d{4}-\d\d-\d\d, “(?P<subject>.*?)”"
+LED = r"^\d\. " + COMMIT + ": it "
+
+
+def _in_log(case: Case, said: Statement, match: re.Match[str]) -> Verdict:
+    """The commit is in git's own log of the function around the line (of the line alone outside of Python)."""
+    start = end = said.line
+    if python(said) and said.symbol:
+        node = next(
+            (n for name, n in functions(case.root, said.path) if name.endswith(said.symbol) and spans(n, said.line)),
+            None,
+        )
+        if node is None:
+            return None
+        start = min([getattr(node, "lineno", start), *(d.lineno for d in getattr(node, "decorator_list", []))])
+        end = min(getattr(node, "end_lineno", end) or end, start + 150)
+    else:
+        return match["id"] in git(case.root, "log", "--format=%H", "--follow", "--", said.path)
+    told = git(case.root, "log", "--format=%H", "--no-patch", f"-L{start},{end}:{said.path}")
+    return any(line.startswith(match["id"]) for line in told.splitlines())
+
+
+def _changed_in(case: Case, commit: str, path: str) -> str:
+    """The added and removed lines of one file in a commit; all of them for the first commit."""
+    diff = git(case.root, "show", "-m", "--first-parent", "--format=", "-U0", commit, "--", path)
+    return "\n".join(row[1:] for row in diff.splitlines() if row[:1] in "+-" and row[:3] not in ("+++", "---"))
+
+
+def _used_by(case: Case, said: Statement, match: re.Match[str]) -> Verdict:
+    """The function was changed by the commit, and its name stands on the line that is said to use it, or feeds it."""
+    path, _, line = match["at"].rpartition(":")
+    name = match["what"].rsplit(".", 1)[-1]
+    caller = around(case, path, int(line)) if path.endswith(".py") else None
+    rows = (case.root / path).read_text("utf-8", "replace").splitlines()
+    start = getattr(caller, "lineno", max(1, int(line) - 60))
+    return any(re.search(rf"\b{re.escape(name)}\b", row) for row in rows[start - 1 : int(line)]) and _in_log(
+        case, said, match
+    )
+
+
+def _wrote(case: Case, said: Statement, match: re.Match[str]) -> Verdict:
+    """Blame names the commit; or the later ones that it is said to be behind leave the file's Python tree as it was."""
+    for flags in (("-w",), ()):
+        told = git(case.root, "blame", *flags, "--porcelain", "-L", f"{said.line},{said.line}", "--", said.path)
+        if told.startswith(match["id"]):
+            return True
+    behind = re.search(r"but for its form \(([0-9a-f, ]+) only", said.text)
+    if behind is None or not python(said):
+        return None if behind else False
+    for commit in behind[1].split(", "):
+        before, after = (git(case.root, "show", f"{rev}:{said.path}") for rev in (f"{commit}^1", commit))
+        if ast.dump(ast.parse(before)) != ast.dump(ast.parse(after)):
+            return None  # it did more elsewhere in the file
+    told = git(case.root, "log", "--format=%H", "--no-patch", f"-L{said.line},{said.line}:{said.path}")
+    return any(line.startswith(match["id"]) for line in told.splitlines())
+
+
+def _brought(case: Case, said: Statement, match: re.Match[str]) -> Verdict:
+    """The changed lines of the commit in that file hold the word."""
+    return match["what"].lower() in _changed_in(case, match["id"], said.path).lower()
+
+
+def _took_condition(case: Case, said: Statement, match: re.Match[str]) -> Verdict:
+    diff = git(case.root, "show", "-m", "--first-parent", "--format=", "-U0", match["id"], "--", said.path)
+    gone = re.search(r"(?m)^-\s*(?:\}\s*)?(?:if|elif|else if|except|catch|assert|guard|unless|while|try)\b", diff)
+    return bool(gone) and _in_log(case, said, match)
+
+
 Rule = Callable[[Case, Statement, re.Match[str]], Verdict]
 # Add a rule here; the first pattern that fits is used.
 RULES: tuple[tuple[re.Pattern[str], Rule], ...] = tuple(
     (re.compile(pattern, re.DOTALL), rule)
     for pattern, rule in (
+        (LED + r"last changed ", _wrote),
+        (
+            LED
+            + r"(?:changed|added) `(?P<what>.+)`, which (?:the failing line|a line of the path) uses \((?P<at>.+)\)",
+            _used_by,
+        ),
+        (LED + r"(?:changed|added) lines with `(?P<what>.+)`, which the error names", _brought),
+        (LED + r"(?:changed|added) `(?P<what>.+)` in .*, code of which is in the trace", _brought),
+        (LED + r"took away a condition in ", _took_condition),
+        (LED + r"(?:changed|added) (?:`|what `)", _in_log),
         (r"^\d\. `[^`]+`: (?P<grounds>.*)", _told),
         (r" (?:is the innermost frame of this project|own frames? further out) ", _frame),
         (r"own frames? further out in the trace|is the innermost frame", _frame),

@@ -103,6 +103,8 @@ class Frame(Noun):
     path: str = ""
     """The file of this project that the frame maps to, relative to the root; empty when it is foreign code."""
     line: int = 0
+    column: int = 0
+    """Counted from 1, where the runtime prints it and it matters (JavaScript); else 0."""
     function: str = ""
     code: str = ""
     """The source line that the trace itself printed, if any."""
@@ -148,6 +150,8 @@ class Dossier(Noun):
     """The project's directory name; never its absolute path."""
     head: str = ""
     """Branch and commit, such as `main 1a2b3c4`, or empty outside git."""
+    files: tuple[str, ...] = ()
+    """The files most likely to matter, best first; of some of them nothing may be shown."""
     excerpts: tuple[Excerpt, ...] = ()
     traces: tuple[Trace, ...] = ()
     changes: tuple[Change, ...] = ()
@@ -161,22 +165,17 @@ class Dossier(Noun):
     redactions: dict[str, int] = Field(default_factory=dict)
     """How many secrets of each kind were taken out."""
 
-    @property
-    def files(self) -> tuple[str, ...]:
-        """The project files whose text is in the dossier, each once, best first."""
-        return tuple(dict.fromkeys(e.path for e in self.excerpts if e.path))
-
 
 # --------------------------------------------------------------------------------------------- what can be seen
 
 
 class Definition(Noun):
-    """A function, method or class as the syntax tree sees it."""
+    """A function, method or class as the syntax tree sees it, or a section of a data or markup file."""
 
     name: str
     qualified: str
     """Name with its enclosing scopes, joined by dots: `Ledger.reserve`."""
-    kind: Literal["function", "method", "class"]
+    kind: Literal["function", "method", "class", "section"]
     path: str
     start: int
     end: int

@@ -12,9 +12,10 @@ from conftest import git
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestra_mcp.context import diffs
 from orchestra_mcp.context.evidence import ProjectEvidence
-from orchestra_mcp.context.git import Git
+from orchestra_mcp.context.repository import diffs
+from orchestra_mcp.context.repository.git import Git
+from orchestra_mcp.context.repository.gitrun import Runner
 from orchestra_mcp.types import Change, Hunk
 
 posix = pytest.mark.skipif(os.name != "posix", reason="the marker programs are shell scripts")
@@ -180,14 +181,16 @@ async def test_a_revision_that_is_an_option_or_unknown_resolves_to_nothing(repo:
     assert not (repo / "x").exists()
 
 
-async def test_submodules_and_linked_work_trees_are_read_but_not_entered(repo: Path, tmp_path: Path) -> None:
+async def test_submodules_and_linked_work_trees_are_read(repo: Path, tmp_path: Path) -> None:
     inner = new_repo(tmp_path / "inner")
     (inner / "i.py").write_text("i = 1\n")
     git(inner, "add", "-A")
     git(inner, "commit", "-qm", "inner")
     git(repo, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(inner), "lib")
     git(repo, "commit", "-qm", "with lib")
-    assert "lib/i.py" not in await ProjectEvidence(repo).files()
+    files = await ProjectEvidence(repo).files()
+    assert "lib/i.py" in files
+    assert "lib" not in files
     assert await (await opened(repo / "lib")).ls_files() == ("i.py",)
     git(repo, "worktree", "add", "-q", str(tmp_path / "linked"), "-b", "other")
     assert (await (await opened(tmp_path / "linked")).head()).startswith("other ")
@@ -242,7 +245,7 @@ async def test_cancelling_kills_the_child(tmp_path: Path) -> None:
         f"#!{sys.executable}\nimport os,time\nopen({str(tmp_path / 'pid')!r},'w').write(str(os.getpid()))\ntime.sleep(600)\n"
     )
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    slow = Git(tmp_path, str(program), dict(os.environ))
+    slow = Git(Runner(tmp_path, str(program), dict(os.environ)))
     pid_file = tmp_path / "pid"
     with anyio.fail_after(30):
         async with anyio.create_task_group() as tasks:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
+import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 from typing import Any, NoReturn
 
 import anyio
@@ -22,9 +26,11 @@ from orchestra_mcp.council.residents import RESIDENTS, hear_residents
 from orchestra_mcp.council.residents.asking import as_written, asks_for_place
 from orchestra_mcp.council.residents.callers import Call, why_not
 from orchestra_mcp.council.residents.flakes import signatures
+from orchestra_mcp.council.residents.forms import only_form
+from orchestra_mcp.council.residents.leads import Reason, rank, since_of, taken_back, words_of
 from orchestra_mcp.council.residents.messages import common_words
 from orchestra_mcp.council.residents.places import names_in, plain_name
-from orchestra_mcp.types import Absence, Claim, Dossier, Opinion, Question
+from orchestra_mcp.types import Absence, Change, Claim, Commit, Dossier, Hunk, Opinion, Question
 
 
 class Project:
@@ -899,7 +905,7 @@ async def test_a_member_is_found_as_it_is_written_and_not_in_tests_of_that_name(
         **{"test__res.format_js": "const f = {\n  json: function () {\n    return 1;\n  },\n};\n"},
     )
     said = (await project.hear("How does res.json work?"))["inspector"]
-    assert said.position == "`json` is defined at lib/response.js:1"
+    assert said.position == "`res.json` is defined at lib/response.js:1"
 
 
 @pytest.mark.parametrize(
@@ -926,3 +932,327 @@ def test_search_terms_are_shown_as_they_stand_in_the_question() -> None:
         "Redis",
         "Session",  # only this part was looked for, so no more of the name is claimed
     )
+
+
+# ------------------------------------------------------------------------------- which commit broke the failing path
+
+
+class Story(Project):
+    """A project with a commit a day, whose program is run to get the real traceback."""
+
+    day = 0
+    month = 3
+
+    def git(self, *args: str) -> str:
+        when = f"2026-{self.month:02}-{1 + self.day:02}T12:00:00Z"
+        env = {"PATH": os.environ["PATH"], "HOME": str(self.root), "GIT_CONFIG_NOSYSTEM": "1"}
+        for who in ("AUTHOR", "COMMITTER"):
+            env |= {f"GIT_{who}_NAME": "Ada", f"GIT_{who}_EMAIL": "ada@example.org", f"GIT_{who}_DATE": when}
+        command = ["git", "-C", str(self.root), *args]
+        return subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout
+
+    def commit(self, subject: str, **files: str) -> str:
+        self.day += 1
+        return super().commit(subject, **files)[:7]
+
+    def change(self, subject: str, file: str, old: str, new: str) -> str:
+        text = (self.root / file).read_text()
+        assert text.count(old) == 1, (file, old)
+        (self.root / file).write_text(text.replace(old, new))
+        return self.commit(subject)
+
+    def fail(self) -> str:
+        """The traceback that the program really gives."""
+        done = subprocess.run([sys.executable, "main.py"], cwd=self.root, capture_output=True, text=True, timeout=60)
+        assert "Traceback" in done.stderr, done
+        return done.stderr
+
+    def pass_days(self, number: int, first: int = 0) -> None:
+        """Commits of others, far from the failing path."""
+        for n in range(first, first + number):
+            self.commit(f"Other work {n}", **{f"other{n}_py": f"def other{n}(a):\n    return a + {n}\n"})
+
+
+SHOP = {
+    "main_py": """
+        from shop.report import show
+        from shop.store import load
+
+        print(show(load("ada")))
+    """,
+    "shop__store_py": """
+        PRICES = {"tea": 3, "pot": 20}
+
+
+        def find_price(name):
+            if name not in PRICES:
+                raise LookupError(f"no price of {name}")
+            return PRICES[name]
+
+
+        def load(customer):
+            names = ["tea", "pot"]
+            return {"customer": customer, "total": sum(find_price(n) for n in names), "lines": names}
+    """,
+    "shop__report_py": """
+        def average(order):
+            lines = order["lines"]
+            if not lines:
+                return 0
+            return order["total"] / len(lines)
+
+
+        def show(order):
+            head = order["customer"].title()
+            return f"{head}: {average(order):.2f}"
+    """,
+    "README_md": "# Shop\n",
+}
+
+
+@pytest.fixture
+def story(tmp_path: Path) -> Story:
+    made = Story(tmp_path / "shop")
+    made.commit("Begin the shop", **SHOP)
+    made.pass_days(6)
+    return made
+
+
+def accused(said: Opinion) -> list[str]:
+    """The commits that the historian names, the likeliest first."""
+    ranked = [claim.text for claim in said.claims if re.match(r"\d\. [0-9a-f]{7} of ", claim.text)]
+    return list(dict.fromkeys(text.split()[1] for text in ranked))
+
+
+def _wrong_key(story: Story) -> str:
+    return story.change("Tidy the report", "shop/report.py", 'order["total"]', 'order["sum"]')
+
+
+def _renamed_at_its_source(story: Story) -> str:
+    return story.change("Better names", "shop/store.py", '"total":', '"amount":')
+
+
+def _returns_none(story: Story) -> str:
+    return story.change(
+        "No exception for unknown names", "shop/store.py",
+        '    if name not in PRICES:\n        raise LookupError(f"no price of {name}")\n    return PRICES[name]',
+        "    if name == \"tea\":\n        return None\n    return PRICES[name]",
+    )  # fmt: skip
+
+
+def _guard_removed(story: Story) -> str:
+    story.change("Fewer things", "shop/store.py", 'names = ["tea", "pot"]', "names = []")
+    story.pass_days(2, 20)
+    return story.change("Simplify", "shop/report.py", "    if not lines:\n        return 0\n", "")
+
+
+def _signature(story: Story) -> str:
+    return story.change("Ask for a currency", "shop/report.py", "def average(order):", "def average(order, currency):")
+
+
+def _moved_out(story: Story) -> str:
+    return story.change(
+        "Indent", "shop/report.py",
+        "    if not lines:\n        return 0\n", "    if not lines:\n        return 0\n    if len(lines) < 99:\n        return lines[99]\n",
+    )  # fmt: skip
+
+
+PLANTED = [_wrong_key, _renamed_at_its_source, _returns_none, _guard_removed, _signature, _moved_out]
+
+
+@pytest.mark.parametrize("plant", PLANTED)
+@pytest.mark.parametrize("later", [0, 9])
+async def test_the_historian_names_the_commit_that_broke_it(
+    story: Story, plant: Callable[[Story], str], later: int
+) -> None:
+    broken = plant(story)
+    story.pass_days(later, 30)
+    story.change("Say more", "README.md", "# Shop\n", "# Shop\n\nIt sells tea.\n")
+    said = (await story.hear("It worked before. Why does it fail now?", story.fail()))["historian"]
+    assert accused(said)[0] == broken
+    assert said.position.startswith(f"{broken} of 2026-03-")
+    assert "first commit to look at" in said.position
+
+
+async def test_a_commit_that_only_reformatted_the_failing_line_is_looked_behind(story: Story) -> None:
+    broken = _wrong_key(story)
+    story.pass_days(1, 40)
+    form = story.change(
+        "Run the formatter", "shop/report.py", '    return order["sum"] / len(lines)\n',
+        "    return order['sum'] / len(\n        lines,\n    )\n",
+    )  # fmt: skip
+    said = (await story.hear("Why?", story.fail()))["historian"]
+    assert accused(said)[0] == broken
+    assert form not in accused(said)
+    assert f"it last changed the failing line but for its form ({form} only reformatted it)" in said.answer
+
+
+async def test_a_line_that_moved_out_of_its_block_did_change(story: Story) -> None:
+    """Its text is the same but for blanks, and in Python these have a meaning."""
+    story.change(
+        "Long orders", "shop/report.py", '    return order["total"]',
+        '    if len(lines) > 5:\n        lines = lines[:5]\n        order = order["parts"]\n    return order["total"]',
+    )  # fmt: skip
+    story.pass_days(1, 40)
+    broken = story.change(
+        "Indent", "shop/report.py", '        order = order["parts"]\n', '    order = order["parts"]\n'
+    )
+    said = (await story.hear("Why?", story.fail()))["historian"]
+    assert accused(said)[0] == broken
+
+
+async def test_a_fault_as_old_as_the_code_is_blamed_on_no_later_commit(tmp_path: Path) -> None:
+    story = Story(tmp_path / "shop")
+    first = story.commit(
+        "Begin the shop", **{**SHOP, "shop__store_py": SHOP["shop__store_py"].replace('"total"', '"sum"')}
+    )
+    story.pass_days(14)
+    said = (await story.hear("Why does it fail?", story.fail()))["historian"]
+    assert accused(said) == [first]
+    assert said.position.startswith(
+        f"No commit changed the failing path since {first} of 2026-03-02, “Begin the shop” wrote it"
+    )
+
+
+async def test_a_path_that_nothing_recent_touched_is_said_to_be_so(tmp_path: Path) -> None:
+    story = Story(tmp_path / "shop")
+    story.commit("Begin the shop", **SHOP)
+    old = _wrong_key(story)
+    story.month = 11
+    story.pass_days(1)
+    said = (await story.hear("Why?", story.fail()))["historian"]
+    assert said.position.startswith(
+        f"No recent commit touched the failing path; the likeliest of the older ones is {old} of 2026-03-"
+    )
+
+
+async def test_a_new_version_of_a_package_in_the_trace_is_named(story: Story) -> None:
+    story.commit("Depend", requirements_txt="teapot==1.0\nother==2.0\n", shop__report_py="""
+        import teapot
+
+
+        def show(order):
+            return teapot.brew(order["total"])
+    """)  # fmt: skip
+    story.pass_days(2, 40)
+    broken = story.change("Newer parts", "requirements.txt", "teapot==1.0", "teapot==2.0")
+    trace = f"""
+        Traceback (most recent call last):
+          File "{story.root}/main.py", line 4, in <module>
+            print(show(load("ada")))
+          File "{story.root}/shop/report.py", line 5, in show
+            return teapot.brew(order["total"])
+          File "/usr/lib/python3/site-packages/teapot/core.py", line 9, in brew
+            raise TypeError("brew takes cups")
+        TypeError: brew takes cups
+    """
+    said = (await story.hear("It fails since the update.", trace))["historian"]
+    assert broken in accused(said)
+    assert spots(said, f"{broken} of 2026-03-") == [("requirements.txt", 1)]
+
+
+async def test_a_commit_that_was_taken_back_is_hardly_suspected(story: Story) -> None:
+    broken = _guard_removed(story)
+    bad = story.change(
+        "Average of lines", "shop/report.py", "    lines = order", "    lines = order  # all\n    lines = order"
+    )
+    story.git("revert", "--no-edit", "HEAD")
+    story.day += 1
+    said = (await story.hear("Why?", story.fail()))["historian"]
+    assert accused(said)[0] == broken
+    assert bad not in accused(said)[:1]
+
+
+async def test_uncommitted_changes_of_the_failing_line_come_before_all_commits(story: Story) -> None:
+    _wrong_key(story)
+    file = story.root / "shop" / "report.py"
+    file.write_text(file.read_text().replace('order["sum"]', 'order["wrong"]'))
+    said = (await story.hear("Why?", story.fail()))["historian"]
+    assert "is touched by the latest change (unstaged)" in said.position
+
+
+async def test_who_asks_which_commit_broke_a_function_is_told_without_a_trace(story: Story) -> None:
+    broken = _guard_removed(story)
+    story.pass_days(3, 30)
+    said = (await story.hear("`average` worked last week. Which commit broke it?"))["historian"]
+    assert accused(said)[0] == broken
+    assert said.position.startswith(f"{broken} of 2026-03-")
+
+
+# ------------------------------------------------------------------------------------------ its parts, without a project
+
+
+FORMS: tuple[tuple[str, str, bool], ...] = (
+    ("a.py", "-x = f(a,b)\n+x = f(a, b)", True),
+    ("a.py", "-x = f(a, b)\n+x = f(\n+    a,\n+    b,\n+)", True),
+    ("a.py", "-x = 'a'\n+x = \"a\"", True),
+    ("a.py", "-x = f(a, b)\n+x = f(b, a)", False),
+    ("a.py", " for a in b:\n-    c()\n-    d()\n+    c()\n+d()", False),
+    ("a.js", " for (a of b) {\n-    c()\n-    d()\n+    c()\n+  d()", True),
+    ("a.py", "-if a:\n-\tb()\n-\tc()\n+if a:\n+    b()\n+    c()", True),
+    ("a.js", "-f(a)\n+f(a);", True),
+    ("a.py", "-x = 1\n+x = 10", False),
+    ("a.py", "-x = a - b\n+x = a + b", False),
+    ("a.py", "+x = 1", False),
+)
+
+
+@pytest.mark.parametrize(("path", "text", "form"), FORMS)
+def test_a_change_of_form_is_told_from_one_of_meaning(path: str, text: str, form: bool) -> None:
+    made = Hunk(old_start=1, old_lines=1, new_start=1, new_lines=1, text=text)
+    assert only_form(Change(path=path, status="modified", hunks=(made,))) is form
+
+
+def test_the_time_that_a_question_speaks_of_bounds_the_suspects() -> None:
+    newest = datetime(2026, 3, 20, 12, tzinfo=UTC)
+    assert since_of("It worked yesterday.", newest) == datetime(2026, 3, 18, 12, tzinfo=UTC)
+    assert since_of("Broken since 2026-03-05, why?", newest) == datetime(2026, 3, 4, tzinfo=UTC)
+    assert since_of("It fails after 2026-13-45.", newest) is None
+    assert since_of("Why is it slow?", newest) is None
+
+
+def test_of_two_equal_suspects_the_one_in_the_time_of_the_question_comes_first() -> None:
+    def one(number: int, day: int) -> tuple[Commit, Reason]:
+        return Commit(id=f"{number:07x}", at=datetime(2026, 3, day, tzinfo=UTC), subject=f"c{number}"), Reason(
+            "touched", "", "a.py", 1
+        )
+
+    old, new = one(1, 2), one(2, 19)
+    stronger = (old[0], Reason("guard", "", "a.py", 1))
+    assert [lead.commit.id for lead in rank([old, stronger, new], [], "Why?")] == ["0000001", "0000002"]
+    assert [lead.commit.id for lead in rank([old, stronger, new], [], "It fails since yesterday.")] == [
+        "0000002",
+        "0000001",
+    ]
+
+
+def test_a_commit_that_was_reverted_and_reapplied_counts_again() -> None:
+    def logged(*subjects: str) -> list[Commit]:
+        return [Commit(id=f"{n:07x}", at=datetime(2026, 3, 1, tzinfo=UTC), subject=s) for n, s in enumerate(subjects)]
+
+    assert taken_back(logged("A", 'Revert "A"', "B")) == ("A",)
+    assert taken_back(logged("A", 'Revert "A"', 'Revert "Revert "A""')) == ('Revert "A"',)
+
+
+def test_an_error_names_quoted_words_and_code_but_no_common_types() -> None:
+    assert words_of("'NoneType' object has no attribute 'title'") == ("title",)
+    assert words_of("KeyError: 'total'") == ("total",)
+    assert words_of("unexpected keyword argument 'max_retries' for connect_all()") == ("max_retries", "connect_all")
+    assert words_of("division by zero") == ()
+
+
+@pytest.mark.parametrize(
+    "text", ["a" * 100_000, "(" * 100_000, "\n" * 100_000, "'" * 100_000, "_a" * 50_000, ", " * 50_000 + ")"]
+)
+def test_hostile_text_costs_no_time_worth_speaking_of(text: str) -> None:
+    with_time = monotonic()
+    words_of(text)
+    since_of(text, datetime(2026, 3, 1, tzinfo=UTC))
+    only_form(
+        Change(
+            path="a.py",
+            status="modified",
+            hunks=(Hunk(old_start=1, old_lines=1, new_start=1, new_lines=1, text="-" + text),),
+        )
+    )
+    assert monotonic() - with_time < 5

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 from textwrap import dedent
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestra_mcp.context import languages, symbols
+from orchestra_mcp.context.code import languages, parsing, symbols, uses
+from orchestra_mcp.context.reading import prose
 from orchestra_mcp.types import Definition, Syntax
 
 
@@ -85,19 +87,19 @@ def test_a_signature_is_one_line_without_decorators_comments_and_body() -> None:
 def test_python_parameters_mark_defaults_and_the_rest() -> None:
     syntax = syntax_of("t.py", PYTHON)
     by_name = {d.qualified: d for d in symbols.definitions(syntax, "t.py")}
-    assert symbols.parameters(by_name["Till.pay"], syntax) == ("self", "amount", "*rest", "note=", "**options")
-    assert symbols.parameters(by_name["Till.pay.check"], syntax) == ("a", "b=")
-    assert symbols.parameters(by_name["double"], syntax) == ("x", "y=")
-    assert symbols.parameters(by_name["main"], syntax) == ()
-    assert symbols.parameters(by_name["Till"], syntax) == ()
+    assert uses.parameters(by_name["Till.pay"], syntax) == ("self", "amount", "*rest", "note=", "**options")
+    assert uses.parameters(by_name["Till.pay.check"], syntax) == ("a", "b=")
+    assert uses.parameters(by_name["double"], syntax) == ("x", "y=")
+    assert uses.parameters(by_name["main"], syntax) == ()
+    assert uses.parameters(by_name["Till"], syntax) == ()
 
 
 def test_python_imports_and_calls_come_in_order() -> None:
     syntax = syntax_of("t.py", PYTHON)
-    assert symbols.imports(syntax) == ("os.path", "json", ".models", ".", "typing")
-    assert symbols.calls(syntax, 17, 22) == ("loads", "send", "check")
-    assert symbols.calls(syntax, 29, 30) == ("Till", "pay")
-    assert symbols.calls(syntax, 31, 99) == ()
+    assert uses.imports(syntax) == ("os.path", "json", ".models", ".", "typing")
+    assert uses.calls(syntax, 17, 22) == ("loads", "send", "check")
+    assert uses.calls(syntax, 29, 30) == ("Till", "pay")
+    assert uses.calls(syntax, 31, 99) == ()
 
 
 TYPESCRIPT = """
@@ -139,17 +141,18 @@ def test_typescript_methods_arrow_functions_and_object_members_are_found() -> No
         ("method", "Cart.total", 12, 12),
         ("function", "sum", 15, 15),
         ("class", "Shop", 17, 17),
+        ("method", "Shop.open", 17, 17),
         ("function", "Inner.deep", 20, 20),
         ("function", "api.get", 24, 24),
         ("function", "api.post", 25, 25),
         ("function", "close", 27, 27),
     ]
     syntax = syntax_of("cart.ts", TYPESCRIPT)
-    assert symbols.imports(syntax) == ("node:fs", "./types", "path")
-    assert symbols.calls(syntax, 7, 10) == ("check", "Receipt")
+    assert uses.imports(syntax) == ("node:fs", "./types", "path")
+    assert uses.calls(syntax, 7, 10) == ("check", "Receipt")
     by_name = {d.qualified: d for d in symbols.definitions(syntax, "cart.ts")}
-    assert symbols.parameters(by_name["Cart.add"], syntax) == ("item", "count=", "*more")
-    assert symbols.parameters(by_name["Cart.onPay"], syntax) == ("sum=",)
+    assert uses.parameters(by_name["Cart.add"], syntax) == ("item", "count=", "*more")
+    assert uses.parameters(by_name["Cart.onPay"], syntax) == ("sum=",)
     assert by_name["Cart.add"].signature == "private add(item: T, count = 1, ...more: T[]): void"
     assert by_name["sum"].signature == "sum = (a: number, b: number): number"
 
@@ -174,12 +177,13 @@ def test_tsx_and_javascript_are_read() -> None:
         ("method", "A.make", 3, 3),
         ("method", "A.late", 5, 5),
         ("function", "steps", 6, 6),
+        ("function", "default", 7, 7),
         ("function", "run", 8, 8),
     ]
     syntax = syntax_of("a.js", source)
     make, late = (d for d in symbols.definitions(syntax, "a.js") if d.name in ("make", "late"))
-    assert symbols.parameters(make, syntax) == ("x",)
-    assert symbols.parameters(late, syntax) == ("a", "b=")
+    assert uses.parameters(make, syntax) == ("x",)
+    assert uses.parameters(late, syntax) == ("a", "b=")
 
 
 GO = """
@@ -212,6 +216,7 @@ def test_go_methods_carry_their_receiver() -> None:
     assert found("cart.go", GO) == [
         ("class", "Cart", 8, 8),
         ("class", "Pricer", 11, 11),
+        ("method", "Pricer.Price", 11, 11),
         ("method", "Cart.Add", 14, 18),
         ("function", "Cart.Add.check", 15, 15),
         ("method", "Ring.Len", 20, 20),
@@ -220,9 +225,9 @@ def test_go_methods_carry_their_receiver() -> None:
     syntax = syntax_of("cart.go", GO)
     add = definition("cart.go", GO, "Cart.Add")
     assert add.signature == "func (c *Cart) Add(a, b int, rest ...string) error"
-    assert symbols.parameters(add, syntax) == ("a", "b", "*rest")
-    assert symbols.imports(syntax) == ("fmt", "example.com/shop/db")
-    assert symbols.calls(syntax, 14, 18) == ("Println", "check", "Save")
+    assert uses.parameters(add, syntax) == ("a", "b", "*rest")
+    assert uses.imports(syntax) == ("fmt", "example.com/shop/db")
+    assert uses.calls(syntax, 14, 18) == ("Println", "check", "Save")
 
 
 RUST = """
@@ -262,10 +267,10 @@ def test_rust_methods_are_qualified_with_their_type() -> None:
         ("function", "tests.works", 21, 22),
     ]
     syntax = syntax_of("cart.rs", RUST)
-    assert symbols.parameters(definition("cart.rs", RUST, "Cart.fmt"), syntax) == ("self", "f", "n")
-    assert symbols.imports(syntax) == ("std::fmt", "crate::db::Pool", "store")
-    assert symbols.calls(syntax, 9, 11)[0] == "write"
-    assert symbols.calls(syntax, 22, 22) == ("new",)
+    assert uses.parameters(definition("cart.rs", RUST, "Cart.fmt"), syntax) == ("self", "f", "n")
+    assert uses.imports(syntax) == ("std::fmt", "crate::db::Pool", "store")
+    assert uses.calls(syntax, 9, 11)[0] == "write"
+    assert uses.calls(syntax, 22, 22) == ("new",)
 
 
 def test_java_and_kotlin_definitions() -> None:
@@ -295,9 +300,9 @@ def test_java_and_kotlin_definitions() -> None:
         ("method", "Pricer.price", 14, 14),
     ]
     syntax = syntax_of("Cart.java", java)
-    assert symbols.parameters(definition("Cart.java", java, "Cart.total"), syntax) == ("tax", "*notes")
-    assert symbols.imports(syntax) == ("java.util.List", "shop.Money")
-    assert symbols.calls(syntax, 8, 8) == ("sum", "Money")
+    assert uses.parameters(definition("Cart.java", java, "Cart.total"), syntax) == ("tax", "*notes")
+    assert uses.imports(syntax) == ("java.util.List", "shop.Money")
+    assert uses.calls(syntax, 8, 8) == ("sum", "Money")
     kotlin = """
         package shop
 
@@ -323,12 +328,12 @@ def test_java_and_kotlin_definitions() -> None:
         ("method", "Cart.total", 6, 8),
         ("method", "Cart.make", 11, 11),
         ("class", "Registry", 15, 16),
-        ("function", "shout", 18, 18),
+        ("method", "String.shout", 18, 18),
     ]
     syntax = syntax_of("Cart.kt", kotlin)
-    assert symbols.parameters(definition("Cart.kt", kotlin, "Cart.total"), syntax) == ("tax=", "note")
-    assert symbols.calls(syntax, 7, 7) == ("sum",)
-    assert symbols.imports(syntax) == ("shop.db.Pool",)
+    assert uses.parameters(definition("Cart.kt", kotlin, "Cart.total"), syntax) == ("tax=", "note")
+    assert uses.calls(syntax, 7, 7) == ("sum",)
+    assert uses.imports(syntax) == ("shop.db.Pool",)
 
 
 def test_c_and_cpp_definitions() -> None:
@@ -349,9 +354,9 @@ def test_c_and_cpp_definitions() -> None:
         ("function", "names", 6, 9),
     ]
     syntax = syntax_of("cart.c", c)
-    assert symbols.parameters(definition("cart.c", c, "names"), syntax) == ("c", "n")
-    assert symbols.imports(syntax) == ("stdio.h", "cart.h")
-    assert symbols.calls(syntax, 6, 9) == ("printf", "price")
+    assert uses.parameters(definition("cart.c", c, "names"), syntax) == ("c", "n")
+    assert uses.imports(syntax) == ("stdio.h", "cart.h")
+    assert uses.calls(syntax, 6, 9) == ("printf", "price")
     cpp = """
         namespace shop {
         class Cart : public Base {
@@ -382,8 +387,8 @@ def test_c_and_cpp_definitions() -> None:
     assert found("cart.h", cpp) == expected
     syntax = syntax_of("cart.h", cpp)
     assert syntax.language == "cpp"
-    assert symbols.parameters(definition("cart.cpp", cpp, "shop.Cart.price"), syntax) == ("item", "n")
-    assert symbols.calls(syntax, 8, 12) == ("round", "Cart")
+    assert uses.parameters(definition("cart.cpp", cpp, "shop.Cart.price"), syntax) == ("item", "n")
+    assert uses.calls(syntax, 8, 12) == ("round", "Cart")
 
 
 @pytest.mark.parametrize(
@@ -436,18 +441,22 @@ def test_the_other_languages(
 ) -> None:
     assert found(path, source) == expected
     syntax = syntax_of(path, source)
-    assert symbols.imports(syntax) == imports
+    assert uses.imports(syntax) == imports
     total = [d for d in symbols.definitions(syntax, path) if d.name.lower() == "total"]
-    assert [symbols.parameters(d, syntax) for d in total] in ([], [("tax", "n=")])
+    assert [uses.parameters(d, syntax) for d in total] in ([], [("tax", "n=")])
     if total:
-        assert [name.lower() for name in symbols.calls(syntax, total[0].start, total[0].end)] == ["sum"]
+        assert [name.lower() for name in uses.calls(syntax, total[0].start, total[0].end)] == ["sum"]
 
 
 def test_every_language_of_the_table_has_a_grammar_and_queries_that_compile() -> None:
     for row in languages.LANGUAGES:
+        if row.extra and importlib.util.find_spec(row.module) is None:
+            continue
         assert languages.grammar(row.name) is not None, row.name
-        for section in ("definitions", "calls", "imports"):
+        sections: tuple[languages.Section, ...] = ("sections",) if row.markup else ("definitions", "calls")
+        for section in sections:
             assert languages.query(row.name, section) is not None, (row.name, section)
+        languages.query(row.name, "imports")
 
 
 @pytest.mark.parametrize(
@@ -463,7 +472,7 @@ def test_the_language_of_a_file_is_told_by_its_name(path: str, language: str | N
 
 def test_binary_large_and_unknown_files_are_not_parsed() -> None:
     assert symbols.parse("a.py", b"x = 1\0") is None
-    assert symbols.parse("a.py", b"#" * (symbols.MAX_BYTES + 1)) is None
+    assert symbols.parse("a.py", b"#" * (parsing.MAX_BYTES + 1)) is None
     assert symbols.parse("a.txt", b"x") is None
     assert symbols.parse("a.py", b"") is not None
 
@@ -510,19 +519,19 @@ def test_identifiers_are_found_in_prose_the_most_specific_first() -> None:
         "When I call get_user() the `Ledger.reserve` method raises ValueError, see https://example.com/fooBar.html. "
         "MAX_SIZE and fooBar are set in settings.py; `cache` is empty. std::fmt::Display too. JavaScript works.Then not."
     )
-    assert symbols.identifiers(text) == (
+    assert prose.identifiers(text) == (
         "Ledger.reserve", "std.fmt.Display", "cache", "get_user", "ValueError", "MAX_SIZE", "fooBar",
     )  # fmt: skip
 
 
 def test_plain_english_has_no_identifiers() -> None:
     text = "The server is slow when I start it, e.g. after lunch. Why? It was OK on Monday (and on GitHub). `the` is `true`."
-    assert symbols.identifiers(text) == ()
+    assert prose.identifiers(text) == ()
 
 
 @given(st.text())
 def test_identifiers_never_raise(text: str) -> None:
-    assert len(set(symbols.identifiers(text))) == len(symbols.identifiers(text))
+    assert len(set(prose.identifiers(text))) == len(prose.identifiers(text))
 
 
 @given(st.sampled_from([row.suffixes[0] for row in languages.LANGUAGES]), st.binary(max_size=400))
@@ -533,6 +542,6 @@ def test_any_bytes_can_be_parsed(suffix: str, source: bytes) -> None:
     lines = source.count(b"\n") + 1
     for item in symbols.definitions(syntax, "file"):
         assert 1 <= item.start <= item.end <= lines
-        symbols.parameters(item, syntax)
-    symbols.calls(syntax, 1, lines)
-    symbols.imports(syntax)
+        uses.parameters(item, syntax)
+    uses.calls(syntax, 1, lines)
+    uses.imports(syntax)

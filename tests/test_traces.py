@@ -6,6 +6,7 @@ Python's traces are made by running programs. The others are written after the f
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -16,7 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestra_mcp.context.traces import MAX_TRACES, parse, resolve
+from orchestra_mcp.context.output.sourcemaps import SourceMap, decode, read_map, unbuilt
+from orchestra_mcp.context.output.traces import MAX_TRACES, parse, resolve
+from orchestra_mcp.context.output.tracetext import MAX_FRAMES
 from orchestra_mcp.types import Frame, Trace
 
 
@@ -223,6 +226,18 @@ def test_a_trace_without_its_header_is_still_read(tmp_path: Path) -> None:
         pytest.param(lambda line: "> " + line, id="quoted"),
         pytest.param(lambda line: line.replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;"), id="HTML"),
         pytest.param(lambda line: "Mar  1 10:11:12 host app[123]: " + line, id="syslog"),
+        pytest.param(lambda line: "INTERNALERROR> " + line, id="pytest itself"),
+        pytest.param(lambda line: json.dumps({"log": line + "\n", "stream": "stderr", "time": "2026-03-01"}, separators=(",", ":")).replace("<", "\\u003c"), id="Docker"),
+        pytest.param(lambda line: line.replace('"', '""'), id="CSV"),
+        pytest.param(lambda line: line.replace("<", "&lt;").replace('"', "&quot;") + "<br>", id="breaks"),
+        pytest.param(lambda line: "[worker 3] " + line, id="a lead of its own"),
+        pytest.param(lambda line: "2026-03-01T10:11:12.123456789Z stderr F " + line, id="Kubernetes"),
+        pytest.param(lambda line: "[pod/web-7d4b/app] " + line, id="kubectl --prefix"),
+        pytest.param(lambda line: "test\tRun tests\t2026-03-01T10:11:12.1234567Z " + line, id="gh run view"),
+        pytest.param(lambda line: "2026-03-01T10:11:12.123456+00:00 app[web.1]: " + line, id="Heroku"),
+        pytest.param(lambda line: "[ERROR] " + line, id="level"),
+        pytest.param(lambda line: "10:11:12,123 " + line, id="time"),
+        pytest.param(lambda line: "<p>" + line.replace("<", "&lt;").replace(">", "&gt;").replace('"', "&#34;") + "</p>", id="page"),
     ],
 )  # fmt: skip
 def test_what_terminals_and_logs_put_around_a_trace_does_not_matter(tmp_path: Path, dress: object) -> None:
@@ -519,9 +534,10 @@ def test_a_kotlin_trace_out_of_logcat_is_read() -> None:
 # ----------------------------------------------------------------------------------------------------- Go, Rust
 
 
-def test_of_a_go_panic_only_the_panicking_goroutine_is_kept() -> None:
-    trace = only(
-        """
+def test_a_go_panic_is_a_trace_and_the_other_goroutines_are_traces_without_a_name() -> None:
+    trace, other = parse(
+        dedent(
+            """
         panic: runtime error: index out of range [5] with length 3
 
         goroutine 1 [running]:
@@ -537,7 +553,9 @@ def test_of_a_go_panic_only_the_panicking_goroutine_is_kept() -> None:
         \t/usr/local/go/src/runtime/asm_amd64.s:1721 +0x1
         exit status 2
         """
+        )
     )
+    assert (other.exception, places(other)) == ("", [("asm_amd64.s", 1721, "runtime.goexit")])
     assert (trace.language, trace.exception) == ("go", "panic")
     assert trace.message == "runtime error: index out of range [5] with length 3"
     assert places(trace) == [
@@ -674,9 +692,9 @@ def test_the_stacks_of_a_sanitizer_report_are_separate() -> None:
         )
     )
     assert access.exception == "AddressSanitizer: heap-use-after-free"
-    assert places(access)[1:] == [("main.cc", 5, "main"), ("cart.cc", 12, "Cart::price(int) const")]
+    assert places(access)[1:] == [("main.cc", 5, "main"), ("cart.cc", 12, "Cart::price")]
     assert freed.exception == ""
-    assert places(freed)[0] == ("cart.cc", 30, "Cart::~Cart()")
+    assert places(freed)[0] == ("cart.cc", 30, "Cart::~Cart")
 
 
 def test_a_gdb_backtrace_is_read() -> None:
@@ -818,6 +836,55 @@ def test_the_time_grows_no_faster_than_the_text(unit: str) -> None:
     assert seconds(1_920) < 8 * seconds(120) + 0.05
 
 
+_SHAPES = {
+    "one character": "a" * 100_000,
+    "one character a line": "a\n" * 50_000,
+    "blank lines": "\n" * 10_000,
+    "blanks": (" " * 1_000 + "\n") * 100,
+    "parentheses": "at f" + "(" * 50_000 + ")" * 50_000,
+    "nested calls a line": "\n".join("#0 0x1 in " + "f(" * 300 + ")" * 300 for _ in range(100)),
+    "brackets": "[" * 100_000,
+    "escaped breaks": "\\n\\t" * 25_000,
+    "colons": ":1" * 50_000,
+    "digits": "1" * 100_000,
+    "dots": "a." * 50_000,
+    "at signs": "a@" * 50_000,
+    "Python frames": "\n".join(f'  File "a{n}.py", line {n}, in f' for n in range(20_000)),
+    "Java frames": "a.B: c\n" + "\n".join(f"\tat a.b.C{n}.m(C.java:{n})" for n in range(20_000)),
+    "JavaScript frames": "Error: x\n" + "\n".join(f"    at f{n} (/a/b.js:{n}:1)" for n in range(20_000)),
+    "sanitizer frames": "\n".join(f"    #{n} 0x1 in f{n} /a.c:{n}:1" for n in range(20_000)),
+    "GDB frames": "\n".join(f"#{n}  0x1 in f{n} (a=1,\n    b=2) at a.c:{n}" for n in range(10_000)),
+    "heads": "a.B.CException: d\n" * 10_000,
+    "causes": "Caused by: a.B: c\n\tat a.b.C.m(C.java:1)\n" * 5_000,
+    "goroutines": "goroutine 1 [running]:\nmain.f()\n\t/a.go:1 +0x1\n\n" * 3_000,
+    "Erlang in a line": "{a,b,1,[{file," * 8_000,
+    "HTML": "&lt;<br>" * 12_000,
+    "colours": "\x1b[31m" * 20_000,
+    "arrows": "----> 1 x\n" * 10_000,
+    "warnings": "a.py:1: UserWarning: b\n" * 5_000,
+}
+
+
+@pytest.mark.parametrize("shape", _SHAPES)
+def test_hostile_text_costs_no_more_than_a_few_times_what_ordinary_log_lines_cost(shape: str) -> None:
+    """Compared with as many lines of an ordinary log on the same machine, so that a slow machine does not matter."""
+
+    def seconds(text: str) -> float:
+        best = float("inf")
+        for _ in range(2):
+            start = time.process_time()
+            traces = parse(text)
+            best = min(best, time.process_time() - start)
+            assert len(traces) <= MAX_TRACES
+            assert all(len(trace.frames) <= MAX_FRAMES for trace in traces)
+        return best
+
+    ordinary = "2026-03-01 10:00:00,001 INFO shop.cart: 3 items of customer 17 in 12.5 ms (cache: hit) at /cart?id=3\n"
+    text = _SHAPES[shape]
+    alike = ordinary * max(len(text) // len(ordinary), text.count("\n"))
+    assert seconds(text) < 10 * seconds(alike) + 0.3
+
+
 # ------------------------------------------------------------------------------------------------------ resolve
 
 FILES = [
@@ -904,3 +971,231 @@ def test_code_lines_indented_by_a_tab_belong_to_their_frame() -> None:
     )
     (trace,) = parse(text)
     assert (trace.exception, [frame.line for frame in trace.frames]) == ("ValueError", [1, 2])
+
+
+MORE = [
+    "apps/shop/lib/shop/cart.ex", "apps/shop/lib/enum.ex", "src/Shop/Cart.cs", "src/Shop/Other/Names.cs", "Lib/Other/Names.cs",
+    "Sources/Shop/Basket.swift", "crates/cart/src/lib.rs", "crates/cart/src/price.rs", "crates/pay/src/price.rs",
+    "packages/ui/lib/button.dart", "packages/net/lib/button.dart", "lib/shop/order.rb", "web/app/page.tsx", "cart/total.go",
+    "src/test/java/com/example/CartTest.java", "core/src/main/kotlin/com/example/Repo.kt", "src/deep/main.py", "kernel/fs/read.c",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("raw", "function", "language", "path"),
+    [
+        pytest.param("lib/shop/cart.ex", "Shop.Cart.total/1", "elixir", "apps/shop/lib/shop/cart.ex", id="umbrella"),
+        pytest.param("lib/enum.ex", "Enum.map/2", "elixir", "", id="Elixir's own file"),
+        pytest.param("gen_server.erl", ":gen_server.call/3", "elixir", "", id="OTP"),
+        pytest.param("/usr/src/app/src/Shop/Cart.cs", "Shop.Cart.Price", "c_sharp", "src/Shop/Cart.cs", id="usual workdir of images"),
+        pytest.param("/_/src/Shop/Cart.cs", "Shop.Cart.Price", "c_sharp", "src/Shop/Cart.cs", id="deterministic build"),
+        pytest.param("/_/src/libraries/System.Private.CoreLib/Cart.cs", "System.X.Y", "c_sharp", "", id=".NET itself"),
+        pytest.param("", "Shop.Cart.Price", "c_sharp", "src/Shop/Cart.cs", id="class only"),
+        pytest.param("", "Elsewhere.Cart.Price", "c_sharp", "", id="class of another namespace"),
+        pytest.param("", "System.Collections.Cart.Price", "c_sharp", "", id="class of the framework"),
+        pytest.param("", "com.example.CartTest.adds", "java", "src/test/java/com/example/CartTest.java", id="test of Surefire"),
+        pytest.param("", "CartTest.adds", "java", "src/test/java/com/example/CartTest.java", id="summary of Surefire"),
+        pytest.param("", "org.other.CartTest.adds", "java", "", id="test of another package"),
+        pytest.param("Repo.kt", "com.example.RepoKt.load", "kotlin", "core/src/main/kotlin/com/example/Repo.kt", id="FileKt"),
+        pytest.param("CartTest.java", "", "java", "src/test/java/com/example/CartTest.java", id="Gradle's short form"),
+        pytest.param("Basket.swift", "Basket.pay()", "swift", "Sources/Shop/Basket.swift", id="name only"),
+        pytest.param("Names.cs", "", "c_sharp", "", id="ambiguous name"),
+        pytest.param("/app/Other/Names.cs", "", "c_sharp", "", id="two fit equally well"),
+        pytest.param("/home/me/.cargo/registry/src/index.crates.io-6f17/cart-0.1.0/src/lib.rs", "", "rust", "crates/cart/src/lib.rs", id="own crate"),
+        pytest.param("/home/me/.cargo/registry/src/index.crates.io-6f17/anyhow-1.0/src/lib.rs", "", "rust", "", id="other crate"),
+        pytest.param("/rustc/90b35a6239c3d8bdabc530a6a0816f7ff89a0aaf/src/lib.rs", "", "rust", "", id="Rust itself"),
+        pytest.param("package:ui/button.dart", "", "dart", "packages/ui/lib/button.dart", id="Dart package of a workspace"),
+        pytest.param("package:other/button.dart", "", "dart", "", id="other Dart package"),
+        pytest.param("/usr/lib/ruby/gems/3.2.0/gems/shop-1.2.0/lib/shop/order.rb", "", "ruby", "lib/shop/order.rb", id="own gem"),
+        pytest.param("/usr/lib/ruby/gems/3.2.0/gems/other-1.2.0/lib/shop/order.rb", "", "ruby", "", id="other gem"),
+        pytest.param("webpack-internal:///(app-pages-browser)/./app/page.tsx", "", "typescript", "web/app/page.tsx", id="Next.js"),
+        pytest.param("webpack://_N_E/./app/page.tsx?3f2a", "", "typescript", "web/app/page.tsx", id="webpack"),
+        pytest.param("file:///C:/work/web/app/page.tsx?t=1", "", "typescript", "web/app/page.tsx", id="file URL"),
+        pytest.param("github.com/a/shop/cart/total.go", "github.com/a/shop/cart.Total", "go", "cart/total.go", id="trimpath"),
+        pytest.param("/root/go/pkg/mod/github.com/a/log@v1.2.0/cart/total.go", "", "go", "", id="other Go module"),
+        pytest.param("bazel-out/k8-fastbuild/bin/kernel/fs/read.c", "", "c", "kernel/fs/read.c", id="Bazel"),
+        pytest.param("/home/me/try/main.py", "", "python", "", id="a name that everybody uses"),
+        pytest.param("main.py", "", "python", "src/deep/main.py", id="such a name alone"),
+        pytest.param("D:\\a\\1\\s\\src\\Shop\\Cart.cs", "", "c_sharp", "src/Shop/Cart.cs", id="Windows agent"),
+    ],
+)  # fmt: skip
+def test_a_frame_is_mapped_where_it_belongs_or_not_at_all(raw: str, function: str, language: str, path: str) -> None:
+    trace = Trace(language=language, frames=(Frame(raw_path=raw, function=function),))
+    assert resolve(trace, MORE).frames[0].path == path
+
+
+# -------------------------------------------------------------------------------------------------- source maps
+
+# Written by the TypeScript compiler 7.0 and by esbuild 0.28 from the two files of `SOURCES`; the places that are expected
+# are those of the sources' text, and what `node --enable-source-maps` prints for the same programs.
+SOURCES = {
+    "src/cart.ts": """
+export interface Item { name: string; price: number }
+
+export function total(items: Item[]): number {
+  let sum = 0;
+  for (const item of items) {
+    if (item.price < 0) {
+      throw new RangeError(`price of ${item.name}`);
+    }
+    sum += item.price;
+  }
+  return sum;
+}
+""".lstrip(),
+    "src/main.ts": """
+import { total } from "./cart";
+
+function pay(): void {
+  const sum = total([{ name: "x", price: -1 }]);
+  console.log(sum);
+}
+
+pay();
+""".lstrip(),
+}
+CART_MAP = (
+    '{"version":3,"file":"cart.js","sourceRoot":"","sources":["../src/cart.ts"],"names":[],"mappings":";;'
+    ";AAEA,eAAsB,KAAa;IACjC,IAAI,GAAG,GAAG,CAAC,CAAC;IACZ,KAAK,MAAM,IAAI,IAAI,KAAK,EAAE,CAAC;QACzB,IAAI,I"
+    "AAI,CAAC,KAAK,GAAG,CAAC,EAAE,CAAC;YACnB,MAAM,IAAI,UAAU,CAAC,YAAY,IAAI,CAAC,IAAI,EAAE,CAAC,CAAC;QAChD"
+    ',CAAC;QACD,GAAG,IAAI,IAAI,CAAC,KAAK,CAAC;IACpB,CAAC;IACD,OAAO,GAAG,CAAC;AACb,CAAC"}'
+)
+MAIN_MAP = (
+    '{"version":3,"file":"main.js","sourceRoot":"","sources":["../src/main.ts"],"names":[],"mappings":";;'
+    "AAAA,iCAA+B;AAE/B,SAAS,GAAG;IACV,MAAM,GAAG,GAAG,IAAA,YAAK,EAAC,CAAC,EAAE,IAAI,EAAE,GAAG,EAAE,KAAK,EA"
+    "AE,CAAC,CAAC,EAAE,CAAC,CAAC,CAAC;IAC9C,OAAO,CAAC,GAAG,CAAC,GAAG,CAAC,CAAC;AACnB,CAAC;AAED,GAAG,EAAE,"
+    'CAAC"}'
+)
+BUNDLE_MAP = (
+    "ewogICJ2ZXJzaW9uIjogMywKICAic291cmNlcyI6IFsiLi4vc3JjL2NhcnQudHMiLCAiLi4vc3JjL21haW4udHMiXSwKICAic291"
+    "cmNlc0NvbnRlbnQiOiBbImV4cG9ydCBpbnRlcmZhY2UgSXRlbSB7IG5hbWU6IHN0cmluZzsgcHJpY2U6IG51bWJlciB9XG5cbmV4"
+    "cG9ydCBmdW5jdGlvbiB0b3RhbChpdGVtczogSXRlbVtdKTogbnVtYmVyIHtcbiAgbGV0IHN1bSA9IDA7XG4gIGZvciAoY29uc3Qg"
+    "aXRlbSBvZiBpdGVtcykge1xuICAgIGlmIChpdGVtLnByaWNlIDwgMCkge1xuICAgICAgdGhyb3cgbmV3IFJhbmdlRXJyb3IoYHBy"
+    "aWNlIG9mICR7aXRlbS5uYW1lfWApO1xuICAgIH1cbiAgICBzdW0gKz0gaXRlbS5wcmljZTtcbiAgfVxuICByZXR1cm4gc3VtO1xu"
+    "fVxuIiwgImltcG9ydCB7IHRvdGFsIH0gZnJvbSBcIi4vY2FydFwiO1xuXG5mdW5jdGlvbiBwYXkoKTogdm9pZCB7XG4gIGNvbnN0"
+    "IHN1bSA9IHRvdGFsKFt7IG5hbWU6IFwieFwiLCBwcmljZTogLTEgfV0pO1xuICBjb25zb2xlLmxvZyhzdW0pO1xufVxuXG5wYXko"
+    "KTtcbiJdLAogICJtYXBwaW5ncyI6ICJBQUVPLFNBQVNBLEVBQU1DLEVBQXVCLENBQzNDLElBQUlDLEVBQU0sRUFDVixRQUFXQyxL"
+    "QUFRRixFQUFPLENBQ3hCLEdBQUlFLEVBQUssTUFBUSxFQUNmLE1BQU0sSUFBSSxXQUFXLFlBQVlBLEVBQUssSUFBSSxFQUFFLEVB"
+    "RTlDRCxHQUFPQyxFQUFLLEtBQ2QsQ0FDQSxPQUFPRCxDQUNULENDVEEsU0FBU0UsR0FBWSxDQUNuQixJQUFNQyxFQUFNQyxFQUFN"
+    "LENBQUMsQ0FBRSxLQUFNLElBQUssTUFBTyxFQUFHLENBQUMsQ0FBQyxFQUM1QyxRQUFRLElBQUlELENBQUcsQ0FDakIsQ0FFQUQs"
+    "RUFBSSIsCiAgIm5hbWVzIjogWyJ0b3RhbCIsICJpdGVtcyIsICJzdW0iLCAiaXRlbSIsICJwYXkiLCAic3VtIiwgInRvdGFsIl0K"
+    "fQo="
+)
+BUNDLE_TRACE = """
+RangeError: price of x
+    at t (/srv/shop/out/bundle.js:1:58)
+    at n (/srv/shop/out/bundle.js:1:134)
+    at Object.<anonymous> (/srv/shop/out/bundle.js:1:174)
+    at Module._compile (node:internal/modules/cjs/loader:1521:14)
+"""
+COMPILED_TRACE = """
+RangeError: price of x
+    at total (/srv/shop/dist/cart.js:8:19)
+    at pay (/srv/shop/dist/main.js:5:34)
+    at Object.<anonymous> (/srv/shop/dist/main.js:8:1)
+"""
+
+
+def mapped(trace: Trace) -> list[tuple[str, int, str, str]]:
+    return [(frame.path, frame.line, frame.function, frame.code) for frame in trace.frames]
+
+
+def test_the_frames_of_compiled_files_are_moved_to_their_sources() -> None:
+    built = {
+        "dist/cart.js": "…\n//# sourceMappingURL=cart.js.map",
+        "dist/cart.js.map": CART_MAP,
+        "dist/main.js": "…",
+        "dist/main.js.map": MAIN_MAP,
+    }
+    (trace,) = parse(COMPILED_TRACE)
+    assert [frame.column for frame in trace.frames] == [1, 34, 19]
+    assert mapped(resolve(unbuilt(trace, built.get), list(SOURCES))) == [
+        ("src/main.ts", 8, "Object.<anonymous>", ""),
+        ("src/main.ts", 4, "pay", ""),
+        ("src/cart.ts", 7, "total", ""),
+    ]
+
+
+def test_the_frames_of_a_minified_bundle_with_its_map_inside_are_moved_to_their_sources() -> None:
+    built = {"out/bundle.js": f"…\n//# sourceMappingURL=data:application/json;base64,{BUNDLE_MAP}\n"}
+    (trace,) = parse(BUNDLE_TRACE)
+    moved = resolve(unbuilt(trace, built.get), list(SOURCES))
+    assert mapped(moved)[1:] == [
+        ("src/main.ts", 8, "Object.<anonymous>", "pay();"),
+        ("src/main.ts", 4, "n", 'const sum = total([{ name: "x", price: -1 }]);'),
+        ("src/cart.ts", 7, "t", "throw new RangeError(`price of ${item.name}`);"),
+    ]
+    for path, line, _, code in mapped(moved)[1:]:
+        assert SOURCES[path].splitlines()[line - 1].strip() == code
+    assert moved.frames[0].raw_path == "node:internal/modules/cjs/loader"
+
+
+def test_a_trace_without_maps_stays_as_it_is() -> None:
+    (trace,) = parse(BUNDLE_TRACE)
+    assert unbuilt(trace, lambda path: None) == trace
+    assert unbuilt(trace, lambda path: "no map here") == trace
+    assert unbuilt(trace, lambda path: "//# sourceMappingURL=bundle.js.map" if path.endswith(".js") else "{") == trace
+
+
+@pytest.mark.parametrize(
+    ("segment", "numbers"),
+    [
+        # The digits of the specification: A is 0, C is 1, D is -1; a digit of 32 and more goes on; gB is 16, hB is -16.
+        ("A", [0]), ("C", [1]), ("D", [-1]), ("gB", [16]), ("hB", [-16]), ("2H", [123]), ("AAgBC", [0, 0, 16, 1]), ("g", []), ("A!", []),
+    ],
+)  # fmt: skip
+def test_segments_are_decoded_as_the_specification_says(segment: str, numbers: list[int]) -> None:
+    assert decode(segment) == numbers
+
+
+def test_an_indexed_map_shifts_lines_and_columns_by_the_offset_of_its_section() -> None:
+    # Two sections: the first from the start, the second from line 2 (counted from 0), column 10. Each maps the place where
+    # it begins to the first line of its source, and column 4 (AAAA, then IACE: +4, same source, +1 line, +2 columns).
+    def part(source: str) -> dict[str, object]:
+        return {"version": 3, "sourceRoot": "src", "sources": [source], "names": [], "mappings": "AAAA,IACE;AAAA"}
+
+    indexed = read_map(
+        json.dumps(
+            {
+                "version": 3,
+                "sections": [
+                    {"offset": {"line": 0, "column": 0}, "map": part("a.ts")},
+                    {"offset": {"line": 2, "column": 10}, "map": part("b.ts")},
+                ],
+            }
+        )
+    )
+    assert indexed is not None
+    places = [indexed.find(line, column) for line, column in ((1, 0), (1, 7), (3, 12), (3, 15), (4, 0))]
+    assert [(place.source, place.line, place.column) for place in places if place is not None] == [
+        ("src/a.ts", 1, 0), ("src/a.ts", 2, 2), ("src/b.ts", 1, 0), ("src/b.ts", 2, 2), ("src/b.ts", 2, 2),
+    ]  # fmt: skip
+    assert indexed.find(3, 9) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{}", "[]", "null", '{"version": 2, "mappings": ""}', '{"version": 3, "mappings": 7}', '{"version":3,"sections":[{"offset":{}}]}', "[" * 100_000],
+    ids=["empty", "object", "list", "null", "revision 2", "no mappings", "broken section", "deep"],
+)  # fmt: skip
+def test_what_is_no_map_maps_nothing(text: str) -> None:
+    found = read_map(text)
+    assert found is None or found.find(1, 1) is None
+
+
+def test_broken_maps_are_survived() -> None:
+    broken = SourceMap(sources=("a.ts",), mappings="AAAA,zzzzzzzzzzzz!,AEAA,,;;DDDD")
+    assert [broken.find(line, 5) for line in (2, 4, 9)] == [None, None, None]
+    assert read_map("x" * 6_000_001) is None
+
+
+def test_a_map_may_not_lead_out_of_the_project() -> None:
+    asked: list[str] = []
+
+    def read(path: str) -> str | None:
+        asked.append(path)
+        return "//# sourceMappingURL=../../../etc/passwd" if path == "out/bundle.js" else None
+
+    unbuilt(parse(BUNDLE_TRACE)[0], read)
+    assert "out/bundle.js.map" in asked
+    assert not any(path.startswith(("/", "..")) for path in asked)

@@ -283,7 +283,9 @@ class Orchestra:
         return question.model_copy(update=update), earlier.thread, shown
 
     def _evidence(self, question: Question) -> ProjectEvidence | None:
-        return ProjectEvidence(Path(question.project), self._keys.secrets()) if question.project else None
+        if question.project is None:
+            return None
+        return ProjectEvidence(Path(question.project), self._keys.secrets(), self._user.home)
 
     async def _newest(self) -> Run | None:
         """The run of this process that `latest` means; None when another process began one after it."""

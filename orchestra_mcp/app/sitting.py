@@ -16,7 +16,7 @@ import anyio.to_thread
 from orchestra_mcp.app.run import CANCEL_S, Run
 from orchestra_mcp.context.collector import collect
 from orchestra_mcp.context.evidence import ProjectEvidence
-from orchestra_mcp.context.redaction import count
+from orchestra_mcp.context.secrecy.redaction import count
 from orchestra_mcp.council.minutes import Minutes
 from orchestra_mcp.council.prompts import Writer
 from orchestra_mcp.council.room import Room

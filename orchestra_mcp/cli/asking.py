@@ -189,7 +189,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "budget": dossier.budget,
         "left_out": list(dossier.left_out),
         "notes": list(dossier.notes),
-        "redactions": dossier.redactions,
+        "redacted": [{"kind": kind, "count": count} for kind, count in dossier.redactions.items()],
         "plan": plan.model_dump(mode="json", exclude={"dossier"}),
     }
 

@@ -132,10 +132,10 @@ async def check_git(_environ: Mapping[str, str]) -> list[Finding]:
 
 async def check_grammars(_environ: Mapping[str, str]) -> list[Finding]:
     """Every language's grammar loads."""
-    from orchestra_mcp.context.languages import LANGUAGES, grammar
+    from orchestra_mcp.context.code.languages import LANGUAGES, grammar
 
     def missing() -> list[str]:
-        return [row.name for row in LANGUAGES if grammar(row.name) is None]
+        return [row.name for row in LANGUAGES if not row.extra and grammar(row.name) is None]
 
     if lost := await anyio.to_thread.run_sync(missing):
         mend = "install Orchestra again; code in these languages is read as plain text until then"

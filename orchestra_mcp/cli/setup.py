@@ -130,7 +130,7 @@ MASKED = re.compile(
 
 def mask(diff: str) -> str:
     """A diff without its neighbours' secrets, which it may show as context."""
-    from orchestra_mcp.context.redaction import redact
+    from orchestra_mcp.context.secrecy.redaction import redact
 
     return redact(MASKED.sub(r"\1…\3", diff))[0]
 

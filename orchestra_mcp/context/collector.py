@@ -1,7 +1,9 @@
 """A question and a project become a dossier: everything attached, the code that it points at, cut to the budget.
 
-Stronger evidence first: traces, given diffs, named files, identifiers. Only where these say little, the question's
-words are looked for in the code. Everything that ends in the dossier is redacted; what was missing becomes a note.
+The steps, each small: attachments are read (traces, profiles, logs, diffs), the question is taken apart (`signals`,
+`mentions`), the project's index ranks files and functions (`retrieval`), changes and environment are added, each piece
+becomes a candidate (`seeds`), and the best are packed. Everything that ends in the dossier is redacted; what was
+missing becomes a note.
 """
 
 from __future__ import annotations
@@ -14,23 +16,27 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from orchestra_mcp.context import diffs, framepaths, seeds, traces
+from orchestra_mcp.context import searching, seeds
 from orchestra_mcp.context.evidence import ProjectEvidence
-from orchestra_mcp.context.packing import Candidate, Source, estimate_tokens, pack_scored
+from orchestra_mcp.context.output import framepaths, logs, profiles, sourcemaps, traces
+from orchestra_mcp.context.output.hotspots import Profile
+from orchestra_mcp.context.packing import Candidate, Source, pack_scored
 from orchestra_mcp.context.project import denied
-from orchestra_mcp.context.redaction import Redactor, count
+from orchestra_mcp.context.reading.prose import identifiers
+from orchestra_mcp.context.repository import diffs
+from orchestra_mcp.context.secrecy.redaction import Redactor, count
 from orchestra_mcp.types import Change, Dossier, Excerpt, Question, Trace
 
 MAX_LOG = 65_536
 """Characters of an attached error or log that are read; of a longer one the beginning and the end."""
 MAX_CHANGES = 300_000
 """Characters of changed lines that the dossier keeps."""
+MAX_FILES = 30
+"""Ranked files that the dossier names."""
+MAX_ALARMS = 12
 
 _COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b]{0,500}(?:\x07|\x1b\\)")
 _BLANK_LINES = re.compile(r"\n(?:[ \t\r]*\n){3,}")
-_ALARM = re.compile(
-    r"error|exception|fail|fatal|panic|traceback|assert|caused by|warning|denied|timed? ?out|^E  ", re.IGNORECASE
-)
 _ABOUT_CHANGES = re.compile(
     r"\b(?:diff|commits?|committed|changes?|changed|patch|review|regression|since yesterday|used to work|pull request|PR)\b",
     re.IGNORECASE,
@@ -90,6 +96,10 @@ class _Case:
         self.redactor = eyes.redactor if eyes else Redactor()
         self.redactor.learn(secrets)
         self.text = ""
+        self.error = ""
+        self.profile: Profile | None = None
+        self.files: tuple[str, ...] = ()
+        self.about_changes = False
         self.notes: list[str] = []
         self.traces: tuple[Trace, ...] = ()
         self.changes: tuple[Change, ...] = ()
@@ -109,13 +119,16 @@ class _Case:
         """The question's own text, error and diff: all that there is without a project."""
         question = self.question
         self.text = await self.clean(question.text)
-        error = await self.clean(_compact(question.error))
+        self.error = error = await self.clean(_compact(question.error))
         attached, written = await anyio.to_thread.run_sync(lambda: (_traces(error), _traces(self.text)))
         self.traces = (*attached, *written)
+        self.profile = await anyio.to_thread.run_sync(lambda: profiles.parse(error) or profiles.parse(self.text))
+        if self.profile is not None:
+            self.given.append(Candidate("log", self.profile.summary, f"{self.profile.kind} profile", 101))
         if error:
-            lines = error.split("\n")
-            alarms = tuple(n for n, line in enumerate(lines, 1) if _ALARM.search(line))[-12:]
             kind: Source = "trace" if attached else "log"
+            lines = error.split("\n")
+            alarms = await anyio.to_thread.run_sync(lambda: tuple(logs.important(lines)[:MAX_ALARMS]))
             self.given.append(Candidate(kind, error, "attached to the question", 100, focus=(*alarms, len(lines))))
         if question.diff.strip() and not diffs.is_range(question.diff):
             text = await self.clean(question.diff)
@@ -134,21 +147,44 @@ class _Case:
             return
         if note := await eyes.git_note():
             self.notes.append(note)
+        self.notes += await eyes.git_notes()
         self.head = await eyes.head()
         files = await eyes.files()
         if not files:
             self.notes.append("The project holds no readable text files.")
-        self.traces = tuple(await anyio.to_thread.run_sync(lambda: [framepaths.resolve(t, files) for t in self.traces]))
-        self.code += await seeds.frames(self.traces, eyes)
+        await self._place_traces(files, eyes)
         await self._look_at_changes(eyes)
-        found, names = await seeds.identifiers(self.text, eyes)
+        await self._search(files, eyes)
+        await self._describe(eyes)
+
+    async def _place_traces(self, files: Sequence[str], eyes: ProjectEvidence) -> None:
+        def place(trace: Trace) -> Trace:
+            return framepaths.resolve(sourcemaps.unbuilt(trace, eyes.read_built), files)
+
+        self.traces = tuple(await anyio.to_thread.run_sync(lambda: [place(trace) for trace in self.traces]))
+        self.code += await seeds.frames(self.traces, eyes)
+        if self.profile is not None:
+            spots = profiles.places(profiles.resolve(self.profile, files))
+            self.code += await seeds.hotspots(spots, self.profile.kind, eyes)
+
+    async def _search(self, files: Sequence[str], eyes: ProjectEvidence) -> None:
+        """What the question names, and what it is about in other words."""
+        names = identifiers(self.text)
         wanted = [await self.clean(pattern) for pattern in self.question.files]
         by_name, notes = await seeds.named(wanted, files, names, eyes)
-        printed = [frame.raw_path for trace in seeds.chain(self.traces) for frame in trace.frames]
-        self.code += [*by_name, *await seeds.mentioned(self.text, files, names, printed, eyes), *found]
         self.notes += notes
-        await self._look_for_words(eyes)
-        await self._describe(eyes)
+        changed = self.changes if self.about_changes else ()
+        found = await searching.search(self.text, self.error, self.traces, changed, self.question.mode, eyes)
+        self.files = tuple(hit.path for hit in found.ranking.files[:MAX_FILES])
+        self.code += [*by_name, *await seeds.mentioned(found.mentions, names, eyes)]
+        self.code += await seeds.symbols_named(names, eyes)
+        self.code += await seeds.ranked(found.ranking.places, eyes)
+        self.code += await seeds.ranked(found.tests, eyes)
+        if eyes.index.pending:
+            self.notes.append(
+                f"The project is new or much changed: {eyes.index.pending} files were only looked through for the "
+                "question's words. They are being indexed in the background; ask again for the full picture."
+            )
 
     async def _look_at_changes(self, eyes: ProjectEvidence) -> None:
         given = (await self.clean(self.question.diff)).strip()
@@ -161,38 +197,35 @@ class _Case:
             self.changes = ranged or ()
             self.diffs += seeds.diff(self.changes, seeds.DIFF, new_files=False)
         if given:
+            self.about_changes = True
             self.code += await seeds.changed_functions(self.changes, seeds.DIFF - 4, eyes)
             return
         self.changes = await eyes.changes()
-        score = seeds.WORKING if await eyes.are_working_changes() else seeds.LAST_COMMIT
-        if _ABOUT_CHANGES.search(self.text):
+        kind = await eyes.kind_of_changes()
+        self.about_changes = bool(_ABOUT_CHANGES.search(self.text))
+        score = {"working tree": seeds.WORKING, "branch": seeds.WORKING - 6}.get(kind, seeds.LAST_COMMIT)
+        if self.about_changes:
             score = max(score, seeds.DIFF - 8)
         self.diffs += seeds.diff(self.changes, score, new_files=False)
         self.code += await seeds.changed_functions(self.changes, score - 2, eyes)
 
-    async def _look_for_words(self, eyes: ProjectEvidence) -> None:
-        """The last resort, and a complement where the rest is small."""
-        strong = sum(min(800, estimate_tokens(c.text)) for c in self.code if c.score > seeds.LEXICAL)
-        if strong > 1200 or (strong and self.question.diff):
-            return
-        want_tests = self.question.mode == "testing" or bool(re.search(r"\btests?\b", self.text, re.IGNORECASE))
-        found, complete = await seeds.lexical(self.text, eyes, want_tests=want_tests)
-        self.code += found
-        if not complete:
-            self.notes.append("The project is large: not all source files were searched for the question's words.")
-
     async def _describe(self, eyes: ProjectEvidence) -> None:
-        """What orients a reader: kind of project, recent commits where the evidence lies."""
-        if text := (await eyes.describe()).text:
+        """What orients a reader: kind of project, its own instructions, recent commits where the evidence lies."""
+        words = set(re.findall(r"[A-Za-z_]\w{2,60}", self.text)[:500])
+        near = tuple(dict.fromkeys(c.path for c in sorted(self.code, key=lambda c: -c.score) if c.path))[:10]
+        if text := (await eyes.describe(words, near)).text:
             self.extras.append(Candidate("project", await self.clean(text), "kind of project", 24, limit=450))
-        touched = dict.fromkeys(c.path for c in sorted(self.code, key=lambda c: -c.score) if c.score > seeds.LEXICAL)
-        commits = {c.id: c for path in list(touched)[:3] for c in await eyes.log(path, limit=3)}
-        commits |= {c.id: c for c in await eyes.recent(5)}
-        newest = sorted(commits.values(), key=lambda c: c.at, reverse=True)[:10]
-        lines = [f"{c.id} {c.at:%Y-%m-%d} {c.subject[:120]}" for c in newest]
-        if lines:
-            text = await self.clean("\n".join(lines))
-            self.extras.append(Candidate("history", text, "recent commits here", 22, limit=350))
+        for section in await eyes.instructions(words, near):
+            lines = "\n".join(await eyes.read(section.path, section.start, section.end))
+            why = "what the project asks of contributors"
+            self.extras.append(Candidate("file", lines, why, 21, path=section.path, start=section.start, limit=260))
+        commits = {c.id: c for path in near[:3] for c in await eyes.log(path, limit=3)}
+        commits |= {c.id: c for c in await eyes.recent(10)}
+        newest = sorted(commits.values(), key=lambda c: c.at, reverse=True)[:14]
+        lines_of_log = [f"{c.id} {c.at:%Y-%m-%d} {c.subject[:120]}" for c in newest]
+        if lines_of_log:
+            text = await self.clean("\n".join(lines_of_log))
+            self.extras.append(Candidate("history", text, "recent commits here", 22, limit=400))
 
     async def close(self, budget: int) -> Dossier:
         """Cut to the budget and put together."""
@@ -201,12 +234,17 @@ class _Case:
         if changes != self.changes:
             self.notes.append("The changes are large: of some files only the names are kept.")
         shown = [e.text for e in excerpts] + [line for c in changes for h in c.hunks for line in (h.text,)]
-        shown += [t for trace in seeds.chain(self.traces) for t in (trace.message, *(f.code for f in trace.frames))]
+        shown += [t for trace in searching.chain(self.traces) for t in (trace.message, *(f.code for f in trace.frames))]
         return Dossier(
-            project=await self.clean(self.eyes.root.name) if self.eyes else "", head=self.head, excerpts=excerpts, traces=self.traces,
+            project=await self.clean(self.eyes.root.name) if self.eyes else "", head=self.head, files=self._ranked(excerpts), excerpts=excerpts, traces=self.traces,
             changes=changes, left_out=left_out, notes=tuple(dict.fromkeys(self.notes)),
             tokens=sum(e.tokens for e in excerpts), budget=budget, redactions=count(shown),
         )  # fmt: skip
+
+    def _ranked(self, excerpts: Sequence[Excerpt]) -> tuple[str, ...]:
+        """The files most likely to matter: those that were asked for, then by rank, then what else is shown."""
+        asked = [c.path for c in self.code if c.score == seeds.GIVEN]
+        return tuple(dict.fromkeys([*asked, *self.files, *(e.path for e in excerpts if e.path)]))
 
     def _pack(self, budget: int) -> tuple[tuple[Excerpt, ...], tuple[str, ...]]:
         """Each kind of evidence has a share that it cannot exceed; code gets all that the others leave."""

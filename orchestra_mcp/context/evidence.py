@@ -11,21 +11,30 @@ import os
 import re
 import stat
 import time
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 import anyio
 import anyio.to_thread
 
-from orchestra_mcp.context import manifests, ranking, symbols
-from orchestra_mcp.context.git import Git
+from orchestra_mcp.context.code import symbols
+from orchestra_mcp.context.environment import instructions, manifests
+from orchestra_mcp.context.index import precedents
+from orchestra_mcp.context.index.projectindex import ProjectIndex
+from orchestra_mcp.context.index.retrieval import Clues, Ranking
 from orchestra_mcp.context.project import confine, denied, read_bytes
-from orchestra_mcp.context.redaction import Redactor, secret_values
+from orchestra_mcp.context.reading.signals import Signals
+from orchestra_mcp.context.repository import history
+from orchestra_mcp.context.repository.git import Git
+from orchestra_mcp.context.secrecy.redaction import Redactor, secret_values
+from orchestra_mcp.paths import aside
+from orchestra_mcp.store.index import Stamp
 from orchestra_mcp.types import BlameLine, Change, Commit, Definition, Hunk, Syntax
 
 T = TypeVar("T")
+ChangesKind = Literal["working tree", "branch", "commit", "none"]
 
 MAX_FILES = 50_000
 MAX_UNTRACKED = 100
@@ -33,6 +42,8 @@ MAX_UNTRACKED = 100
 MAX_UNTRACKED_BYTES = 100_000
 MAX_CHANGED = 600_000
 """Characters of changed lines that are kept; of further files only the names are."""
+MAX_BUILT = 6_000_000
+"""Bytes of a built file or a source map."""
 MAX_ENV_FILES = 60
 ENV_DEPTH = 3
 """Directories below the root in which `.env` files are looked for."""
@@ -70,10 +81,12 @@ class ProjectEvidence:
         root: the project's root, as `project.find_root` gives it.
         secrets: values that must never be shown, such as the keys in the environment. Values of the project's `.env`
             files are added.
+        home: the data directory, in which the project's index is kept; without one, it lives as long as this object.
     """
 
-    def __init__(self, root: Path, secrets: Sequence[str] = ()) -> None:
+    def __init__(self, root: Path, secrets: Sequence[str] = (), home: Path | None = None) -> None:
         self.root = root.resolve()
+        self.index = ProjectIndex(self.root, home)
         self.redactor = Redactor(secrets)
         self._memo: dict[Hashable, Any] = {}
         self._locks: dict[Hashable, anyio.Lock] = {}
@@ -82,7 +95,11 @@ class ProjectEvidence:
 
     async def files(self) -> tuple[str, ...]:
         """All text files that belong to the project, ignoring what git ignores."""
-        return await self._once("files", self._list)
+        return await self._once("files", self._names)
+
+    async def stamps(self) -> Mapping[str, Stamp]:
+        """The same files, each with what tells that it has changed."""
+        return await self._once("stamps", self._list)
 
     async def read(self, path: str, start: int = 1, end: int | None = None) -> tuple[str, ...]:
         """Lines `start` to `end` (both included, from 1) without line ends, redacted; empty when there is no such file."""
@@ -130,7 +147,7 @@ class ProjectEvidence:
 
     async def before(self, path: str) -> tuple[str, ...]:
         """The lines of a file as they were before `changes()`; empty for a new file."""
-        changes, base = await self._changed()
+        changes, base, _ = await self._changed()
         change = next((c for c in changes if c.path == path), None)
         earlier = change.old_path or path if change else path
         git = await self._git()
@@ -158,7 +175,7 @@ class ProjectEvidence:
         if git is None or denied(path) or _leaves(path) or _is_dir(self.root, path):
             return ()
         if start:
-            changes, base = await self._changed()
+            changes, base, _ = await self._changed()
             change = next((c for c in changes if c.path == path and base == "HEAD"), None)
             start, end = _committed(change, start), _committed(change, max(start, end))
         return tuple(self._commit(c) for c in await git.log(path, start, end, limit))
@@ -179,6 +196,11 @@ class ProjectEvidence:
         """Why there is no git, or an empty string."""
         return (await self._opened())[1]
 
+    async def git_notes(self) -> tuple[str, ...]:
+        """What is under way in the repository: a merge, a rebase, conflicts, a shallow clone."""
+        git = await self._git()
+        return tuple([await self.clean(note) for note in await git.notes()]) if git else ()
+
     async def recent(self, limit: int = 5) -> tuple[Commit, ...]:
         """The project's last commits, newest first."""
         git = await self._git()
@@ -190,25 +212,54 @@ class ProjectEvidence:
         changes = await git.range_changes(given) if git else None
         return None if changes is None else await self._guarded(changes)
 
-    async def are_working_changes(self) -> bool:
-        """True when `changes()` are those of the working tree, not of the last commit."""
-        return (await self._changed())[1] == "HEAD"
+    async def kind_of_changes(self) -> ChangesKind:
+        """Whether `changes()` are those of the working tree, of the branch since it began, or of the last commit."""
+        return (await self._changed())[2]
 
-    async def describe(self) -> manifests.Project:
-        """What kind of project it is."""
-        files = await self.files()
-        return await _in_thread(manifests.describe, files, self._raw)
+    async def changed_together(self, paths: Sequence[str]) -> dict[str, float]:
+        """Path → in which share of the last commits on these files it changed too."""
+        git = await self._git()
+        if git is None or not paths:
+            return {}
+        logged = await git.history(limit=40 * len(paths), paths=paths)
+        shares: dict[str, float] = {}
+        for path in paths:
+            for other in history.changed_together(logged, path):
+                shares[other.path] = max(shares.get(other.path, 0.0), other.times / other.of)
+        return shares
 
-    async def rank(self, question: str, *, want_tests: bool, limit: int) -> tuple[tuple[ranking.Hit, ...], bool]:
-        """The definitions that a plain question may be about, and whether all files were looked at."""
+    async def describe(self, words: Collection[str] = (), near: Sequence[str] = ()) -> manifests.Project:
+        """What kind of project it is; packages that `words` name and manifests near these paths come first."""
+        return await _in_thread(manifests.describe, await self.files(), self._manifest, words, near)
+
+    async def instructions(self, words: Collection[str], near: Sequence[str]) -> tuple[instructions.Section, ...]:
+        """What the project asks of those who work on it, as far as it bears on these words and paths."""
         files = await self.files()
-        rank = partial(ranking.rank, want_tests=want_tests, limit=limit)
-        return await _in_thread(rank, question, files, partial(_listed_text, str(self.root)), _definitions)
+        return await _in_thread(partial(instructions.select, words=words, near=near), files, self._raw)
+
+    async def refresh(self, words: Mapping[str, float]) -> None:
+        """Bring the index up to date, once; `words` say which files matter first when there is no time for all."""
+        await self._once("refreshed", partial(self._refresh, words))
+
+    async def rank(self, signals: Signals, clues: Clues) -> Ranking:
+        """The files and places that a question may be about."""
+        await self.refresh(signals.terms)
+        return await self.index.rank(signals, clues)
+
+    async def precedents(self, terms: Mapping[str, float]) -> tuple[dict[str, float], dict[str, float]]:
+        """What `precedents.similar` says of this project's last commits."""
+        git = await self._git()
+        return await _in_thread(precedents.similar, terms, await self.index.past(git)) if git else ({}, {})
 
     async def clean(self, text: str) -> str:
         """Any text without this project's secrets."""
         await self._once("env", self._learn)
         return self.redactor.redact(text) if len(text) < 20_000 else await _in_thread(self.redactor.redact, text)
+
+    def read_built(self, path: str) -> str | None:
+        """A built file or its source map, which git may ignore; None when there is none. Blocking."""
+        data = read_bytes(self.root, path, MAX_BUILT)
+        return None if data is None else data.decode("utf-8", "replace")
 
     def exists(self, path: str) -> bool:
         """True for a file that may be read."""
@@ -233,10 +284,17 @@ class ProjectEvidence:
     async def _learn(self) -> None:
         self.redactor.learn(await _in_thread(_env_values, self.root))
 
-    async def _list(self) -> tuple[str, ...]:
+    async def _names(self) -> tuple[str, ...]:
+        return tuple(await self.stamps())
+
+    async def _list(self) -> Mapping[str, Stamp]:
         git = await self._git()
         names = await git.ls_files() if git else await _in_thread(_walk, self.root)
-        return await self._presentable(await _in_thread(_text_files, self.root, names))
+        stamps = await _in_thread(_text_files, self.root, names)
+        return {name: stamps[name] for name in await self._presentable(tuple(stamps))}
+
+    async def _refresh(self, words: Mapping[str, float]) -> None:
+        await self.index.refresh(await self.stamps(), words)
 
     async def _presentable(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """Without files whose very name holds a secret: a redacted name would be the name of no file."""
@@ -246,6 +304,9 @@ class ProjectEvidence:
     def _raw(self, path: str) -> str:
         """A file's text as it is, for counting words; never shown. Blocking."""
         return _decode(read_bytes(self.root, path))
+
+    def _manifest(self, path: str) -> str:
+        return _decode(read_bytes(self.root, path, manifests.MAX_LOCK))
 
     async def _lines(self, path: str) -> tuple[str, ...]:
         return await self._once(("lines", path), partial(self._load, path))
@@ -263,13 +324,13 @@ class ProjectEvidence:
         return await _in_thread(symbols.definitions, syntax, path) if syntax else ()
 
     async def _defining_files(self, name: str) -> tuple[str, ...]:
-        """Files that may define a name: those with a line that looks like it first."""
-        hits = await self._grep(name)
-        like = re.compile(rf"{_DEFINING}.*\b{re.escape(name)}|\b{re.escape(name)}\s*(?:=|:|\()")
-        strong = [path for path, _, text in hits if re.search(_DEFINING, text)]
-        weak = [path for path, _, text in hits if like.search(text)]
-        order = dict.fromkeys([*sorted(strong, key=ranking.demoted), *sorted(weak, key=ranking.demoted)])
-        return tuple(order)[:MAX_PARSED]
+        """Files that may define a name: those of the index; where it is not whole, also those that look like it."""
+        await self.refresh({name.lower(): 1.0})
+        indexed = (await self.index.defining([name]))[name]
+        if self.index.pending:
+            like = re.compile(rf"{_DEFINING}.*\b{re.escape(name)}|\b{re.escape(name)}\s*(?:=|:|\()")
+            indexed += tuple(path for path, _, text in await self._grep(name) if like.search(text))
+        return tuple(sorted(dict.fromkeys(indexed), key=aside))[:MAX_PARSED]
 
     async def _grep(self, word: str) -> tuple[tuple[str, int, str], ...]:
         if not word.strip() or len(word) > 200 or "\n" in word or "\0" in word:
@@ -283,18 +344,19 @@ class ProjectEvidence:
         known = frozenset(files)
         return tuple(hit for hit in await git.grep(word) if hit[0] in known)
 
-    async def _changed(self) -> tuple[tuple[Change, ...], str]:
-        """The changes, and the revision that they are to be compared with."""
+    async def _changed(self) -> tuple[tuple[Change, ...], str, ChangesKind]:
+        """The changes, the revision that they are to be compared with, and what they are."""
         return await self._once("changes", self._find_changes)
 
-    async def _find_changes(self) -> tuple[tuple[Change, ...], str]:
+    async def _find_changes(self) -> tuple[tuple[Change, ...], str, ChangesKind]:
         git = await self._git()
         if git is None:
-            return (), ""
-        working = await self._guarded(await git.working_changes())
-        if working:
-            return working, "HEAD"
-        return await self._guarded(await git.commit_changes("HEAD")), await git.parent("HEAD")
+            return (), "", "none"
+        own = await git.own_changes()
+        changes = await self._guarded(own.changes)
+        if changes or own.kind != "working tree":
+            return changes, own.base, own.kind
+        return await self._guarded(await git.commit_changes("HEAD")), await git.parent("HEAD"), "commit"
 
     async def _guarded(self, changes: Iterable[Change]) -> tuple[Change, ...]:
         """Without what must not be shown: secrets, the text of denied files, untracked denied files."""
@@ -340,15 +402,6 @@ async def _in_thread(work: Callable[..., T], *args: Any) -> T:
     return await anyio.to_thread.run_sync(partial(work, *args), abandon_on_cancel=True)
 
 
-def _listed_text(root: str, path: str) -> str:
-    """The text of a file that `files()` listed, without judging its name again: only its words are counted."""
-    try:
-        with open(f"{root}/{path}", "rb") as file:  # noqa: PTH123  (thousands of files)
-            return _decode(file.read(400_000))
-    except OSError:
-        return ""
-
-
 def _decode(data: bytes | None) -> str:
     """Text of a file, empty for binary files; a mark at its beginning is dropped."""
     if not data or b"\0" in data[:8000]:
@@ -361,11 +414,6 @@ def _split(text: str) -> tuple[str, ...]:
     if not text:
         return ()
     return tuple(line.removesuffix("\r") for line in text.removesuffix("\n").split("\n"))
-
-
-def _definitions(path: str, text: str) -> Sequence[Definition]:
-    syntax = symbols.parse(path, text.encode("utf-8", "replace"))
-    return symbols.definitions(syntax, path) if syntax else ()
 
 
 def _is(definition: Definition, parts: Sequence[str]) -> bool:
@@ -418,15 +466,17 @@ def _walk(root: Path) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def _text_files(root: Path, names: Sequence[str]) -> tuple[str, ...]:
+def _text_files(root: Path, names: Sequence[str]) -> dict[str, Stamp]:
     """Those that exist, are regular files below the root, and hold text that may be shown."""
-    kept = []
+    kept: dict[str, Stamp] = {}
     base = str(root)
 
     @cache
     def inside(directory: str) -> bool:
         """False for a directory that is a link now, where git's index knows a real one: it may lead anywhere."""
-        return os.path.realpath(f"{base}/{directory}") == os.path.normpath(f"{base}/{directory}")
+        if not directory:
+            return True
+        return not os.path.islink(f"{base}/{directory}") and inside(directory.rpartition("/")[0])  # noqa: PTH114
 
     for name in names[: 2 * MAX_FILES]:
         if os.path.splitext(name)[1].lower() in BINARY_SUFFIXES or denied(name):  # noqa: PTH122  (20,000 names)
@@ -436,8 +486,10 @@ def _text_files(root: Path, names: Sequence[str]) -> tuple[str, ...]:
         except (OSError, ValueError):
             continue
         if stat.S_ISREG(info.st_mode) and inside(name.rpartition("/")[0]):
-            kept.append(name)
-    return tuple(kept[:MAX_FILES])
+            kept[name] = Stamp(info.st_mtime_ns, info.st_size, info.st_ino)
+        if len(kept) == MAX_FILES:
+            break
+    return kept
 
 
 def _scan(word: str, files: Sequence[str], read: Callable[[str], str]) -> tuple[tuple[str, int, str], ...]:

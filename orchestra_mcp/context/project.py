@@ -12,7 +12,7 @@ import re
 import stat
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from fnmatch import fnmatch
+from fnmatch import fnmatch, translate
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 from urllib.request import url2pathname
@@ -63,6 +63,8 @@ SOURCE_SUFFIXES = (
 )  # fmt: skip
 """`credentials.py` is code about credentials, not credentials."""
 
+_DENIED_DIRS = frozenset(DENIED_DIRS)
+_DENIED_NAME = re.compile("|".join(translate(pattern) for pattern in DENIED_FILES))
 _UNSET = re.compile(r"\$\{.*\}|\$[A-Z_]+", re.DOTALL)
 
 
@@ -158,9 +160,9 @@ def confine(root: Path, path: str) -> Path | None:
 def denied(path: str) -> bool:
     """True when a relative path names a file that holds credentials, or lies in a directory that does."""
     *directories, name = path.replace("\\", "/").lower().rstrip("/").split("/")
-    if any(part in DENIED_DIRS for part in (*directories, name)):
+    if name in DENIED_DIRS or not _DENIED_DIRS.isdisjoint(directories):
         return True
-    if not any(fnmatch(name, pattern) for pattern in DENIED_FILES):
+    if not _DENIED_NAME.match(name):
         return False
     return not (name.startswith("credentials") and name.endswith(SOURCE_SUFFIXES))
 

@@ -7,37 +7,39 @@ one function, and one line in `collector.collect`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from fnmatch import translate
 from pathlib import PurePosixPath
 
-from orchestra_mcp.context import diffs, symbols
+from orchestra_mcp.context.code import symbols
 from orchestra_mcp.context.evidence import ProjectEvidence
-from orchestra_mcp.context.packing import Candidate, estimate_tokens
+from orchestra_mcp.context.index.retrieval import Place
+from orchestra_mcp.context.output.hotspots import Hotspot
+from orchestra_mcp.context.packing import Candidate, Source, estimate_tokens
 from orchestra_mcp.context.project import denied
-from orchestra_mcp.context.ranking import demoted, is_test
+from orchestra_mcp.context.reading.mentions import Mention
+from orchestra_mcp.context.repository import diffs
+from orchestra_mcp.context.searching import chain
+from orchestra_mcp.paths import aside, is_test
 from orchestra_mcp.types import Change, Definition, Hunk, Trace
 
-FRAME, DIFF, GIVEN, NAMED, SYMBOL, WORKING, LEXICAL, LAST_COMMIT = 95.0, 92.0, 88.0, 82.0, 76.0, 62.0, 55.0, 26.0
-"""Scores by kind of evidence; within a kind they fall by less than the distance to the next."""
+FRAME, DIFF, GIVEN, NAMED, SYMBOL, RANKED, WORKING, LAST_COMMIT = 95.0, 92.0, 88.0, 82.0, 76.0, 55.0, 64.0, 26.0
+"""Scores by kind of evidence. Ranked places have `RANKED` and up to 20 more, so that the best of them stand among what
+is known for other reasons."""
 
 MAX_FRAMES = 10
 MAX_CHANGED_FILES = 40
 MAX_CHANGED_FUNCTIONS = 30
-MAX_IDENTIFIERS = 12
-MAX_DEFINERS = 25
-"""A name with more definitions than this says nothing."""
+MAX_SYMBOLS = 3
+"""Names that only one definition bears, of which this is shown whatever else speaks for it."""
+MAX_PLACES = 150
+"""Ranked places of which the lines are read; far more than any budget holds."""
 MAX_PER_GLOB = 20
 WINDOW = 15
 """Lines shown on either side of a line that is in no definition."""
 
-_MENTION = re.compile(
-    r"(?<![\w/.\\@+~-])((?:[A-Za-z]:)?[\w.@+~\\/-]*[\w-]\.[A-Za-z]\w{0,9}|\w*(?:Makefile|Dockerfile|Gemfile))(?:::([\w.:\[\]-]+)|:(\d{1,7}))?(?![\w/\\])"
-)
-_NO_WORD = re.compile(r"\S{400,}")
-"""Longer than any name with its module: encoded data, which would take seconds to look through for names."""
 _NOISE = re.compile(
     r"(^|/)(package-lock\.json|yarn\.lock|pnpm-lock\.yaml|[^/]*\.lock|go\.sum|[^/]*\.(svg|min\.\w+|map|snap|csv))$"
 )
@@ -80,7 +82,7 @@ def diff(changes: Sequence[Change], score: float, *, new_files: bool = True) -> 
             score
             - min(2.0, 0.1 * position)
             - (15 if _NOISE.search(change.path) else 0)
-            - (3 if demoted(change.path) else 0)
+            - (3 if aside(change.path) else 0)
         )
         moved = f" from {change.old_path}" if change.old_path else ""
         why = f"{change.status}{moved}, {change.where}"
@@ -97,7 +99,7 @@ async def changed_functions(changes: Sequence[Change], score: float, eyes: Proje
         if change.status == "deleted" or _NOISE.search(change.path) or len(found) > MAX_CHANGED_FUNCTIONS:
             continue
         if change.status in ("added", "untracked"):
-            low = score - (3 if demoted(change.path) else 0) - min(4.0, 0.3 * len(found))
+            low = score - (3 if aside(change.path) else 0) - min(4.0, 0.3 * len(found))
             why = "new file, untracked" if change.status == "untracked" else f"new file, {change.where}"
             for candidate in await _file(change.path, 0, why, low, (), eyes):
                 found[change.path, 0] = candidate
@@ -110,7 +112,7 @@ async def changed_functions(changes: Sequence[Change], score: float, eyes: Proje
             key = (change.path, definition.start)
             old = found.get(key)
             focus = tuple(sorted({*(old.focus if old else ()), line}))
-            low = score - (3 if demoted(change.path) else 0) - min(4.0, 0.3 * len(found))
+            low = score - (3 if aside(change.path) else 0) - min(4.0, 0.3 * len(found))
             new = replace(old, focus=focus) if old else None
             found[key] = new or await of_definition(definition, "changed here", low, eyes, focus)
     return list(found.values())
@@ -140,55 +142,50 @@ async def named(
     return found, notes
 
 
-async def mentioned(
-    text: str, files: Sequence[str], wanted: Sequence[str], known: Iterable[str], eyes: ProjectEvidence
-) -> list[Candidate]:
-    """Files whose path occurs in the question, except those in `known` (paths that a trace printed)."""
+async def mentioned(found: Sequence[Mention], wanted: Sequence[str], eyes: ProjectEvidence) -> list[Candidate]:
+    """Lines and tests that the question names, and files of which it names nothing more exact."""
+    candidates: list[Candidate] = []
+    exact = {mention.path for mention in found if mention.line or mention.test}
+    for number, mention in enumerate(found[:30]):
+        score = NAMED - min(4.0, 0.2 * number) - (0 if mention.sure == 1 else 3)
+        inside = await eyes.locate(mention.test, mention.path) if mention.test else ()
+        if inside:
+            candidates += [await of_definition(d, "named in the question", score, eyes) for d in inside[:2]]
+        elif mention.line or mention.path not in exact:
+            candidates += await _file(mention.path, mention.line, "named in the question", score, wanted, eyes)
+    return candidates
+
+
+async def symbols_named(names: Sequence[str], eyes: ProjectEvidence) -> list[Candidate]:
+    """The definitions of the first names that only one definition of the project's code bears."""
     found: list[Candidate] = []
-    skip = {name.replace("\\", "/") for name in known}
-    by_name: dict[str, list[str]] = {}
-    for path in files:
-        by_name.setdefault(path.rpartition("/")[2], []).append(path)
-    for number, (token, test, line) in enumerate(dict.fromkeys(_MENTION.findall(text[:65_536]))):
-        path = token.replace("\\", "/").removeprefix("./")
-        same = by_name.get(path.rpartition("/")[2], [])
-        matches = [f for f in same if f == path] or [f for f in same if f"/{f}".endswith(f"/{path.lstrip('/')}")]
-        if path in skip or not 1 <= len(matches) <= 3 or len(found) > 30:
-            continue
-        for match in matches:
-            score = NAMED - min(4.0, 0.2 * number)
-            name = re.sub(r"\[.*", "", test.rpartition("::")[2])
-            inside = await eyes.locate(name, match) if name else ()
-            if inside:
-                found += [await of_definition(d, "named in the question", score, eyes) for d in inside[:2]]
-            else:
-                found += await _file(match, int(line or 0), "named in the question", score, wanted, eyes)
+    for name in names[:12]:
+        definitions = [d for d in await eyes.locate(name) if not aside(d.path)]
+        if len(definitions) == 1 and len(found) < MAX_SYMBOLS:
+            found.append(await of_definition(definitions[0], f"defines {name}", SYMBOL - len(found), eyes))
     return found
 
 
-async def identifiers(text: str, eyes: ProjectEvidence) -> tuple[list[Candidate], tuple[str, ...]]:
-    """Definitions of the identifiers in the question, and all identifiers that were understood as such."""
-    names = symbols.identifiers(_NO_WORD.sub(" ", text))
+async def ranked(places: Sequence[Place], eyes: ProjectEvidence) -> list[Candidate]:
+    """The places that retrieval found, best first."""
     found: list[Candidate] = []
-    for position, name in enumerate(names[:MAX_IDENTIFIERS]):
-        definitions = await eyes.locate(name)
-        if not 1 <= len(definitions) <= MAX_DEFINERS:
-            continue
-        best = sorted(definitions, key=lambda d: (demoted(d.path), d.path.count("/")))
-        for place, definition in enumerate(best[: 3 if len(best) <= 6 else 1]):
-            score = SYMBOL - 0.5 * position - 2 * place - (4 if demoted(definition.path) else 0)
-            found.append(await of_definition(definition, f"defines {name}", score, eyes))
-    return found, names
+    for place in places[:MAX_PLACES]:
+        lines = await eyes.read(place.path, place.start, place.end)
+        if lines:
+            source: Source = "symbol" if place.name else "file"
+            score = RANKED + 20 * min(1.0, place.score)
+            found.append(Candidate(source, "\n".join(lines), place.why, score, place.path, place.start, place.name))
+    return found
 
 
-async def lexical(text: str, eyes: ProjectEvidence, *, want_tests: bool) -> tuple[list[Candidate], bool]:
-    """Definitions that share rare words with the question, and whether all files were looked at."""
-    hits, complete = await eyes.rank(text, want_tests=want_tests, limit=16)
-    found = []
-    for hit in (hit for hit in hits if hit.words):
-        why = "matches the question's words " + ", ".join(hit.words)
-        found.append(await of_definition(hit.definition, why, LEXICAL - 10 * (1 - min(1.0, hit.score)), eyes))
-    return found, complete
+async def hotspots(spots: Sequence[Hotspot], kind: str, eyes: ProjectEvidence) -> list[Candidate]:
+    """The functions in which a profile says that the time goes."""
+    found: list[Candidate] = []
+    for number, spot in enumerate(spots[:MAX_FRAMES]):
+        why = f"{spot.share:.0%} of the time ({kind})" if spot.share else f"in the {kind} profile"
+        definition = await _definition_of(spot.path, spot.line, spot.function, eyes)
+        found += await _around(definition, spot.path, spot.line, why, FRAME - 1 - 0.6 * number, (), eyes)
+    return found
 
 
 async def of_definition(
@@ -242,21 +239,11 @@ def _fits(path: Sequence[str], parts: Sequence[re.Pattern[str] | None]) -> bool:
     return len(path) in ends
 
 
-def chain(traces: Sequence[Trace]) -> list[Trace]:
-    """All traces with their causes, root causes first."""
-    ordered: list[Trace] = []
-    for trace in traces:
-        links = [trace]
-        while (cause := links[-1].cause) is not None and len(links) < 20:
-            links.append(cause)
-        ordered += reversed(links)
-    return ordered
-
-
 async def _definition_of(path: str, line: int, function: str, eyes: ProjectEvidence) -> Definition | None:
     """The function that a frame means. Its line may belong to another version, so the name decides when they differ."""
     around = await eyes.enclosing(path, line) if line else None
-    name = re.split(r"[.:$/]", re.sub(r"\(.*|<[^>]*>|\[as .*", "", function).strip())[-1]
+    function = re.sub(r"\(\*?(\w+)\)(?=\.)", r"\1", re.sub(r"/\d+$", "", function))  # Go receivers, Elixir arities
+    name = re.split(r"[.:$/#!]|->", re.sub(r"\(.*|<[^>]*>|\[.*", "", function).strip())[-1]
     if around is not None and (not name or name == around.name or around.kind == "class"):
         return around
     same = [d for d in await eyes.definitions(path) if d.name == name] if name else []

@@ -1,8 +1,11 @@
-"""The historian: who last changed the lines in question, what else changed there lately, what is not committed yet."""
+"""The historian: which commit is the likeliest to have broken the failing path, who last changed the lines in question,
+and what is not committed yet.
+"""
 
 from __future__ import annotations
 
-from orchestra_mcp.council.residents import recent
+from orchestra_mcp.council.residents import culprits, leads, recent
+from orchestra_mcp.council.residents.culprits import Found
 from orchestra_mcp.council.residents.lineup import Lineup, line_up
 from orchestra_mcp.council.residents.places import is_test
 from orchestra_mcp.council.residents.saying import opinion, point
@@ -12,8 +15,15 @@ from orchestra_mcp.types import BlameLine, Claim, Commit, Dossier, Evidence, Opi
 SEAT = "historian"
 CONFIDENCE = 0.35
 MAX_SUSPECTS = 3
+MAX_HUNTED = 5  # suspects whose commits are ranked when the question looks for a commit
 MAX_SPAN = 120  # lines of a function that are blamed at most
 STRONG = 3.0  # a suspect with less than this score has no history worth telling
+NOT_COMMITTED = frozenset({"staged", "unstaged", "untracked", "working tree", "given diff"})
+MAX_LEADS = 3
+MAX_REASONS = 3
+DOES = "I read blame and the log of the functions that the evidence points at; a date is no proof of guilt."
+RISKS = ("The last change of a line is often not what broke it; `git bisect` can prove it.",)
+WOULD_CHANGE = "A version known to be good that already has the same lines."
 WEAK = frozenset({"excerpt"})  # words alone are no ground to blame a commit
 
 
@@ -22,17 +32,21 @@ async def analyse(question: Question, dossier: Dossier, evidence: Evidence) -> O
     lineup = await line_up(question, dossier, evidence)
     if lineup.for_place:
         return None
-    if not lineup.walks and lineup.message is None and recent.asks_about_changes(question):
+    hunting = recent.asks_for_culprit(question)
+    strong = [s for s in lineup.suspects if s.score >= STRONG and (s.kinds - WEAK or hunting)]
+    chosen = [s for s in strong if not is_test(s.definition.path)][: MAX_HUNTED if hunting else MAX_SUSPECTS]
+    on_path = bool(lineup.walks) or lineup.message is not None
+    if not on_path and recent.asks_about_changes(question) and not (hunting and chosen):
         return await recent.tell(SEAT, dossier, lineup, evidence)
-    strong = [s for s in lineup.suspects if s.score >= STRONG and s.kinds - WEAK]
-    chosen = [s for s in strong if not is_test(s.definition.path)][:MAX_SUSPECTS]
+    found = await culprits.find(question, dossier, lineup, chosen, evidence)
+    ranked = await _ranked(found, evidence)
     told = []
-    for suspect in chosen:
+    for suspect in chosen[:MAX_SUSPECTS]:
         claims, newest = await _history(suspect, lineup, evidence)
         if claims:
             told.append((suspect, claims, newest))
     if not told:
-        return None
+        return _of_path(found, ranked) if (on_path or hunting) and found.leads else None
     suspect, claims, newest = told[0]
     definition = suspect.definition
     touched = _touched(lineup, suspect)
@@ -41,7 +55,10 @@ async def analyse(question: Question, dossier: Dossier, evidence: Evidence) -> O
     steps = []
     if await _has_past(dossier, definition.path, evidence):
         steps.append("If it worked before, `git bisect` between a good version and this one finds the commit.")
-    if touched is not None and touched.new:
+    open_work = found.uncommitted or (touched is not None and touched.change.where in NOT_COMMITTED)
+    if (on_path or hunting) and found.leads and not open_work:
+        position, first_step = _verdict(found, ranked)
+    elif touched is not None and touched.new:
         position = f"The {whole} {_added(touched)}: there is no earlier version of it to compare with"
         first_step = f"Read the whole of `{definition.qualified}`: all its lines are equally new."
     elif touched is not None:
@@ -59,14 +76,59 @@ async def analyse(question: Question, dossier: Dossier, evidence: Evidence) -> O
     return opinion(
         SEAT,
         position=position,
-        does="I read blame and the log of the functions that the evidence points at; a date is no proof of guilt.",
-        sections=[(f"`{s.definition.qualified}` ({'; '.join(s.grounds[:2])})", list(found)) for s, found, _ in told],
+        does=DOES,
+        sections=[
+            (f"Commits that touched {_ground(found)}, the likeliest to have broken it first", ranked),
+            *((f"`{s.definition.qualified}` ({'; '.join(s.grounds[:2])})", list(one)) for s, one, _ in told),
+        ],
         plan=[first_step, *steps],
-        risks=("The last change of a line is often only a move or a reformatting.",),
+        risks=RISKS,
         assumptions=("The fault lies in the functions that the evidence names.",),
-        would_change="A version known to be good that already has the same lines.",
+        would_change=WOULD_CHANGE,
         confidence=CONFIDENCE,
     )
+
+
+async def _ranked(found: Found, evidence: Evidence) -> list[Claim | str]:
+    """The best leads with their reasons, the likeliest first."""
+    said: list[Claim | str] = []
+    if found.leads and not found.recent:
+        days = leads.RECENT.days
+        said.append(
+            f"Nothing of the {days} days before the project's newest commit touched {_ground(found)}; what is older:"
+        )
+    for number, lead in enumerate(found.leads[:MAX_LEADS], 1):
+        for reason in lead.reasons[:MAX_REASONS]:
+            text = f"{number}. {_commit(lead.commit)}: {reason.text}"
+            said.append(await point(evidence, text, reason.path, reason.line, reason.symbol))
+    return said
+
+
+def _ground(found: Found) -> str:
+    return "the failing path" if found.on_path else "the functions in question"
+
+
+def _verdict(found: Found, ranked: list[Claim | str]) -> tuple[str, str]:
+    """The position and the first step: which commit to look at first, or that none is to blame by what I can see."""
+    lead, first = found.leads[0], next(claim for claim in ranked if isinstance(claim, Claim))
+    ground, place, told = _ground(found), f"{first.path}:{first.line}", _commit(lead.commit)
+    if found.only_made and len(found.leads) == 1:
+        position = f"No commit changed {ground} since {told} wrote it ({place}): the fault is as old as that code, or elsewhere"
+        return position, f"Look at the callers and their input: the code is as `{lead.commit.id}` made it."
+    if not found.recent:
+        position = f"No recent commit touched {ground}; the likeliest of the older ones is {told} ({place})"
+        return position, "Look at input, configuration and dependencies first: this code is not new."
+    position = f"{told} is the first commit to look at: {lead.reasons[0].text} ({place})"
+    return position, f"Read `git show {lead.commit.id} -- {first.path}`: was the failing case thought of there?"
+
+
+def _of_path(found: Found, ranked: list[Claim | str]) -> Opinion:
+    """The answer where no function in question has lines to blame, as with code outside of functions."""
+    position, step = _verdict(found, ranked)
+    return opinion(
+        SEAT, position=position, does=DOES, sections=[(f"Commits that touched {_ground(found)}, the likeliest to have broken it first", ranked)], plan=[step], risks=RISKS,
+        assumptions=("The fault lies in the code that the trace leads through.",), would_change=WOULD_CHANGE, confidence=CONFIDENCE,
+    )  # fmt: skip
 
 
 async def _history(suspect: Suspect, lineup: Lineup, evidence: Evidence) -> tuple[list[Claim], Commit | None]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 
 from orchestra_mcp.council.residents.lineup import Lineup, changed_lines
 from orchestra_mcp.council.residents.places import is_test
 from orchestra_mcp.council.residents.saying import opinion, point
 from orchestra_mcp.council.residents.suspects import Touched
-from orchestra_mcp.types import Change, Claim, Dossier, Evidence, Opinion, Question
+from orchestra_mcp.types import Change, Claim, Commit, Dossier, Evidence, Opinion, Question
 
 CONFIDENCE = 0.45
 MAX_FUNCTIONS = 6
@@ -17,11 +18,23 @@ ABOUT_CHANGES = re.compile(
     r"\b(?:(?:what|which)\b.{0,30}\bchang|chang(?:e|es|ed)\b|commits?\b|diffs?\b|review\b|regress|broke\b|break\b|merge|pull request)",
     re.IGNORECASE,
 )
+HUNT = re.compile(
+    r"\b(?:broke|broken|breaks|breakage|regress\w*|introduced|bisect|stopped working|no longer|used to work"
+    r"|worked (?:before|until|till|yesterday|fine|last)|(?:since|after) (?:the |an? |my |our )?(?:commit|upgrad|updat|merge|releas|refactor|yesterday|last)\w*"
+    r"|(?:which|what) commit)\b",
+    re.IGNORECASE,
+)
+"""Words of one who looks for the change that broke something."""
 
 
 def asks_about_changes(question: Question) -> bool:
     """True when the question is about what was changed, by its words or because a diff came with it."""
     return bool(question.diff) or bool(ABOUT_CHANGES.search(question.text))
+
+
+def asks_for_culprit(question: Question) -> bool:
+    """True when the question says that something worked before, or asks for the commit that broke it."""
+    return not question.diff and bool(HUNT.search(question.text))
 
 
 async def tell(seat: str, dossier: Dossier, lineup: Lineup, evidence: Evidence) -> Opinion | None:
@@ -103,3 +116,17 @@ def commits_in(dossier: Dossier) -> list[str]:
     """The project's recent commits as the dossier lists them, newest first; at most five."""
     history = next((e.text for e in dossier.excerpts if e.source == "history" and not e.path), "")
     return [line.strip() for line in history.splitlines() if re.match(r"\s*[0-9a-f]{7,}\b", line)][:5]
+
+
+def logged_in(dossier: Dossier) -> tuple[Commit, ...]:
+    """All commits that the dossier lists, newest first: abbreviated id, day and subject."""
+    found = []
+    for excerpt in dossier.excerpts:
+        for line in excerpt.text.splitlines() if excerpt.source == "history" else ():
+            if match := re.match(r"\s*([0-9a-f]{7,40}) (\d{4})-(\d\d)-(\d\d) (.*)", line):
+                try:
+                    at = datetime(int(match[2]), int(match[3]), int(match[4]), tzinfo=UTC)
+                except ValueError:
+                    continue
+                found.append(Commit(id=match[1], at=at, subject=match[5].strip()))
+    return tuple(found)

@@ -1,0 +1,1 @@
+"""Source files as syntax trees: definitions, calls, imports, parameters, changed signatures."""

@@ -1,0 +1,3 @@
+; sections
+(table . (_) @name) @section
+(table_array_element . (_) @name) @section

@@ -1,0 +1,158 @@
+"""A file as the index keeps it: its definitions, and which words occur how often in each. Pure.
+
+A *unit* is a definition without the definitions inside it, or a block of lines outside all definitions; unit 0 is the
+file, for what is said of all of it. Words are
+identifiers in lower case: compound ones as a whole and in their parts, so that `parse_header` is found by a question
+that says "header" and by one that says `parse_header`. Three further kinds of words carry a prefix:
+
+* `d:name`: the unit defines exactly this name, underscores around it left out.
+* `n:part`: the unit's qualified name contains this part.
+* `p:part`: the file's path contains this part (unit 0 only).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from orchestra_mcp.context.code import symbols
+from orchestra_mcp.context.code.languages import language_of, markup_of
+from orchestra_mcp.identifiers import parts_of
+from orchestra_mcp.types import Definition
+
+MAX_TEXT = 1_000_000
+"""Characters of a file that are read; larger files are data."""
+MAX_DEFINITIONS = 3500
+MAX_UNITS = 4095
+BLOCK = 8
+"""Lines that a block has at least, if it does not end at a definition."""
+MAX_COUNT = 127
+
+_WORD = re.compile(r"[^\W\d]\w+")
+_DATA = re.compile(
+    r"\.(?:csv|tsv|po|pot|svg|lock|map|snap|ipynb|geojson|ndjson|jsonl|sum|xlf|arb|min\.js|min\.css)$"
+    r"|(^|/)(?:package-lock\.json|pnpm-lock\.yaml|npm-shrinkwrap\.json)$",
+    re.IGNORECASE,
+)
+MAX_LINE = 300
+"""A file with longer lines on average is generated or minified: its words are not counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A place in a file: a definition, or with an empty name a block of lines, or as the first the whole file."""
+
+    name: str
+    kind: str
+    start: int
+    end: int
+    words: int
+    """How many words it has, without those of the definitions inside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileUnits:
+    """A file's units, and the counts of each word by unit."""
+
+    units: tuple[Unit, ...]
+    postings: dict[str, list[tuple[int, int]]]
+    """word → (number of the unit, how often), in order of the units."""
+    lines: int
+
+
+def divide(path: str, text: str) -> FileUnits:
+    """Read a file. What cannot be parsed is cut into blocks at its blank lines."""
+    lines = text.split("\n")
+    counted = countable(path, len(text)) and not _generated(text)
+    found: Sequence[Definition] = ()
+    if counted and markup_of(path) is not None:
+        found = symbols.sections(path, text.encode("utf-8", "replace"))
+    elif counted and language_of(path) is not None:
+        syntax = symbols.parse(path, text.encode("utf-8", "replace"))
+        found = symbols.definitions(syntax, path)[:MAX_DEFINITIONS] if syntax is not None else ()
+    units = [Unit("", "file", 1, len(lines), 0)]
+    units += [Unit(d.qualified, d.kind, d.start, d.end, 0) for d in found]
+    counts: list[Counter[str]] = [Counter() for _ in units]
+    if counted:
+        for number, start, end in _pieces(found, len(lines)):
+            if number:
+                counts[number].update(_WORD.findall("\n".join(lines[start - 1 : end])))
+                continue
+            for block in _blocks(lines, start, end, MAX_UNITS - len(units)):
+                units.append(block)
+                counts.append(Counter(_WORD.findall("\n".join(lines[block.start - 1 : block.end]))))
+    sized = tuple(replace(unit, words=words.total()) for unit, words in zip(units, counts, strict=True))
+    return FileUnits(sized, _gathered(path, found, counts), len(lines))
+
+
+def _gathered(
+    path: str, found: Sequence[Definition], counts: Sequence[Counter[str]]
+) -> dict[str, list[tuple[int, int]]]:
+    postings: dict[str, list[tuple[int, int]]] = {}
+    for number, words in enumerate(counts):
+        for word, count in _expanded(words).items():
+            postings.setdefault(word, []).append((number, min(count, MAX_COUNT)))
+    for number, definition in enumerate(found, 1):
+        postings.setdefault(f"d:{definition.name.strip('_').lower()}", []).append((number, 1))
+        for part in {part for name in definition.qualified.split(".") for part in parts_of(name)}:
+            postings.setdefault(f"n:{part}", []).append((number, 1))
+    for part in path_words(path):
+        postings.setdefault(f"p:{part}", []).append((0, 1))
+    return postings
+
+
+def countable(path: str, size: int) -> bool:
+    """False for data, lock files and what is too large, of which only the path counts."""
+    return size <= MAX_TEXT and not _DATA.search(path)
+
+
+def _generated(text: str) -> bool:
+    return len(text) > 5000 and len(text) / (text.count("\n") + 1) > MAX_LINE
+
+
+def path_words(path: str) -> frozenset[str]:
+    """The words of a path, its last suffix excepted."""
+    stem = path.rpartition(".")[0] if "." in path.rpartition("/")[2] else path
+    return frozenset(part for name in re.split(r"[/.\-]", stem) for part in parts_of(name))
+
+
+def _pieces(found: Sequence[Definition], lines: int) -> Iterator[tuple[int, int, int]]:
+    """The lines cut where definitions begin and end: number of the innermost unit around, first and last line."""
+    at, around = 1, [(0, lines)]
+    for number, definition in enumerate(found, 1):
+        while around[-1][1] < definition.start and len(around) > 1:
+            owner, end = around.pop()
+            if end >= at:
+                yield owner, at, end
+                at = end + 1
+        if definition.start > at:
+            yield around[-1][0], at, definition.start - 1
+            at = definition.start
+        around.append((number, min(definition.end, around[-1][1])))
+    while around:
+        owner, end = around.pop()
+        if end >= at:
+            yield owner, at, end
+            at = end + 1
+
+
+def _blocks(lines: Sequence[str], start: int, end: int, room: int) -> Iterator[Unit]:
+    """Lines outside all definitions, cut at blank lines into blocks of at least `BLOCK` lines where there are so many."""
+    first = 0
+    for number in range(start, end + 2):
+        blank = number > end or not lines[number - 1].strip()
+        if not blank:
+            first = first or number
+        elif first and room > 0 and (number > end or number - first >= BLOCK):
+            yield Unit("", "block", first, number - 1, 0)
+            first, room = 0, room - 1
+
+
+def _expanded(words: Counter[str]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for word, count in words.items():
+        for part in parts_of(word):
+            counts[part] = counts.get(part, 0) + count
+    return counts

@@ -1,0 +1,1 @@
+"""Git, asked read-only and safely: changes, history, submodules."""
