@@ -93,6 +93,8 @@ class Privacy(Noun):
     """Provider names that may see code of any project without being asked for; `*` means all."""
     deny: tuple[str, ...] = ()
     """Provider names that are never seated."""
+    redact_personal: bool = False
+    """Take out mail addresses, phone, account and card numbers and public IP addresses too, not only secrets."""
 
 
 class Settings(Noun):
@@ -206,7 +208,8 @@ def load(environ: Mapping[str, str]) -> Settings:
 def narrow(settings: Settings, project: Path) -> Settings:
     """Apply a project's own `orchestra.toml`, which can only take away.
 
-    Understood: `[limits]` (the smaller value counts), `[privacy] deny` and `seats = ["name", …]` (only these).
+    Understood: `[limits]` (the smaller value counts), `[privacy] deny` and `redact_personal = true`, and
+    `seats = ["name", …]` (only these).
     Everything else in it is ignored, with a warning that says so; a broken file is a warning too, never an error.
     """
     file = project / "orchestra.toml"
@@ -218,7 +221,7 @@ def narrow(settings: Settings, project: Path) -> Settings:
         table = tomllib.loads(file.read_text("utf-8"))
         asked = Limits(**{**settings.limits.model_dump(), **table.pop("limits", {})})
         privacy: dict[str, Any] = table.pop("privacy", {})
-        deny = Privacy(deny=privacy.pop("deny", ())).deny
+        asked_privacy = Privacy(**{name: privacy.pop(name) for name in ("deny", "redact_personal") if name in privacy})
         only = {str(name) for name in table.pop("seats", ()) if isinstance(name, str)}
     except (OSError, ValueError, RecursionError, TypeError, AttributeError):
         warning = "The project's orchestra.toml cannot be read and was ignored."
@@ -231,7 +234,11 @@ def narrow(settings: Settings, project: Path) -> Settings:
     return settings.model_copy(
         update={
             "limits": Limits(**lowest),
-            "privacy": Privacy(allow=settings.privacy.allow, deny=(*settings.privacy.deny, *deny)),
+            "privacy": Privacy(
+                allow=settings.privacy.allow,
+                deny=(*settings.privacy.deny, *asked_privacy.deny),
+                redact_personal=settings.privacy.redact_personal or asked_privacy.redact_personal,
+            ),
             "only": tuple(sorted(only)),
             "warnings": warnings,
         }

@@ -94,6 +94,8 @@ class Excerpt(Noun):
     tokens: int
     why: str
     """Why it is here, in a few words: `frame 3 of the trace`, `changed in the working tree`."""
+    score: float = 0.0
+    """How useful it is thought to be; only comparable within one dossier."""
 
 
 class Frame(Noun):
@@ -164,6 +166,11 @@ class Dossier(Noun):
     budget: int = 0
     redactions: dict[str, int] = Field(default_factory=dict)
     """How many secrets of each kind were taken out."""
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The project files whose text is in the dossier, each once, best first."""
+        return tuple(dict.fromkeys(e.path for e in self.excerpts if e.path))
 
 
 # --------------------------------------------------------------------------------------------- what can be seen

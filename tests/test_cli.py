@@ -158,7 +158,7 @@ def test_context_lists_ranked_files_and_spans_and_asks_nobody(shell: Shell, coun
     assert span["why"]
     assert plan["tokens"] > 0
     assert {seat["name"] for seat in plan["plan"]["openers"] + plan["plan"]["reserve"]} == {"ada", "bob"}
-    assert {"left_out", "notes", "redactions"} <= plan.keys()
+    assert {"left_out", "notes", "redacted"} <= plan.keys()
     assert council.calls == []
 
 

@@ -202,11 +202,12 @@ def test_a_cut_log_keeps_the_lines_of_the_error_and_says_what_is_missing() -> No
     assert estimate_tokens(short) <= 300
 
 
-def test_tokens_are_estimated_with_headroom() -> None:
-    """cl100k counts 4 tokens for `def add(a, b):` … here by hand: pieces of the pattern times 1.15, rounded up."""
+def test_tokens_are_estimated_by_the_pieces_of_a_text() -> None:
+    """Words, digits by three, signs together, line breaks with their indentation, and runs of blanks."""
     assert estimate_tokens("") == 0
-    assert estimate_tokens("hello world") == 3  # two words: 2.3
-    assert estimate_tokens("x = 12345") == 5  # x, =, 123, 45: 4.6
+    assert estimate_tokens("hello world") == 2
+    assert estimate_tokens("x = 12345") == 4  # x, =, 123, 45
+    assert estimate_tokens("def add(a, b):\n    return a + b") == 12  # def add ( a , b ): ⏎ return a + b
 
 
 # ------------------------------------------------------------------------------------------------------- manifests

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 import string
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -20,11 +20,12 @@ from anyio.abc import TaskGroup
 
 from orchestra_mcp import __version__, settings
 from orchestra_mcp.app.run import CANCEL_S, Run
-from orchestra_mcp.app.sitting import Case, Sitting, midnight, unfailing
+from orchestra_mcp.app.sitting import Case, Sitting, clean, midnight, unfailing
 from orchestra_mcp.app.table import Table
 from orchestra_mcp.context.collector import clean_question
 from orchestra_mcp.context.evidence import ProjectEvidence
 from orchestra_mcp.context.project import find_root
+from orchestra_mcp.context.secrecy.redaction import Redactor
 from orchestra_mcp.council.minutes import Minutes
 from orchestra_mcp.council.prompts import pick_mode
 from orchestra_mcp.council.room import MAX_TOKENS
@@ -155,24 +156,34 @@ class Orchestra:
         seating = await self._table.seat(question, current)
         config = settings.config_file(self._environ)
         await self._table.require_consent(question, (*seating.openers, *seating.reserve), config)
-        evidence = self._evidence(question)
+        redactor, evidence = self._eyes(question, current)
+        # First, since the numbers in its placeholders are taken then.
+        history = tuple([await _clean_turn(turn, evidence, redactor) for turn in history[-KEPT_TURNS:]])
         # What is kept and sent has no secrets in it; only the evidence is gathered from the original words.
-        shown = await clean_question(question, evidence, self._keys.secrets())
+        shown = await clean_question(question, evidence, redactor=redactor)
         id = "".join(secrets.choice(ID_ALPHABET) for _ in range(12))
         # Only who may see this question can be judge or chair: neither unnamed nor unallowed seats.
         seated = {seat.name: seat for seat in (*seating.openers, *seating.reserve)}
         minutes = Minutes(id, shown, mode=pick_mode(question), seats=seated)
-        run = Run(id, shown, minutes)
-        minutes.notes.extend((*current.warnings, *(() if question.project else (NO_PROJECT,))))
+        run = Run(id, shown, minutes, redactor)
+        minutes.notes.extend([await clean(warning, evidence, redactor) for warning in current.warnings])
+        minutes.notes.extend(() if question.project else (NO_PROJECT,))
         try:
             await self._store.begin(id, shown, thread or id)
         except StoreError as error:
             run.recorded = False
-            minutes.notes.append(f"This consultation is not being recorded: {error}")
+            minutes.notes.append(redactor.redact(f"This consultation is not being recorded: {error}"))
         self._keep(run)
-        case = Case(question, evidence, seating, current, history[-KEPT_TURNS:], unfailing(observer))
+        case = Case(question, evidence, seating, current, history, unfailing(observer, redactor), redactor)
         self._group.start_soon(self._sitting.sit, run, case)
         return run
+
+    def personal(self, id: str) -> Callable[[str], str]:
+        """Puts the personal data of a consultation of this process back into a text, for the person at this terminal only:
+        never for a tool's result, a log, the store or a document. Secrets stay out.
+        """
+        run = self._runs.get(id)
+        return run.redactor.restore if run else str
 
     def run(self, id: str) -> Run | None:
         """A run of this process by its id (`latest` too)."""
@@ -182,7 +193,8 @@ class Orchestra:
         """Collect the context and say who would be asked at what cost, without asking anybody."""
         current = self._table.settings(question.project)
         seating = await self._table.seat(question, current)
-        dossier = await self._sitting.dossier(question, current, seating, self._evidence(question))
+        redactor, evidence = self._eyes(question, current)
+        dossier = await self._sitting.dossier(question, current, seating, evidence, redactor)
         priced = {
             seat: known
             for seat in (*seating.openers, *seating.reserve)
@@ -249,7 +261,7 @@ class Orchestra:
             config=str(self._user.source or settings.config_file(self._environ)),
             home=str(self._user.home),
             project=Path(project).name if project else "",
-            warnings=current.warnings,
+            warnings=tuple(map(Redactor(self._keys.secrets()).redact, current.warnings)),
         )
 
     async def needs_consent(self, project: str | None, experts: Sequence[str] = ()) -> tuple[str, ...]:
@@ -282,10 +294,12 @@ class Orchestra:
         update = {"project": question.project or before, "continues": earlier.id}
         return question.model_copy(update=update), earlier.thread, shown
 
-    def _evidence(self, question: Question) -> ProjectEvidence | None:
+    def _eyes(self, question: Question, current: Settings) -> tuple[Redactor, ProjectEvidence | None]:
+        """The one redactor of a consultation, and the project's eyes, which use it."""
+        redactor = Redactor(self._keys.secrets(), personal=current.privacy.redact_personal)
         if question.project is None:
-            return None
-        return ProjectEvidence(Path(question.project), self._keys.secrets(), self._user.home)
+            return redactor, None
+        return redactor, ProjectEvidence(Path(question.project), home=self._user.home, redactor=redactor)
 
     async def _newest(self) -> Run | None:
         """The run of this process that `latest` means; None when another process began one after it."""
@@ -307,3 +321,9 @@ class Orchestra:
         self._runs[run.id] = run
         for id in [id for id, old in self._runs.items() if old.done][: max(0, len(self._runs) - KEPT_RUNS)]:
             del self._runs[id]
+
+
+async def _clean_turn(turn: Turn, evidence: ProjectEvidence | None, redactor: Redactor) -> Turn:
+    """An earlier turn as it may be shown now: it was kept with the secrets that were known then."""
+    said = {name: await clean(getattr(turn, name), evidence, redactor) for name in ("question", "outcome")}
+    return turn.model_copy(update=said)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import anyio
 
+from orchestra_mcp.context.secrecy.redaction import Redactor
 from orchestra_mcp.council.minutes import Minutes
 from orchestra_mcp.council.verdicts import conclude
 from orchestra_mcp.errors import OrchestraError
@@ -18,9 +19,11 @@ CANCEL_S = 1.5
 class Run:
     """A consultation of this process, while it runs and until the process ends."""
 
-    def __init__(self, id: str, question: Question, minutes: Minutes) -> None:
+    def __init__(self, id: str, question: Question, minutes: Minutes, redactor: Redactor) -> None:
         self.id = id
         self.question = question
+        self.redactor = redactor
+        """The one of this consultation: in all that is said in it, a secret has the same number."""
         self.verdict: Verdict | None = None
         self.minutes = minutes
         self.error: OrchestraError | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,8 +17,7 @@ import anyio.to_thread
 from orchestra_mcp.app.run import CANCEL_S, Run
 from orchestra_mcp.context.collector import collect
 from orchestra_mcp.context.evidence import ProjectEvidence
-from orchestra_mcp.context.secrecy.redaction import count
-from orchestra_mcp.council.minutes import Minutes
+from orchestra_mcp.context.secrecy.redaction import Redactor
 from orchestra_mcp.council.prompts import Writer
 from orchestra_mcp.council.room import Room
 from orchestra_mcp.council.seating import Seating
@@ -58,7 +58,14 @@ class Case:
     seating: Seating
     settings: Settings
     history: tuple[Turn, ...]
+    """Earlier turns, redacted for this consultation."""
     observer: Observer
+    redactor: Redactor
+    """The only one of this consultation, the evidence's too."""
+
+    async def clean(self, text: str) -> str:
+        """A text without secrets, also those of the project's `.env` files."""
+        return await clean(text, self.evidence, self.redactor)
 
 
 class Sitting:
@@ -77,8 +84,8 @@ class Sitting:
                 status = "complete"
         except OrchestraError as error:
             failure, status = error, "failed"
-        except Exception as error:
-            logger.exception("consultation %s stopped on an internal error", run.id)
+        except Exception as error:  # noqa: BLE001 - whatever it was, it is logged and the run concluded
+            logger.error("consultation %s stopped on an internal error\n%s", run.id, _trouble(run.redactor))
             reason = f"an internal error ({type(error).__name__}) stopped it; the server's log says more"
             run.minutes.stopped = f"of {reason}"
             run.minutes.absences.append(Absence(seat="council", kind="internal", reason=reason, stage="chair"))
@@ -94,15 +101,15 @@ class Sitting:
                 try:
                     verdict = conclude(run.minutes, final=True, cancelled=status == "cancelled")
                     status = verdict.status
-                except Exception as error:
-                    logger.exception("consultation %s could not be concluded", run.id)
+                except Exception as error:  # noqa: BLE001 - logged, and told to everyone who waits
+                    logger.error("consultation %s could not be concluded\n%s", run.id, _trouble(run.redactor))
                     what = f"an internal error ({type(error).__name__})"
                     failure = OrchestraError(
                         f"No verdict could be made of {run.id}: {what}; the server's log says more."
                     )
                     status = "failed"
             with anyio.move_on_after(CANCEL_S, shield=True):
-                await self._finish(run, status, verdict, str(failure or ""))
+                await self._finish(run, status, verdict, run.redactor.redact(str(failure or "")))
             if verdict:  # the store may have failed only now
                 notes = tuple(dict.fromkeys((*verdict.notes, *run.minutes.notes)))
                 verdict = verdict.model_copy(update={"notes": notes})
@@ -114,9 +121,9 @@ class Sitting:
         limit = min(question.deadline_s or current.limits.deadline_s, current.limits.deadline_s)
         with anyio.move_on_after(limit) as scope:
             observer(Event(run=run.id, kind="collecting"))
-            dossier = await self.dossier(case.question, current, case.seating, case.evidence)
+            dossier = await self.dossier(case.question, current, case.seating, case.evidence, case.redactor)
             texts = (question.text, question.error, question.diff, *question.positions)
-            redactions = count((*texts, *(excerpt.text for excerpt in dossier.excerpts)))
+            redactions = case.redactor.count((*texts, *(excerpt.text for excerpt in dossier.excerpts)))
             minutes.dossier = dossier.model_copy(update={"history": case.history, "redactions": redactions})
             await self._record(run, minutes.dossier)
             observer(
@@ -141,6 +148,7 @@ class Sitting:
                     limits=current.limits,
                     record=record,
                     observe=observer,
+                    clean=case.clean,
                     started=run.started,
                 )
                 await STRATEGIES[question.strategy](room, case.seating)
@@ -156,14 +164,14 @@ class Sitting:
         except StoreError as error:
             # Money is not forgotten: the calls go with the next entry.
             run.pending[:0] = [old for old in entries if isinstance(old, CallRecord)]
-            _note_once(run.minutes, f"Not everything of this consultation was recorded: {error}")
+            _note_once(run, f"Not everything of this consultation was recorded: {error}")
 
     async def _spent_today(self, run: Run) -> Decimal:
         """What all processes have spent today, as far as the store can tell."""
         try:
             return await self._store.spent_since(midnight())
         except StoreError as error:
-            _note_once(run.minutes, f"The day's spending by other processes is not known: {error}")
+            _note_once(run, f"The day's spending by other processes is not known: {error}")
             return Decimal(0)
 
     async def _finish(self, run: Run, status: Status, verdict: Verdict | None, failure: str) -> None:
@@ -173,7 +181,7 @@ class Sitting:
             try:
                 await write()
             except StoreError as error:
-                _note_once(run.minutes, f"The end of this consultation was not recorded: {error}")
+                _note_once(run, f"The end of this consultation was not recorded: {error}")
 
         entries: tuple[Entry, ...] = (*run.pending, *run.late)
         async with anyio.create_task_group() as group:
@@ -182,7 +190,12 @@ class Sitting:
             group.start_soon(keep, partial(self._store.finish, run.id, status, verdict, failure))
 
     async def dossier(
-        self, question: Question, current: Settings, seating: Seating, evidence: ProjectEvidence | None
+        self,
+        question: Question,
+        current: Settings,
+        seating: Seating,
+        evidence: ProjectEvidence | None,
+        redactor: Redactor,
     ) -> Dossier:
         """The evidence for a question, within the settings' budget and half of the smallest window at the table."""
         models = self._roster.models
@@ -190,7 +203,19 @@ class Sitting:
         windows = await anyio.to_thread.run_sync(lambda: [context_window(spec) for spec in specs])
         budget = min([current.limits.dossier_tokens, *(int(window * WINDOW_SHARE) for window in windows if window)])
         root = Path(question.project) if question.project else None
-        return await collect(question, root, evidence, budget=budget, secrets=self._keys.secrets())
+        found = await collect(question, root, evidence, budget=budget, redactor=redactor)
+        remarks = {
+            name: tuple([await clean(line, evidence, redactor) for line in getattr(found, name)])
+            for name in ("notes", "left_out")
+        }
+        return found.model_copy(update=remarks)
+
+
+async def clean(text: str, evidence: ProjectEvidence | None, redactor: Redactor) -> str:
+    """A text without secrets; with a project, those of its `.env` files are learnt first."""
+    if evidence is not None:
+        return await evidence.clean(text)
+    return await anyio.to_thread.run_sync(redactor.redact, text, abandon_on_cancel=True)
 
 
 def midnight() -> datetime:
@@ -198,7 +223,7 @@ def midnight() -> datetime:
     return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def unfailing(observer: Observer | None) -> Observer:
+def unfailing(observer: Observer | None, redactor: Redactor) -> Observer:
     """An observer whose faults cost nobody a seat: it is told no more after the first one."""
     watching = observer is not None
 
@@ -208,9 +233,9 @@ def unfailing(observer: Observer | None) -> Observer:
             return
         try:
             observer(event)
-        except Exception:
+        except Exception:  # noqa: BLE001 - an observer's fault is its own, and logged
             watching = False
-            logger.exception("whoever watched consultation %s failed", event.run)
+            logger.error("whoever watched consultation %s failed\n%s", event.run, _trouble(redactor))
 
     return tell
 
@@ -220,6 +245,12 @@ def _signatures(seats: Iterable[Seat], models: Mapping[str, ModelSpec]) -> tuple
     return tuple(name for seat in seats for name in (seat.name, seat.model, models[seat.model].model))
 
 
-def _note_once(minutes: Minutes, note: str) -> None:
-    if note not in minutes.notes:
-        minutes.notes.append(note)
+def _note_once(run: Run, note: str) -> None:
+    note = run.redactor.redact(note)
+    if note not in run.minutes.notes:
+        run.minutes.notes.append(note)
+
+
+def _trouble(redactor: Redactor) -> str:
+    """The traceback of what is being handled, fit for a log: messages of exceptions may quote what was read."""
+    return redactor.redact(traceback.format_exc().rstrip())

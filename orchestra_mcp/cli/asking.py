@@ -87,7 +87,9 @@ async def _ask(orchestra: Orchestra, args: argparse.Namespace, given: dict[str, 
     if allow and project:
         await orchestra.allow(project, tuple(dict.fromkeys(allow)))
     with watching(desk) as observer:
-        return await orchestra.ask(Question(**given, project=project), observer)
+        verdict = await orchestra.ask(Question(**given, project=project), observer)
+    desk.restore = orchestra.personal(verdict.id)
+    return verdict
 
 
 def _project(orchestra: Orchestra, directory: str | None) -> str | None:
@@ -203,4 +205,5 @@ def _span(excerpt: Excerpt) -> dict[str, Any]:
         "source": excerpt.source,
         "tokens": excerpt.tokens,
         "why": excerpt.why,
+        "score": excerpt.score,
     }

@@ -31,7 +31,7 @@ respected. Control and escape sequences in what experts wrote are taken out, and
 
 With `--json` exactly one JSON document is printed, for errors `{{"error": {{"kind": …, "message": …}}}}`: `ask` and
 `debate` print the verdict, `context` an object with `files` (best first), `spans` (`path`, `start`, `end`, `symbol`,
-`source`, `tokens`, `why`), `tokens`, `budget`, `left_out`, `notes`, `redactions` and `plan`; `status` the council's
+`source`, `tokens`, `why`), `tokens`, `budget`, `left_out`, `notes`, `redacted` and `plan`; `status` the council's
 status, `history` a list, `show` the whole consultation, `setup` what was found or written, `doctor` its checks.
 
 Options of every command:

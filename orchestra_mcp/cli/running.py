@@ -91,7 +91,11 @@ def report_failure(error: BaseException, desk: Desk, debug: bool) -> int:
     if debug:
         import traceback
 
-        traceback.print_exception(error)
+        from orchestra_mcp.context.secrecy.redaction import Redactor
+        from orchestra_mcp.settings import Keys
+
+        secrets = Keys(os.environ).secrets()
+        sys.stderr.write(Redactor(secrets).redact("".join(traceback.format_exception(error))))
     if isinstance(error, KeyboardInterrupt):
         desk.fail("interrupted", "interrupted")
         return INTERRUPTED

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO
 
 from orchestra_mcp.foreign import plain
@@ -27,6 +28,8 @@ class Desk:
     def __init__(self, as_json: bool = False, quiet: bool = False) -> None:
         self.as_json = as_json
         self.quiet = quiet
+        self.restore: Callable[[str], str] = str
+        """Puts personal data back into a report. Only for a terminal: a program that reads us may be another model's."""
 
     @property
     def can_ask(self) -> bool:
@@ -44,13 +47,12 @@ class Desk:
 
     def markdown(self, text: str) -> None:
         """Print a report: rendered on a terminal, as it is elsewhere. Links are shown, never live."""
-        text = plain(text)
         if not sys.stdout.isatty():
-            write(sys.stdout, text)
+            write(sys.stdout, plain(text))
             return
         from rich.markdown import Markdown
 
-        console(sys.stdout).print(Markdown(text, hyperlinks=False))
+        console(sys.stdout).print(Markdown(plain(self.restore(text)), hyperlinks=False))
 
     def text(self, line: str) -> None:
         """Print text that is no Markdown."""

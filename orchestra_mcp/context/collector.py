@@ -16,7 +16,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from orchestra_mcp.context import searching, seeds
+from orchestra_mcp.context import neighbours, searching, seeds
 from orchestra_mcp.context.evidence import ProjectEvidence
 from orchestra_mcp.context.output import framepaths, logs, profiles, sourcemaps, traces
 from orchestra_mcp.context.output.hotspots import Profile
@@ -24,7 +24,8 @@ from orchestra_mcp.context.packing import Candidate, Source, pack_scored
 from orchestra_mcp.context.project import denied
 from orchestra_mcp.context.reading.prose import identifiers
 from orchestra_mcp.context.repository import diffs
-from orchestra_mcp.context.secrecy.redaction import Redactor, count
+from orchestra_mcp.context.secrecy.framesecrecy import places_only
+from orchestra_mcp.context.secrecy.redaction import Redactor
 from orchestra_mcp.types import Change, Dossier, Excerpt, Question, Trace
 
 MAX_LOG = 65_536
@@ -50,6 +51,7 @@ async def collect(
     *,
     budget: int,
     secrets: Sequence[str] = (),
+    redactor: Redactor | None = None,
 ) -> Dossier:
     """Gather the evidence for a question.
 
@@ -59,6 +61,7 @@ async def collect(
         evidence: the project's eyes, made for this consultation; made here when it is None.
         budget: tokens for all excerpts together.
         secrets: values that must never be shown.
+        redactor: that of the consultation, for a question without a project; with one, it is that of the evidence.
 
     Returns:
         The dossier, redacted; its excerpts are ordered by usefulness and together within the budget.
@@ -66,16 +69,22 @@ async def collect(
     eyes = evidence if root is not None else None
     if eyes is None and root is not None:
         eyes = ProjectEvidence(root, secrets)
-    case = _Case(question, eyes, secrets)
+    case = _Case(question, eyes, secrets, redactor)
+    case.budget = budget
     await case.read_attachments()
     if eyes is not None:
         await case.look_at_project()
     return await case.close(budget)
 
 
-async def clean_question(question: Question, evidence: ProjectEvidence | None, secrets: Sequence[str] = ()) -> Question:
+async def clean_question(
+    question: Question,
+    evidence: ProjectEvidence | None,
+    secrets: Sequence[str] = (),
+    redactor: Redactor | None = None,
+) -> Question:
     """The question as experts may see it: its texts without secrets, numbered as in the dossier."""
-    case = _Case(question, evidence, secrets)
+    case = _Case(question, evidence, secrets, redactor)
     return question.model_copy(
         update={
             "text": await case.clean(question.text),
@@ -90,16 +99,19 @@ async def clean_question(question: Question, evidence: ProjectEvidence | None, s
 class _Case:
     """One question while its evidence is gathered."""
 
-    def __init__(self, question: Question, eyes: ProjectEvidence | None, secrets: Sequence[str]) -> None:
+    def __init__(
+        self, question: Question, eyes: ProjectEvidence | None, secrets: Sequence[str], redactor: Redactor | None
+    ) -> None:
         self.question = question
         self.eyes = eyes
-        self.redactor = eyes.redactor if eyes else Redactor()
+        self.redactor = eyes.redactor if eyes else redactor or Redactor()
         self.redactor.learn(secrets)
         self.text = ""
         self.error = ""
         self.profile: Profile | None = None
         self.files: tuple[str, ...] = ()
         self.about_changes = False
+        self.budget = 0
         self.notes: list[str] = []
         self.traces: tuple[Trace, ...] = ()
         self.changes: tuple[Change, ...] = ()
@@ -159,10 +171,11 @@ class _Case:
 
     async def _place_traces(self, files: Sequence[str], eyes: ProjectEvidence) -> None:
         def place(trace: Trace) -> Trace:
-            return framepaths.resolve(sourcemaps.unbuilt(trace, eyes.read_built), files)
+            moved = sourcemaps.unbuilt(trace, eyes.read_built)
+            return framepaths.resolve(places_only(moved, trace, self.redactor.redact), files)
 
         self.traces = tuple(await anyio.to_thread.run_sync(lambda: [place(trace) for trace in self.traces]))
-        self.code += await seeds.frames(self.traces, eyes)
+        self.code += [*await seeds.frames(self.traces, eyes), *await neighbours.called(self.traces, eyes)]
         if self.profile is not None:
             spots = profiles.places(profiles.resolve(self.profile, files))
             self.code += await seeds.hotspots(spots, self.profile.kind, eyes)
@@ -199,6 +212,7 @@ class _Case:
         if given:
             self.about_changes = True
             self.code += await seeds.changed_functions(self.changes, seeds.DIFF - 4, eyes)
+            self.code += await neighbours.callers(self.changes, seeds.DIFF - 4, eyes)
             return
         self.changes = await eyes.changes()
         kind = await eyes.kind_of_changes()
@@ -208,6 +222,8 @@ class _Case:
             score = max(score, seeds.DIFF - 8)
         self.diffs += seeds.diff(self.changes, score, new_files=False)
         self.code += await seeds.changed_functions(self.changes, score - 2, eyes)
+        if kind != "commit" or self.about_changes:
+            self.code += await neighbours.callers(self.changes, score - 2, eyes)
 
     async def _describe(self, eyes: ProjectEvidence) -> None:
         """What orients a reader: kind of project, its own instructions, recent commits where the evidence lies."""
@@ -219,6 +235,12 @@ class _Case:
             lines = "\n".join(await eyes.read(section.path, section.start, section.end))
             why = "what the project asks of contributors"
             self.extras.append(Candidate("file", lines, why, 21, path=section.path, start=section.start, limit=260))
+        if blamed := await neighbours.blamed(self.traces, eyes):
+            text = await self.clean("\n".join(blamed))
+            self.extras.append(Candidate("history", text, "who last changed the failing lines", 26, limit=200))
+        if outline := await neighbours.outlines(self.files[:3], self.budget // 20, eyes):
+            text = await self.clean(outline)
+            self.extras.append(Candidate("note", text, "what else the best files define", 20))
         commits = {c.id: c for path in near[:3] for c in await eyes.log(path, limit=3)}
         commits |= {c.id: c for c in await eyes.recent(10)}
         newest = sorted(commits.values(), key=lambda c: c.at, reverse=True)[:14]
@@ -238,7 +260,7 @@ class _Case:
         return Dossier(
             project=await self.clean(self.eyes.root.name) if self.eyes else "", head=self.head, files=self._ranked(excerpts), excerpts=excerpts, traces=self.traces,
             changes=changes, left_out=left_out, notes=tuple(dict.fromkeys(self.notes)),
-            tokens=sum(e.tokens for e in excerpts), budget=budget, redactions=count(shown),
+            tokens=sum(e.tokens for e in excerpts), budget=budget, redactions=self.redactor.count(shown),
         )  # fmt: skip
 
     def _ranked(self, excerpts: Sequence[Excerpt]) -> tuple[str, ...]:

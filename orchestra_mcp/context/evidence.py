@@ -82,12 +82,16 @@ class ProjectEvidence:
         secrets: values that must never be shown, such as the keys in the environment. Values of the project's `.env`
             files are added.
         home: the data directory, in which the project's index is kept; without one, it lives as long as this object.
+        redactor: that of the consultation, so that a secret has one number in all that is said in it.
     """
 
-    def __init__(self, root: Path, secrets: Sequence[str] = (), home: Path | None = None) -> None:
+    def __init__(
+        self, root: Path, secrets: Sequence[str] = (), home: Path | None = None, redactor: Redactor | None = None
+    ) -> None:
         self.root = root.resolve()
         self.index = ProjectIndex(self.root, home)
-        self.redactor = Redactor(secrets)
+        self.redactor = redactor or Redactor()
+        self.redactor.learn(secrets)
         self._memo: dict[Hashable, Any] = {}
         self._locks: dict[Hashable, anyio.Lock] = {}
 
@@ -163,11 +167,8 @@ class ProjectEvidence:
         if git is None or not 1 <= start <= end:
             return ()
         blamed = await git.blame(path, start, end)
-        return tuple(
-            b.model_copy(update={"text": lines[b.line - 1], "commit": b.commit and self._commit(b.commit)})
-            for b in blamed
-            if b.line <= len(lines)
-        )
+        shown = [(b, b.commit and await self._commit(b.commit)) for b in blamed if b.line <= len(lines)]
+        return tuple(b.model_copy(update={"text": lines[b.line - 1], "commit": commit}) for b, commit in shown)
 
     async def log(self, path: str, start: int = 0, end: int = 0, limit: int = 5) -> tuple[Commit, ...]:
         """Recent commits on a file, or on a range of its lines, newest first."""
@@ -178,7 +179,7 @@ class ProjectEvidence:
             changes, base, _ = await self._changed()
             change = next((c for c in changes if c.path == path and base == "HEAD"), None)
             start, end = _committed(change, start), _committed(change, max(start, end))
-        return tuple(self._commit(c) for c in await git.log(path, start, end, limit))
+        return tuple([await self._commit(c) for c in await git.log(path, start, end, limit)])
 
     async def commit_changes(self, commit: str) -> tuple[Change, ...]:
         """What one commit changed."""
@@ -204,7 +205,7 @@ class ProjectEvidence:
     async def recent(self, limit: int = 5) -> tuple[Commit, ...]:
         """The project's last commits, newest first."""
         git = await self._git()
-        return tuple(self._commit(c) for c in await git.log(limit=limit)) if git else ()
+        return tuple([await self._commit(c) for c in await git.log(limit=limit)]) if git else ()
 
     async def range_changes(self, given: str) -> tuple[Change, ...] | None:
         """What a git range changed; None when git does not know it."""
@@ -282,7 +283,7 @@ class ProjectEvidence:
         return (await self._opened())[0]
 
     async def _learn(self) -> None:
-        self.redactor.learn(await _in_thread(_env_values, self.root))
+        self.redactor.learn(await _in_thread(_env_values, self.root), sure=True)
 
     async def _names(self) -> tuple[str, ...]:
         return tuple(await self.stamps())
@@ -392,9 +393,9 @@ class ProjectEvidence:
             return ()
         return (Hunk(old_start=0, old_lines=0, new_start=1, new_lines=len(lines), text=text),)
 
-    def _commit(self, commit: Commit) -> Commit:
-        clean = self.redactor.redact
-        return commit.model_copy(update={"subject": clean(commit.subject), "author": clean(commit.author)})
+    async def _commit(self, commit: Commit) -> Commit:
+        subject, author = await self.clean(commit.subject), await self.clean(commit.author)
+        return commit.model_copy(update={"subject": subject, "author": author})
 
 
 async def _in_thread(work: Callable[..., T], *args: Any) -> T:
@@ -507,7 +508,10 @@ def _scan(word: str, files: Sequence[str], read: Callable[[str], str]) -> tuple[
 
 
 def _env_values(root: Path) -> tuple[str, ...]:
-    """What the project's `.env` files hold: these files are never shown, and neither are their values elsewhere."""
+    """What the project's `.env` files hold: these files are never shown, and neither are their values elsewhere.
+
+    But for a developer's password that is the name of the project: with it, every path would be hidden.
+    """
     values: list[str] = []
     for file in itertools.islice(_env_files(root), MAX_ENV_FILES):
         try:
@@ -515,7 +519,7 @@ def _env_values(root: Path) -> tuple[str, ...]:
                 values += secret_values(file.read_text("utf-8", "replace"))
         except (OSError, RuntimeError):
             continue
-    return tuple(dict.fromkeys(values))
+    return tuple(value for value in dict.fromkeys(values) if value.casefold() != root.name.casefold())
 
 
 def _env_files(root: Path) -> Iterator[Path]:

@@ -25,6 +25,8 @@ MAX_TESTS = 3
 """Failing tests whose code is read."""
 MAX_TEST_LINES = 120
 TESTS_SHOWN = 6
+LEAST = 0.25
+"""A test file whose score is a smaller part of the best one's is not shown as one about the changes."""
 PAIRED = 0.5
 """How much a file is named by a test that bears its name."""
 
@@ -74,11 +76,12 @@ async def related_tests(
     said = signals.read(await _changed_code(code, eyes))
     together = await eyes.changed_together([change.path for change in code[:5]])
     stems = {naming.stem(change.path) for change in code}
-    paired = {path: 1.0 for path in await eyes.files() if is_test(path) and naming.tested_by(path) in stems}
+    paired = {path: 1.0 for path in await eyes.files() if is_test(path) and naming.subject_of(path) in stems}
     clues = Clues(named=paired, precedent=together, welcome=frozenset[Kind]({"test"}), only="test")
     found = await eyes.rank(said, clues)
     best: dict[str, Place] = {}
-    order = [hit.path for hit in found.files]
+    least = LEAST * max((hit.score for hit in found.files), default=0.0)
+    order = [hit.path for hit in found.files if hit.score >= least]
     for place in found.places:
         best.setdefault(place.path, replace(place, why=f"tests what changed: {place.why}"))
     return tuple(best[path] for path in order if path in best)[:limit]
@@ -132,7 +135,7 @@ def _named(named: Sequence[Mention], files: Sequence[str], tests: Sequence[str])
     found: dict[str, float] = {}
     for mention in named:
         found[mention.path] = max(found.get(mention.path, 0.0), mention.sure)
-    stems = {naming.tested_by(path) for path in tests} - {""}
+    stems = {naming.subject_of(path) for path in tests} - {""}
     if stems:
         for path in files:
             if naming.stem(path) in stems and not is_test(path):

@@ -29,6 +29,8 @@ FRAME, DIFF, GIVEN, NAMED, SYMBOL, RANKED, WORKING, LAST_COMMIT = 95.0, 92.0, 88
 """Scores by kind of evidence. Ranked places have `RANKED` and up to 20 more, so that the best of them stand among what
 is known for other reasons."""
 
+CALLED, CALLER = 84.0, -1.0
+"""What a failing line calls; and what calls something changed, relative to the score of the change."""
 MAX_FRAMES = 10
 MAX_CHANGED_FILES = 40
 MAX_CHANGED_FUNCTIONS = 30

@@ -1,5 +1,7 @@
 """The room: what a strategy may do. It hears seats, has them reviewed and ruled on, and writes the minutes.
 
+What a model says is cleaned of secrets before it is read: nothing else of it reaches the minutes, the store or another expert.
+
 Who fails, comes too late or talks nonsense is written down as absent, with the reason; only what could be read becomes
 an opinion. Everything is recorded (stored) before anyone is told of it.
 """
@@ -10,11 +12,13 @@ import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import anyio
 from anyio.streams.memory import MemoryObjectSendStream
 
 from orchestra_mcp.council import reading
+from orchestra_mcp.council.cleaning import Clean, as_it_is, clean_fields, clean_reply
 from orchestra_mcp.council.evidence import check_claims
 from orchestra_mcp.council.minutes import Minutes, Stage, Synthesis
 from orchestra_mcp.council.prompts import Writer
@@ -28,6 +32,10 @@ Compose = Callable[[Seat], tuple[Message, ...]]
 Record = Callable[[Entry], Awaitable[None]]
 
 MAX_TOKENS = {"opinion": 8_000, "debate": 6_000, "repair": 8_000, "review": 2_500, "chair": 5_000}
+READ = {"review": ("ranking", "rank", "order", "best")}
+"""Keys by which `reading` recognises the object in a reply for a purpose; for all others, those of an opinion."""
+SPOKEN = ("position", "answer", "claims", "assumptions", "risks", "plan", "patch", "inputs", "would_change")
+"""Fields of an opinion that hold words."""
 LETTERS = "ABCDEFGHIJ"
 RESIDENT_TIMEOUT_S = 30.0
 
@@ -93,6 +101,8 @@ class Room:
     limits: Limits
     record: Record
     observe: Observer
+    clean: Clean = as_it_is
+    """Takes secrets out of what models say and of why they are absent, before anybody sees it."""
     started: float = field(default_factory=anyio.current_time)
     patience: Patience = field(default_factory=Patience)
 
@@ -115,6 +125,7 @@ class Room:
         heard = await hear_residents(minutes.question, minutes.dossier, self.evidence, timeout_s=RESIDENT_TIMEOUT_S)
         for said in heard:
             if isinstance(said, Opinion):
+                said = said.model_copy(update=await self._without_secrets({n: getattr(said, n) for n in SPOKEN}))
                 said = said.model_copy(update={"claims": await check_claims(said.claims, self.evidence)})
                 await self.record(said)
                 minutes.residents.append(said)
@@ -196,7 +207,7 @@ class Room:
             try:
                 with self._thinking(chair, "chair"):
                     reply = await self._say(chair, self.writer.chair(lettered, notes, findings[:12]), "chair")
-                    fields = reading.read_synthesis(reply.text, self._vocabulary)
+                    fields = await self._without_secrets(reading.read_synthesis(reply.text, self._vocabulary))
                     if not follows(fields["position"]):
                         raise BadReply("the synthesis went against the settled order", "garbage")
             except OrchestraError as error:
@@ -270,6 +281,7 @@ class Room:
             again = await self._say(seat, self.writer.repair(messages, reply.text, str(problem)), "repair", alive)
             usage += again.usage
             fields = reading.read_opinion(again.text, self._vocabulary)
+        fields = await self._without_secrets(fields)
         fields["claims"] = await check_claims(fields["claims"], self.evidence)
         return Opinion(
             seat=seat.name,
@@ -330,7 +342,7 @@ class Room:
         try:
             with self._thinking(judge, "review"):
                 reply = await self._say(judge, self.writer.review(lettered), "review")
-                fields = reading.read_ballot(reply.text, tuple(seats))
+                fields = await self._without_secrets(reading.read_ballot(reply.text, tuple(seats)))
         except OrchestraError as error:
             await self._note_absence(self._absence(judge, error, began, "review"))
             return
@@ -384,7 +396,13 @@ class Room:
             raise BadReply(f"the reply {how}", "truncated" if reply.finish == "length" else "policy")
         if not reply.text.strip():
             raise BadReply("the reply was empty", "empty")
-        return reply
+        known = READ.get(purpose, (*reading.POSITION_KEYS, *reading.ANSWER_KEYS))
+        text = await clean_reply(reply.text, known, self.clean)
+        return reply.model_copy(update={"text": text, "model": await self.clean(reply.model)})
+
+    async def _without_secrets(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """What was read from a reply; reading joins pieces and drops marks, which can bring a secret to light."""
+        return await clean_fields(fields, self.clean)
 
     @contextmanager
     def _thinking(self, seat: Seat, stage: Stage) -> Iterator[None]:
@@ -417,6 +435,7 @@ class Room:
         )
 
     async def _note_absence(self, absence: Absence) -> None:
+        absence = absence.model_copy(update={"reason": await self.clean(absence.reason)})
         await self.record(absence)
         self.minutes.absences.append(absence)
         self.tell("absent", absence.seat, absence.reason)

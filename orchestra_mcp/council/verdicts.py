@@ -396,7 +396,7 @@ def _sent(minutes: Minutes) -> Sent:
     counted = usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens
     return Sent(
         providers=tuple(sorted({seat.provider or "unknown" for seat in reached if not seat.local})),
-        files=minutes.dossier.files if reached else (),
+        files=minutes.dossier.shown if reached else (),
         # A call that never ended tells no usage, but the evidence went out.
         tokens=max(counted, minutes.dossier.tokens) if reached else 0,
         redactions=minutes.dossier.redactions,

@@ -155,7 +155,7 @@ def serve_http(environ: Mapping[str, str], host: str = "127.0.0.1", port: int = 
         port: port to listen on; 0 takes any free one. The address is printed on standard error.
         sse: the older HTTP+SSE transport in place of streamable HTTP.
     """
-    log_to_stderr()
+    log_to_stderr(environ)
     home = home_dir(environ)
     try:
         token = bearer_token(home)

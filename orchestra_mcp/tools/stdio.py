@@ -23,6 +23,7 @@ from orchestra_mcp.tools.server import Server, build_server
 if TYPE_CHECKING:
     from types import FrameType
 
+    from orchestra_mcp.context.secrecy.redaction import Redactor
     from orchestra_mcp.tools.host import Host
 
 PARENT_S = 0.4
@@ -37,7 +38,7 @@ def run(environ: Mapping[str, str]) -> int:
 
     After a signal, or when the parent is gone, the process ends here: 128 plus the signal's number, or 0.
     """
-    log_to_stderr()
+    log_to_stderr(environ)
     return serve(build_server(environ))
 
 
@@ -99,9 +100,39 @@ async def _end(host: Host, code: int) -> NoReturn:
     _leave(code)
 
 
-def log_to_stderr() -> None:
-    """Warnings and errors as plain lines; standard output belongs to the protocol."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+class Discreet(logging.Formatter):
+    """Lines without secrets: a message or a traceback may quote what was read. Made ready by the first line only."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        super().__init__("%(asctime)s %(name)s %(levelname)s %(message)s")
+        self._environ = environ
+        self._redactor: Redactor | None = None
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The whole entry, its traceback too."""
+        if self._redactor is None:
+            from orchestra_mcp.context.secrecy.redaction import Redactor
+
+            self._redactor = Redactor(_keys(self._environ))
+        return self._redactor.redact(super().format(record))
+
+
+def _keys(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Keys of the environment and of `keys.env`; without the latter when it cannot be used."""
+    from orchestra_mcp.errors import SettingsError
+    from orchestra_mcp.settings import Keys, home_dir
+
+    try:
+        return Keys(environ, home_dir(environ) / "keys.env").secrets()
+    except (SettingsError, OSError, ValueError):
+        return Keys(environ).secrets()
+
+
+def log_to_stderr(environ: Mapping[str, str]) -> None:
+    """Warnings and errors as plain lines without secrets; standard output belongs to the protocol."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(Discreet(environ))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
 
 
 def last_word(code: int) -> None:

@@ -140,13 +140,12 @@ def _pieces(found: Sequence[Definition], lines: int) -> Iterator[tuple[int, int,
 
 def _blocks(lines: Sequence[str], start: int, end: int, room: int) -> Iterator[Unit]:
     """Lines outside all definitions, cut at blank lines into blocks of at least `BLOCK` lines where there are so many."""
-    first = 0
+    first = last = 0
     for number in range(start, end + 2):
-        blank = number > end or not lines[number - 1].strip()
-        if not blank:
-            first = first or number
+        if number <= end and lines[number - 1].strip():
+            first, last = first or number, number
         elif first and room > 0 and (number > end or number - first >= BLOCK):
-            yield Unit("", "block", first, number - 1, 0)
+            yield Unit("", "block", first, last, 0)
             first, room = 0, room - 1
 
 

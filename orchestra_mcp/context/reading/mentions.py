@@ -15,9 +15,10 @@ _MENTION = re.compile(
     r"(?<![\w/.\\@+~-])((?:[A-Za-z]:)?[\w.@+~\\/-]*[\w-]\.[A-Za-z]\w{0,9}|\w*(?:Makefile|Dockerfile|Gemfile))(?:::([\w.:\[\]-]+)|:(\d{1,7}))?(?![\w/\\])"
 )
 _LINK = re.compile(r"https?://\S+/(?:blob|tree|blame|raw)/[^/\s]+/([\w./@+-]+\.\w+)(?:#L(\d+))?")
+_URL = re.compile(r"\bhttps?://\S+")
 _UNITTEST = re.compile(r"\b(test\w*) \(((?:\w+\.)+\w+)\)")
 _TEST_NAME = re.compile(
-    r"(?:^|[/.])(?:tests?[_-]?([^/]+?)|([^/]+?)(?:[_.-]?(?:tests?|spec|e2e)|Tests?|TestCase|Spec|IT))\.\w+$"
+    r"(?:^|/)(?:tests?[_-]([^/]+?)|Test([A-Z][^/]+?)|([^/]+?)(?:[_.-](?:tests?|spec|e2e)|Tests?|TestCase|Spec|IT))\.\w+$"
 )
 
 
@@ -40,7 +41,7 @@ def mentions(text: str, files: Sequence[str], known: Iterable[str] = ()) -> tupl
     text = text[:MAX_CHARS]
     found: dict[Mention, None] = {}
     links = [(path, "", line) for path, line in _LINK.findall(text)]
-    for token, test, line in dict.fromkeys([*links, *_MENTION.findall(text)]):
+    for token, test, line in dict.fromkeys([*links, *_MENTION.findall(_URL.sub(" ", text))]):
         path = token.replace("\\", "/").removeprefix("./")
         if path in skip:
             continue
@@ -57,13 +58,13 @@ def mentions(text: str, files: Sequence[str], known: Iterable[str] = ()) -> tupl
     return tuple(found)
 
 
-def tested_by(path: str) -> str:
+def subject_of(path: str) -> str:
     """The stem of what a test file tests by its name, in lower case; empty when the name says nothing.
 
     `tests/test_parser.py`, `parser_test.go`, `Parser.spec.ts` and `ParserTest.java` test `parser`.
     """
     found = _TEST_NAME.search(path)
-    return (found[1] or found[2]).strip("_-.").lower() if found else ""
+    return next(filter(None, found.groups())).strip("_-.").lower() if found else ""
 
 
 def stem(path: str) -> str:

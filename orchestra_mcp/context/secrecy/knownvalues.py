@@ -10,21 +10,49 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote, quote_plus
 
-from orchestra_mcp.context.secrecy.secretlooks import looks_random, mixed, placeholder
+from orchestra_mcp.context.secrecy.secretlooks import filler, is_uuid, looks_random, mixed, wordy
 
 _SECRET_NAME = re.compile(
-    r"KEY|TOKEN|SECRET|PASS|PWD|CREDENTIAL|AUTH|DSN|_URL$|_URI$|CONNECTION|PRIVATE|SALT|COOKIE|SESSION|SIGNATURE|WEBHOOK|_PAT$",
+    r"KEY|TOKEN|SECRET|PASS|PWD|CREDENTIAL|AUTH|DSN|_URL$|_URI$|CONNECTION|PRIVATE|SALT|COOKIE|SESSION|SIGNATURE|WEBHOOK|_PAT$"
+    r"|CREDS|ENCRYPT|HMAC|MNEMONIC|(?:^|_)(?:PW|PSK|PIN|SEED)(?:_|$)",
     re.IGNORECASE,
 )
+_IS_SECRET = re.compile(
+    r"(?:PASSWORD|PASSWD|PASSPHRASE|PASSCODE|PASS|PWD|(?:^|_)PW|SECRET|TOKEN|(?:API|SECRET|ACCESS|PRIVATE|ENCRYPTION|SIGNING|MASTER)_?KEY)"
+    r"(?:_(?:PROD\w*|DEV\w*|TEST\w*|STAG\w*|LIVE|LOCAL|MAIN|ROOT|OLD|NEW|VALUE|\d+))?\d*$",
+    re.IGNORECASE,
+)
+"""Ends in a word for the secret itself: what such a variable holds is secret even when it is a plain word."""
 _COMMON = re.compile(
     r"[a-z]{1,11}|\d{1,8}|(.)\1+|true|false|(?:~|\.{0,2})/[\w./ -]*|[A-Za-z]:\\[^\n]*|https?://[^@\s]*|[\w.-]+:\d{1,5}|[\d.,: -]+|[A-Z][a-z]{1,11}"
 )
 """What may be the value of a variable with a secret-looking name and yet be all over the code: words, paths, addresses."""
+_NO_SECRET = re.compile(
+    r"\d{1,8}|[\d.,: -]+|(.)\1+|true|false|yes|none|null|(?:~|\.{0,2})/[\w./ -]*|[A-Za-z]:\\[^\n]*|https?://[^@\s]*"
+    r"|[\w-]+(?:\.[\w-]+)*:\d{2,5}|\$\{?\w+\}?|\$\(.*|<[^<>]*>|\{\{.*\}\}|[xX*.]+",
+    re.IGNORECASE,
+)
+"""What is no secret whatever its variable is called: numbers, booleans, places, and what stands for a value."""
+_TECHNICAL = re.compile(
+    r"(?:sha|md|hs|rs|es|ps|aes|rsa|dsa|ed|utf|iso|latin|cp|base|oauth|tls|ssl|http|ipv|python|py|node|es|bcrypt|argon|pbkdf|scrypt|version|v|redis|mysql"
+    r"|postgres|psql|s|ec|p|secp|x)[-_.]?[\d.-]{1,6}(?:[-_.]?[a-z]{1,8}\d{0,4})?",
+    re.IGNORECASE,
+)
+"""Algorithms, encodings and versions."""
+LEAST, LEAST_WORD = 6, 8
+"""Characters of a known value, and of one without digits or signs; shorter ones would be found everywhere."""
 
 
 def worth_hiding(value: str) -> bool:
-    """Long and peculiar enough to be replaced wherever it occurs."""
-    return len(value) >= 8 and not _COMMON.fullmatch(value)
+    """Long and peculiar enough to be replaced wherever it occurs, when nothing else is known of it."""
+    return len(value) >= LEAST_WORD and not _COMMON.fullmatch(value)
+
+
+def _peculiar(value: str) -> bool:
+    """What a variable that is certainly secret holds is hidden unless that is a number, a place, a dummy or very short."""
+    if len(value) < LEAST or _NO_SECRET.fullmatch(value) or _TECHNICAL.fullmatch(value) or filler(value):
+        return False
+    return len(value) >= LEAST_WORD or (not value.isalpha() and bool(re.search(r"[A-Za-z]", value)))
 
 
 def forms(value: str) -> Iterator[str]:
@@ -57,18 +85,36 @@ def _base64(value: str) -> Iterator[str]:
 
 
 def secret_values(dotenv: str) -> tuple[str, ...]:
-    """The values in a `.env` file that are worth hiding: secret by name, random by look, or with a password inside."""
+    """The values in a `.env` file that are to be hidden wherever they occur.
+
+    What is called a password, token or key is believed whatever it looks like, with few exceptions: a number, a boolean,
+    a place, a dummy, what is very short, and words that an open variable of the same file holds too (`DB_USER` and
+    `DB_PASSWORD` are both `ledger` on many developers' machines). Where the name only sounds like a secret
+    (`AUTH_PROVIDER`), single words are left too, and where it does not, all that does not look generated.
+    """
+    rows = [row for line in dotenv.splitlines()[:2000] if (row := _row(line))]
+    public = {value for name, value in rows if not _SECRET_NAME.search(name)}
     found: list[str] = []
-    for line in dotenv.splitlines()[:2000]:
-        name, equals, value = line.strip().removeprefix("export ").partition("=")
-        value = _unquoted(value.strip())
-        if not equals or name.startswith("#") or len(value) < 8 or placeholder(value):
-            continue
+    for name, value in rows:
         if password := re.search(r"://[^:@/\s]*:([^@/\s]{4,})@", value):
             found += [value, password[1]]
-        elif (_SECRET_NAME.search(name) and not re.match(r"https?://|/|\./", value)) or looks_random(value):
+        elif looks_random(value) or is_uuid(value):
+            found.append(value)
+        elif _is_secret(name, value) and not (value in public and wordy(value)):
             found.append(value)
     return tuple(dict.fromkeys(found))
+
+
+def _is_secret(name: str, value: str) -> bool:
+    """Whether to believe a name: any that sounds secret for a peculiar value, only the clearest for a short one or a word."""
+    plain = len(value) < LEAST_WORD or _COMMON.fullmatch(value)
+    return bool((_IS_SECRET if plain else _SECRET_NAME).search(name)) and _peculiar(value)
+
+
+def _row(line: str) -> tuple[str, str] | None:
+    name, equals, value = line.strip().removeprefix("export ").partition("=")
+    name, value = name.strip(), _unquoted(value.strip())
+    return (name, value) if equals and value and not name.startswith("#") else None
 
 
 def _unquoted(value: str) -> str:
@@ -84,13 +130,13 @@ class KnownValues:
         self._forms: dict[str, tuple[str, bool]] = {}
         """Form → the value itself, and whether the form may stand inside a word."""
 
-    def add(self, values: Iterable[str]) -> None:
-        """Values that must never be shown; too short or too common ones are ignored."""
+    def add(self, values: Iterable[str], *, sure: bool = False) -> None:
+        """Values that must never be shown; too short or too common ones are ignored, unless the caller is `sure` of them."""
         known = dict(self._forms)
         for value in map(str.strip, values):
-            if worth_hiding(value) and value not in known:
+            if (len(value) >= LEAST if sure else worth_hiding(value)) and value not in known:
                 for form in forms(value):
-                    if len(form) >= 8:
+                    if len(form) >= min(LEAST_WORD, len(value)):
                         known.setdefault(form, (value, looks_random(form) or (len(form) >= 16 and mixed(form))))
         self._forms = known  # replaced, never changed: other threads may be reading it
 

@@ -60,15 +60,16 @@ class Redactor:
         self._lock = threading.RLock()  # files are redacted in several threads
         self._names: dict[str, tuple[str, int]] = {}
         self._used: Counter[str] = Counter()
+        self._foreign: set[tuple[str, int]] = set()
         self._known = KnownValues()
         self._learnt = 0
         self._personal = personal
         self.learn(exact)
 
-    def learn(self, exact: Iterable[str]) -> None:
-        """Add values that must never be shown."""
+    def learn(self, exact: Iterable[str], *, sure: bool = False) -> None:
+        """Add values that must never be shown; `sure`: as `secret_values` gives them, also those that look like words."""
         with self._lock:
-            self._known.add(exact)
+            self._known.add(exact, sure=sure)
 
     def redact(self, text: str) -> str:
         """The text without secrets; it has as many lines as before."""
@@ -149,6 +150,8 @@ class Redactor:
         with self._lock:
             if value not in self._names:
                 self._used[secret.kind] += 1
+                while (secret.kind, self._used[secret.kind]) in self._foreign:
+                    self._used[secret.kind] += 1
                 self._names[value] = (secret.kind, self._used[secret.kind])
                 if self._learnt < _MOST_LEARNT and _unmistakable(secret, value):
                     self._learnt += 1  # then it goes elsewhere too, where nothing beside it tells
@@ -161,7 +164,7 @@ class Redactor:
         for start, end in ours:
             if match := TOKEN.fullmatch(text, start, end):
                 with self._lock:
-                    self._used[match[1]] = max(self._used[match[1]], int(match[2]))
+                    self._foreign.add((match[1], int(match[2])))
 
 
 def redact(text: str, exact: Sequence[str] = ()) -> tuple[str, dict[str, int]]:
@@ -178,12 +181,6 @@ def redact(text: str, exact: Sequence[str] = ()) -> tuple[str, dict[str, int]]:
     redactor = Redactor(exact)
     clean = redactor.redact(text)
     return clean, redactor.count((clean,))
-
-
-def count(texts: Iterable[str]) -> dict[str, int]:
-    """How many different secrets of each kind were taken out of these texts, by the tokens that are left."""
-    seen = {(kind, number) for text in texts for kind, number in TOKEN.findall(text)}
-    return dict(sorted(Counter(kind for kind, _ in seen).items()))
 
 
 def _matches(rule: Rule, plain: Plain, low: str) -> Iterator[tuple[int, int]]:
@@ -292,4 +289,4 @@ def _kind(value: str) -> str:
     return "known-value"
 
 
-__all__ = ["TOKEN", "Redactor", "count", "redact", "secret_values"]
+__all__ = ["TOKEN", "Redactor", "redact", "secret_values"]

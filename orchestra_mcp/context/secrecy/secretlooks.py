@@ -90,6 +90,12 @@ def placeholder(value: str) -> bool:
     return bool(words) and sum(map(str.isalnum, rest)) < 8
 
 
+def filler(value: str) -> bool:
+    """Made of filler words and nothing else, not even a digit: `changeme`, `your-secret-key`, `localhost`, `postgres`."""
+    rest = _DUMMY.sub("", value.lower())
+    return rest != value.lower() and not any(map(str.isalnum, rest))
+
+
 def dummy_key(value: str) -> bool:
     """What documentation shows instead of a vendor's key: `ghp_xxxxxxxx`, `sk-1234567890`, `gsk_your_key_here`."""
     return bool(_ROWS.search(value)) or bool(

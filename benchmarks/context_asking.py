@@ -1,0 +1,156 @@
+"""How `context.py` asks: in this process, as the collector does, with a stop-watch and a note of every ranking."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+from context_cases import Case
+from context_scores import Pack, Positions, pack, positions
+
+from orchestra_mcp.context import builder, searching
+from orchestra_mcp.context.collector import collect
+from orchestra_mcp.context.evidence import ProjectEvidence
+from orchestra_mcp.context.index import indexing
+from orchestra_mcp.context.index.retrieval import Hit
+from orchestra_mcp.context.output import framepaths, sourcemaps, traces
+from orchestra_mcp.types import Dossier, Question
+
+BUDGET = 12_000
+"""Tokens of the dossier whose order of files counts."""
+HEAD = 8_000
+"""Tokens of the pack by which variants are compared."""
+
+
+class Eyes(ProjectEvidence):
+    """The project's eyes; what past commits say is asked of git once for a question."""
+
+    def __init__(self, root: Path, home: Path) -> None:
+        super().__init__(root, (), home)
+        self._precedents: dict[tuple[tuple[str, float], ...], tuple[dict[str, float], dict[str, float]]] = {}
+
+    async def precedents(self, terms: Mapping[str, float]) -> tuple[dict[str, float], dict[str, float]]:
+        key = tuple(sorted(terms.items()))
+        if key not in self._precedents:
+            self._precedents[key] = await super().precedents(terms)
+        return self._precedents[key]
+
+
+class Cost:
+    """Seconds, filled in when `stopwatch` ends. `cpu` counts all threads and the children that were waited for."""
+
+    cpu = wall = 0.0
+
+
+@contextmanager
+def stopwatch() -> Iterator[Cost]:
+    """What happens in here costs so much."""
+    cost, cpu, start = Cost(), cpu_seconds(), time.perf_counter()
+    yield cost
+    cost.wall = time.perf_counter() - start
+    cost.cpu = cpu_seconds() - cpu
+
+
+def cpu_seconds() -> float:
+    """Of this process so far; its children count to a hundredth of a second."""
+    return time.process_time() + sum(os.times()[2:4])
+
+
+def index(root: Path, home: Path) -> None:
+    """Make the index whole, as the background process does."""
+    place = indexing.place(home, root.resolve())
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if not anyio.run(builder.build, root.resolve(), place):
+        raise SystemExit(f"The index of {root} cannot be built: another process is at it, or it cannot be opened.")
+
+
+async def search(text: str, eyes: ProjectEvidence) -> searching.Search:
+    """Retrieval alone: the list of files, the question's traces, the refreshed index, the ranking."""
+    files = await eyes.files()
+    text = await eyes.clean(text)
+    placed = [framepaths.resolve(sourcemaps.unbuilt(trace, eyes.read_built), files) for trace in traces.parse(text)]
+    return await searching.search(text, "", placed, (), Question(text=text).mode, eyes)
+
+
+async def dossier(text: str, eyes: ProjectEvidence, budget: int = BUDGET) -> Dossier:
+    """The whole collector."""
+    return await collect(Question(text=text), eyes.root, eyes, budget=budget)
+
+
+def packed(case: Case, found: Dossier) -> Pack:
+    """What a dossier is worth."""
+    spans = [(e.path, e.start, e.end) for e in found.excerpts if e.path and e.start and e.source in ("file", "symbol")]
+    return pack(case, spans, [e.text for e in found.excerpts], found.tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one report got."""
+
+    case: Case
+    found: Positions
+    """In the dossier's list of files, as a user sees it."""
+    ranked: Positions
+    """In the list of retrieval alone."""
+    hits: tuple[Hit, ...]
+    query: Cost
+    whole: Cost
+    packs: Mapping[int, Pack]
+
+
+def answer(case: Case, root: Path, home: Path, budgets: tuple[int, ...] = ()) -> Answer:
+    """Ask a report: the packs of all budgets, then retrieval alone and the whole collector with a stop-watch."""
+
+    async def ask() -> Answer:
+        eyes = Eyes(root, home)
+        packs = {budget: packed(case, await dossier(case.text, eyes, budget)) for budget in {BUDGET, *budgets}}
+        with stopwatch() as query:
+            found = await search(case.text, ProjectEvidence(root, (), home))
+        with stopwatch() as whole:
+            seen = await dossier(case.text, ProjectEvidence(root, (), home))
+        hits = found.ranking.files
+        ranked = positions([hit.path for hit in hits], case.gold_files)
+        return Answer(case, positions(seen.files, case.gold_files), ranked, hits[:30], query, whole, packs)
+
+    return anyio.run(ask)
+
+
+@dataclass(frozen=True, slots=True)
+class First:
+    """What the first question on a never-seen repository got: a dossier."""
+
+    case: Case
+    found: Positions
+    cost: Cost
+    pending: int
+
+
+def first_answer(case: Case, root: Path, home: Path) -> First:
+    """Ask a report on an empty data directory."""
+
+    async def ask() -> First:
+        with stopwatch() as cost:
+            eyes = ProjectEvidence(root, (), home)
+            seen = await dossier(case.text, eyes)
+        return First(case, positions(seen.files, case.gold_files), cost, eyes.index.pending)
+
+    with no_builder():
+        return anyio.run(ask)
+
+
+@contextmanager
+def no_builder() -> Iterator[None]:
+    """The first answer starts a process that finishes the index; here it would outlive its directory."""
+    module: Any = indexing
+    start = module.start_builder
+    module.start_builder = lambda *_: None
+    try:
+        yield
+    finally:
+        module.start_builder = start
