@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +17,13 @@ import anyio
 from context_cases import Case
 from context_scores import Pack, Positions, pack, positions
 
-from orchestra_mcp.context import builder, searching
+from orchestra_mcp.context import searching
 from orchestra_mcp.context.collector import collect
 from orchestra_mcp.context.evidence import ProjectEvidence
-from orchestra_mcp.context.index import indexing
+from orchestra_mcp.context.index import indexing, projectindex
 from orchestra_mcp.context.index.retrieval import Hit
 from orchestra_mcp.context.output import framepaths, sourcemaps, traces
-from orchestra_mcp.types import Dossier, Question
+from orchestra_mcp.types import Commit, Dossier, Question
 
 BUDGET = 12_000
 """Tokens of the dossier whose order of files counts."""
@@ -29,17 +32,19 @@ HEAD = 8_000
 
 
 class Eyes(ProjectEvidence):
-    """The project's eyes; what past commits say is asked of git once for a question."""
+    """The project's eyes, which ask git only once what does not depend on how the question is weighed."""
 
     def __init__(self, root: Path, home: Path) -> None:
         super().__init__(root, (), home)
-        self._precedents: dict[tuple[tuple[str, float], ...], tuple[dict[str, float], dict[str, float]]] = {}
 
     async def precedents(self, terms: Mapping[str, float]) -> tuple[dict[str, float], dict[str, float]]:
-        key = tuple(sorted(terms.items()))
-        if key not in self._precedents:
-            self._precedents[key] = await super().precedents(terms)
-        return self._precedents[key]
+        return await self._once(("precedents", *sorted(terms.items())), partial(super().precedents, terms))
+
+    async def log(self, path: str, start: int = 0, end: int = 0, limit: int = 5) -> tuple[Commit, ...]:
+        return await self._once(("log", path, start, end, limit), partial(super().log, path, start, end, limit))
+
+    async def recent(self, limit: int = 5) -> tuple[Commit, ...]:
+        return await self._once(("recent", limit), partial(super().recent, limit))
 
 
 class Cost:
@@ -63,11 +68,15 @@ def cpu_seconds() -> float:
 
 
 def index(root: Path, home: Path) -> None:
-    """Make the index whole, as the background process does."""
+    """Make the index whole, in the process that does so in the background."""
+    subprocess.run(builder(root, home), check=True)
+
+
+def builder(root: Path, home: Path) -> list[str]:
+    """The command that makes an index whole."""
     place = indexing.place(home, root.resolve())
     place.parent.mkdir(parents=True, exist_ok=True)
-    if not anyio.run(builder.build, root.resolve(), place):
-        raise SystemExit(f"The index of {root} cannot be built: another process is at it, or it cannot be opened.")
+    return [sys.executable, "-m", "orchestra_mcp.context.builder", str(root.resolve()), str(place)]
 
 
 async def search(text: str, eyes: ProjectEvidence) -> searching.Search:
@@ -114,6 +123,10 @@ def answer(case: Case, root: Path, home: Path, budgets: tuple[int, ...] = ()) ->
             found = await search(case.text, ProjectEvidence(root, (), home))
         with stopwatch() as whole:
             seen = await dossier(case.text, ProjectEvidence(root, (), home))
+        if eyes.index.pending:
+            print(
+                f"{case.id}: {eyes.index.pending} files are not indexed; what follows is worse for it.", file=sys.stderr
+            )
         hits = found.ranking.files
         ranked = positions([hit.path for hit in hits], case.gold_files)
         return Answer(case, positions(seen.files, case.gold_files), ranked, hits[:30], query, whole, packs)
@@ -147,7 +160,7 @@ def first_answer(case: Case, root: Path, home: Path) -> First:
 @contextmanager
 def no_builder() -> Iterator[None]:
     """The first answer starts a process that finishes the index; here it would outlive its directory."""
-    module: Any = indexing
+    module: Any = projectindex
     start = module.start_builder
     module.start_builder = lambda *_: None
     try:

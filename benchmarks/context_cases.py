@@ -152,27 +152,26 @@ class WorkTrees:
 
 
 def find_fix(mirror: Path, case: Case) -> Fix | None:
-    """The first descendant of the base that changes all gold files at the gold spans, if possible one with tests."""
+    """The first descendant of the base that changes all gold files at the gold spans.
+
+    Where this one has no tests, another child of the base may be the same change with them: a branch squashed or merged.
+    """
     listed = git(
         mirror, "log", "--all", "--full-history", "--ancestry-path", f"^{case.base}", "--diff-merges=first-parent",
         "--topo-order", "--reverse", "--format=%x00%H %P", "--name-only", "--", *case.gold_files,
     )  # fmt: skip
-    without_tests: Fix | None = None
-    tried = 0
-    for entry in listed.split("\0")[1:]:
-        head, *names = entry.split("\n")
-        if not set(case.gold_files) <= set(names):
-            continue
+    entries = [entry.split("\n") for entry in listed.split("\0")[1:]]
+    fitting: list[Fix] = []
+    for head, *_ in [one for one in entries if set(case.gold_files) <= set(one)][:MAX_CANDIDATES]:
         commit, parent = head.split()[:2]
+        if fitting and parent != case.base:
+            continue
         if all(_touches(mirror, case, path, commit, parent) for path in case.gold_files):
             fix = _fix(mirror, commit, parent)
             if fix.tests():
                 return fix
-            without_tests = without_tests or fix
-        tried += 1
-        if tried == MAX_CANDIDATES:
-            break
-    return without_tests
+            fitting.append(fix)
+    return fitting[0] if fitting else None
 
 
 def _touches(mirror: Path, case: Case, path: str, commit: str, parent: str) -> bool:

@@ -55,19 +55,16 @@ def child(root: Path, home: Path, what: str, questions: list[str]) -> dict[str, 
 
 def build(root: Path, home: Path) -> tuple[float, float, int, int]:
     """CPU seconds, wall seconds, peak memory in bytes of the process that makes an index, and the index's size."""
-    from context_asking import stopwatch
+    from context_asking import builder, stopwatch
 
-    from orchestra_mcp.context.index import indexing
-
-    path = indexing.place(home, root.resolve())
-    path.parent.mkdir(parents=True, exist_ok=True)
+    command = builder(root, home)
     with stopwatch() as cost:
-        process = subprocess.Popen([sys.executable, "-m", "orchestra_mcp.context.builder", str(root), str(path)])
+        process = subprocess.Popen(command)
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"The builder failed on {root}.")
-    size = sum(file.stat().st_size for file in path.parent.glob(path.name + "*"))
+    size = sum(file.stat().st_size for file in home.rglob("*.db*"))
     peak = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return used.ru_utime + used.ru_stime, cost.wall, peak, size
 

@@ -407,26 +407,71 @@ def _without_test(case: Case, said: Statement, _match: re.Match[str]) -> Verdict
     return said.path in changed and not any(TESTS.search(p) for p in (*changed, *named))
 
 
+def _named_so(case: Case, said: Statement, ground: re.Match[str]) -> Verdict:
+    return ground[1] in case.question and said.symbol.rsplit(".", 1)[-1] == ground[1].rsplit(".", 1)[-1]
+
+
+def _has_words(case: Case, said: Statement, ground: re.Match[str]) -> Verdict:
+    """Each word stands in the question and in the function; of a form, all but its ending does."""
+    asked, there = plain(case.question), plain(said.symbol + body_at(case, said))
+    stems = [plain(word).rstrip("s") for word in ground["words"].split(",")]
+    stems = [stem[: max(4, len(stem) - 4)] if ground["form"] else stem for stem in stems]
+    return all(stem in asked and stem in there for stem in stems)
+
+
+def _file_in_question(case: Case, said: Statement, _ground: re.Match[str]) -> Verdict:
+    return any(name in case.question for name in (Path(said.path).stem, Path(said.path).parent.name) if name)
+
+
+def _path_says(_case: Case, said: Statement, ground: re.Match[str]) -> Verdict:
+    return all(plain(word).rstrip("s") in plain(said.path) for word in ground[1].split(", "))
+
+
+def _file_defines(case: Case, said: Statement, ground: re.Match[str]) -> Verdict:
+    text = (case.root / said.path).read_text("utf-8", "replace").lower()
+    return all(re.split(r"\W", name)[-1].lower() in text for name in ground[1].split(", "))
+
+
+def _similar_commits(case: Case, said: Statement, _ground: re.Match[str]) -> Verdict:
+    subjects = plain(git(case.root, "log", "-n", "3000", "--format=%s", "--", said.path))
+    return any(plain(word) in subjects for word in re.findall(r"\w{4,}", case.question))
+
+
+def _said_itself(_case: Case, _said: Statement, _ground: re.Match[str]) -> Verdict:
+    return True  # the claim that says so is looked at by `_message`
+
+
+def _in_changes(case: Case, said: Statement, _ground: re.Match[str]) -> Verdict:
+    return bool(git(case.root, "diff", "--name-only", "HEAD~1", "HEAD", "--", said.path))
+
+
+# Every ground in a ranking. Add here; the first pattern that fits is used, and what fits none cannot be judged.
+GROUNDS: tuple[tuple[re.Pattern[str], Callable[[Case, Statement, re.Match[str]], Verdict]], ...] = tuple(
+    (re.compile(pattern), rule)
+    for pattern, rule in (
+        (r"the question names `(.+)`$", _named_so),
+        (r"(?:changed|added) \(", _in_changes),
+        (r"(?=.*frame|.*further out)", _frame),
+        (r"it has (?:the question's words? |(?P<form>forms of ))(?P<words>[^;…]*)", _has_words),
+        (r"(?:the question names its file|its file is in the trace)$", _file_in_question),
+        (r"its path says (.*)", _path_says),
+        (r"its file defines (.*)", _file_defines),
+        (r"commits with similar messages changed its file$", _similar_commits),
+        (r"it holds the quoted message$", _said_itself),
+    )
+)
+
+
 def _told(case: Case, said: Statement, match: re.Match[str]) -> Verdict:
-    """Every ground in a ranking: a word of the question, a change of the last commit, a frame, a quoted message."""
+    """Every ground in a ranking is looked at; a frame that the question does not quote is no fault."""
+    open_ = False
     for ground in match["grounds"].split(" · "):
-        if named := re.fullmatch(r"the question names `(.+)`", ground):
-            if named[1] not in case.question or said.symbol.rsplit(".", 1)[-1] != named[1].rsplit(".", 1)[-1]:
-                return False
-        elif ground.startswith("changed ("):
-            if not git(case.root, "diff", "--name-only", "HEAD~1", "HEAD", "--", said.path):
-                return False
-        elif "frame" in ground or "further out" in ground:
-            if _frame(case, said, match) is False:
-                return False
-        elif words := re.search(r"matches the question's words ([^;…]*)", ground):
-            asked, there = plain(case.question), plain(said.path + said.symbol + body_at(case, said))
-            stems = [plain(word).rstrip("s") for word in words[1].split(",")]
-            if any(stem not in asked or stem not in there for stem in stems):
-                return False
-        elif not ground.startswith(("in the evidence:", "it holds the quoted message")):
-            return None
-    return True
+        found = next(((rule, told) for pattern, rule in GROUNDS if (told := pattern.match(ground))), None)
+        held = found[0](case, said, found[1]) if found else None
+        if held is False:
+            return False
+        open_ = open_ or held is None
+    return None if open_ else True
 
 
 def _message(case: Case, said: Statement, match: re.Match[str]) -> Verdict:
@@ -556,11 +601,12 @@ RULES: tuple[tuple[re.Pattern[str], Rule], ...] = tuple(
             + r"(?:changed|added) `(?P<what>.+)`, which (?:the failing line|a line of the path) uses \((?P<at>.+)\)",
             _used_by,
         ),
-        (LED + r"(?:changed|added) lines with `(?P<what>.+)`, which the error names", _brought),
+        (LED + r"(?:changed|added) lines with `(?P<what>.+)`, which the (?:error|question) names", _brought),
         (LED + r"(?:changed|added) `(?P<what>.+)` in .*, code of which is in the trace", _brought),
         (LED + r"took away a condition in ", _took_condition),
         (LED + r"(?:changed|added) (?:`|what `)", _in_log),
         (r"^\d\. `[^`]+`: (?P<grounds>.*)", _told),
+        (r"^`[^`]+` \((?:function|method|class|section)\): (?P<grounds>.*)", _told),
         (r" (?:is the innermost frame of this project|own frames? further out) ", _frame),
         (r"own frames? further out in the trace|is the innermost frame", _frame),
         (r"raised on purpose when `(?P<what>.+)` holds", _guard),

@@ -55,6 +55,6 @@ def drawn(text: str) -> bool:
     odd = sum(
         len(part) == 1 or (not part.islower() and part[1:2].isupper()) or not _VOWEL.search(part) for part in parts
     )
-    if len(parts) * 3.6 > size and odd * 2 >= len(parts):
+    if len(parts) * 3.6 > size and odd * (3 if size >= 24 else 2) >= len(parts):
         return True
     return any(_UNSPEAKABLE.search(run) for run in _LETTERS.findall(text))

@@ -13,11 +13,13 @@ Kind = Literal["code", "test", "docs", "example", "foreign", "data"]
 _KINDS: tuple[tuple[Kind, str], ...] = (
     ("foreign", r"(^|/)(vendor|vendored|_vendor|third_party|third-party|thirdparty|node_modules|bower_components|externals?|extern|dist|Pods)/"),
     ("foreign", r"\.min\.\w+$|_pb2(_grpc)?\.pyi?$|\.pb\.(go|cc|h)$|[._-]generated\.|(^|/)zz_generated|\.designer\.cs$|\.g\.(dart|cs)$|\.bundle\.js$"),
-    ("test", r"(^|/)(tests?|testing|__tests__|specs?|testdata|test[-_]\w+|e2e|fixtures|__mocks__|__snapshots__|androidTest|src/(\w+Test|test))/"),
-    ("test", r"(^|/)(test_[^/]*|tests?\.\w+|conftest\.py|[^/]*[._-](tests?|spec|specs|e2e)\.\w+|[^/]*(Tests?|TestCase|Spec|IT)\.(java|kt|kts|cs|scala|swift|php|groovy)|Test[A-Z][^/]*\.(java|kt))$"),
+    ("test", r"(^|/)(?i:tests?|testing|__tests__|specs?|testdata|unittests?|test[-_]\w+|e2e|cypress|fixtures|__mocks__|__snapshots__)/"),
+    ("test", r"(^|/)([^/]*[._-][Tt]ests?|[^/]*[a-z]Tests?)/"),
+    ("test", r"(^|/)(test_[^/]*|tests?\.\w+|conftest\.py|[^/]*[._-](tests?|unittest|spec|specs|e2e)\.\w+)$"),
+    ("test", r"(^|/)([^/]*(Tests?|TestCase|Spec|IT)\.(java|kt|kts|cs|scala|swift|php|groovy|m|mm)|Test[A-Z][^/]*\.(java|kt))$"),
     ("docs", r"(^|/)(docs?|documentation|website|man|wiki)/|\.(md|mdx|rst|adoc|txt|tex|po|pot)$"),
     ("docs", r"(^|/)(CHANGES|CHANGELOG|HISTORY|NEWS|README|AUTHORS|LICEN[CS]E|NOTICE|RELEASE|CONTRIBUTING)[^/]*$"),
-    ("example", r"(^|/)(examples?|samples?|demos?|tutorials?|benchmarks?|bench|asv_bench|playground|cookbook|quickstart)/"),
+    ("example", r"(^|/)(?i:examples?|samples?|demos?|tutorials?|benchmarks?|bench|benches|asv_bench|playground|cookbook|quickstart)/|\.stories\.\w+$"),
     ("data", r"\.(json5?|jsonl?|ya?ml|toml|ini|cfg|conf|properties|xml|csv|tsv|html?|css|s[ac]ss|less|svg|lock|ipynb|plist|xlf|arb|env|editorconfig)$"),
     ("data", r"(^|/)(\.[^/]+|Makefile|Dockerfile|[A-Z]+)$"),
 )  # fmt: skip

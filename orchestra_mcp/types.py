@@ -172,6 +172,29 @@ class Dossier(Noun):
         """The project files whose text is in the dossier, each once, best first."""
         return tuple(dict.fromkeys(e.path for e in self.excerpts if e.path))
 
+    def fitted(self, budget: int) -> Dossier:
+        """The same evidence for a reader with room for `budget` tokens: the most useful excerpts that fit."""
+        if self.tokens <= budget:
+            return self
+        kept: list[Excerpt] = []
+        missing: list[str] = []
+        left = budget
+        for excerpt in self.excerpts:
+            if excerpt.tokens <= left:
+                kept.append(excerpt)
+                left -= excerpt.tokens
+            else:
+                place = f"{excerpt.path}:{excerpt.start}-{excerpt.end}" if excerpt.start else excerpt.path
+                missing.append(f"{place or excerpt.source} ({excerpt.tokens} tokens): {excerpt.why}")
+        return self.model_copy(
+            update={
+                "excerpts": tuple(kept),
+                "left_out": (*missing, *self.left_out),
+                "tokens": budget - left,
+                "budget": budget,
+            }
+        )
+
 
 # --------------------------------------------------------------------------------------------- what can be seen
 

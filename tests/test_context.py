@@ -436,3 +436,18 @@ async def test_odd_projects_give_a_dossier_and_a_note(tmp_path: Path) -> None:
     assert found.head == "main (no commits)"
     assert "naïve name.py" in found.files
     assert any(note.startswith("image.py: empty, binary") for note in found.notes)
+
+
+# ------------------------------------------------------------------------------------------------- for one reader
+
+
+def test_a_reader_with_a_small_window_gets_the_most_useful_excerpts_and_a_list_of_the_rest() -> None:
+    def excerpt(path: str, tokens: int) -> Excerpt:
+        return Excerpt(source="file", path=path, start=1, end=2, text="x", tokens=tokens, why="because")
+
+    whole = Dossier(excerpts=(excerpt("a.py", 50), excerpt("b.py", 60), excerpt("c.py", 30)), tokens=140, budget=200)
+    small = whole.fitted(90)
+    assert [e.path for e in small.excerpts] == ["a.py", "c.py"]
+    assert small.tokens == 80
+    assert small.left_out == ("b.py:1-2 (60 tokens): because",)
+    assert whole.fitted(140) is whole

@@ -28,6 +28,7 @@ from orchestra_mcp.council.residents.callers import Call, why_not
 from orchestra_mcp.council.residents.flakes import signatures
 from orchestra_mcp.council.residents.forms import only_form
 from orchestra_mcp.council.residents.leads import Reason, rank, since_of, taken_back, words_of
+from orchestra_mcp.council.residents.lineup import Case, Lineup
 from orchestra_mcp.council.residents.messages import common_words
 from orchestra_mcp.council.residents.places import names_in, plain_name
 from orchestra_mcp.types import Absence, Change, Claim, Commit, Dossier, Hunk, Opinion, Question
@@ -276,11 +277,12 @@ async def test_the_historian_names_the_commit_of_the_failing_line(project: Proje
     first = project.commit("Users", users_py=USERS.replace("user.title", "user.name"))
     second = project.commit("Greet by title", users_py=USERS)
     said = (await project.hear("Why?", TRACE.format(line=9)))["historian"]
-    line = next(claim for claim in said.claims if "line in question" in claim.text)
+    line = next(claim for claim in said.claims if "it last changed the failing line" in claim.text)
     assert (line.path, line.line) == ("users.py", 9)
-    assert second.startswith(line.text.split(" changed by ")[1].split()[0])
+    assert second.startswith(line.text.removeprefix("1. ").split()[0])
     assert "Greet by title" in line.text
     assert first[:7] not in line.text
+    assert [claim for claim in said.claims if "last changed" in claim.text] == [line]
 
 
 async def test_the_historian_says_what_is_not_committed(project: Project) -> None:
@@ -810,6 +812,60 @@ async def test_the_words_of_the_question_are_shown_as_written(project: Project) 
     assert "Redis" in said.position
     assert "redi," not in said.answer
     assert "by words alone" in said.position
+
+
+async def test_a_function_is_only_said_to_have_the_words_that_it_has_itself(project: Project) -> None:
+    """Neighbours share one excerpt, whose ground names the words of both."""
+    project.commit(
+        "Begin",
+        stock_py="def reserve(crate):\n    return crate.pallet\n\n\ndef release(parcel):\n    return parcel.barrel\n",
+        other_py="def other():\n    return 1\n",
+    )
+    project.commit("Other", other_py="def other():\n    return 2\n")
+    said = (await project.hear("The crate loses its pallet and the parcel its barrel when stock moves"))["inspector"]
+    told = {claim.symbol: claim.text for claim in said.claims}
+    assert set(told) >= {"reserve", "release"}
+    for name, own, foreign in (
+        ("reserve", ("crate", "pallet"), ("parcel", "barrel")),
+        ("release", ("parcel", "barrel"), ("crate", "pallet")),
+    ):
+        assert all(word in told[name] for word in own)
+        assert not any(word in told[name] for word in foreign)
+
+
+async def test_a_method_inside_a_shown_class_is_a_suspect_too(project: Project) -> None:
+    body = "class Depot:\n    shelves = 4  # a depot with shelves\n\n    def sweep(self, broom):\n        return broom.dust\n"
+    project.commit("Begin", depot_py=body)
+    project.commit("Other", other_md="# Other\n")
+    said = (await project.hear("The depot's shelves get dust from the broom"))["inspector"]
+    assert "Depot.sweep" in {claim.symbol for claim in said.claims}
+
+
+def test_a_merge_counts_less_than_the_commit_that_it_brought() -> None:
+    at = datetime(2025, 3, 1, tzinfo=UTC)
+    merge = Commit(id="a" * 7, at=at, subject="Merge branch 'faster' into main")
+    brought = Commit(id="b" * 7, at=at, subject="Cache the totals")
+    named = Commit(id="c" * 7, at=at, subject="Merge two loops into one")
+    why = Reason("touched", "it changed `total`", "shop.py", 3)
+    leads = rank([(merge, why), (brought, why), (named, why)], [], "")
+    assert [lead.commit for lead in leads] == [brought, named, merge]
+
+
+async def test_the_functions_are_lined_up_once_for_all_residents(project: Project) -> None:
+    project.commit("Users", users_py=USERS)
+    question = Question(text="Why?", error=textwrap.dedent(TRACE.format(line=9)), mode="debug")
+    evidence = ProjectEvidence(project.root)
+    case = Case(question, await collect(question, project.root, evidence, budget=8000), evidence)
+    lineups: list[Lineup | None] = [None, None]
+
+    async def ask(number: int) -> None:
+        lineups[number] = await case.lineup()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(ask, 0)
+        group.start_soon(ask, 1)
+    assert lineups[0] is not None
+    assert lineups[0] is lineups[1]
 
 
 async def test_what_is_near_by_the_change_is_not_said_to_be_so_by_words_alone(project: Project) -> None:

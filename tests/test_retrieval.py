@@ -127,6 +127,9 @@ def test_a_files_stem_is_its_name_alone() -> None:
         ("docs/conf.py", "docs"), ("README.md", "docs"), ("examples/a.py", "example"), ("vendor/a/b.go", "foreign"),
         ("api/v1_pb2.py", "foreign"), ("static/x.min.js", "foreign"), ("package.json", "data"), ("a/config.yaml", "data"),
         ("Makefile", "data"), ("schema.sql", "code"),
+        ("Shop.UnitTests/Helper.cs", "test"), ("Tests/ShopTests/A.swift", "test"), ("src/cart_unittest.cc", "test"),
+        ("src/IntegrationTests/A.cs", "test"), ("latest/contests/x.rb", "code"), ("benches/a.rs", "example"),
+        ("web/Button.stories.tsx", "example"), ("lib/attest.ex", "code"), ("Greatest.java", "code"),
     ],
 )  # fmt: skip
 def test_the_kind_of_a_file_is_told_by_its_path(path: str, kind: str) -> None:

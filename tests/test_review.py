@@ -271,7 +271,7 @@ async def test_two_hung_experts_of_three_do_not_hold_the_one_that_answered() -> 
     with Upstream(experts) as upstream:
 
         async def work(room: Room, seats: list[Seat]) -> None:
-            await room.hear(seats, lambda seat: room.writer.opinion(""))
+            await room.hear(seats, room.writer.opinion)
 
         now = await hold(upstream, FAST, work)
     assert now.answered() == ("one",)
@@ -282,8 +282,8 @@ async def test_a_hung_expert_who_is_asked_alone_later_is_bounded_by_the_pace_of_
     with Upstream({"one": Expert(expert("the lines are lost")), "deaf": Expert(fault="hang")}) as upstream:
 
         async def work(room: Room, seats: list[Seat]) -> None:
-            await room.hear(seats[:1], lambda seat: room.writer.opinion(""))
-            await room.hear(seats[1:], lambda seat: room.writer.opinion(""))
+            await room.hear(seats[:1], room.writer.opinion)
+            await room.hear(seats[1:], room.writer.opinion)
 
         now = await hold(upstream, FAST, work)
     assert now.answered() == ("one",)
@@ -295,7 +295,7 @@ async def test_hung_spares_do_not_queue_up_behind_each_other() -> None:
     with Upstream(experts) as upstream:
 
         async def work(room: Room, seats: list[Seat]) -> None:
-            await room.hear(seats[:2], lambda seat: room.writer.opinion(""), seats[2:])
+            await room.hear(seats[:2], room.writer.opinion, seats[2:])
 
         now = await hold(upstream, FAST, work)
     assert now.answered() == ("one",)
@@ -313,7 +313,7 @@ async def test_an_answer_that_is_being_recorded_is_not_dismissed_as_late() -> No
                     await anyio.sleep(1)
 
             room.record = slow_store
-            await room.hear(seats, lambda seat: room.writer.opinion(""))
+            await room.hear(seats, room.writer.opinion)
 
         now = await hold(upstream, FAST, work)
     assert set(now.answered()) == {"one", "two"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -18,6 +18,7 @@ from orchestra_mcp.app.run import CANCEL_S, Run
 from orchestra_mcp.context.collector import collect
 from orchestra_mcp.context.evidence import ProjectEvidence
 from orchestra_mcp.context.secrecy.redaction import Redactor
+from orchestra_mcp.council.minutes import Minutes
 from orchestra_mcp.council.prompts import Writer
 from orchestra_mcp.council.room import Room
 from orchestra_mcp.council.seating import Seating
@@ -45,7 +46,9 @@ from orchestra_mcp.types import (
 logger = logging.getLogger(__name__)
 
 WINDOW_SHARE = 0.5
-"""Share of the smallest context window that the dossier may take; the rest is for the others' words and the reply."""
+"""Share of a model's context window that evidence may take; the rest is for the others' words and the reply."""
+LARGE_WINDOW = 128_000
+"""What is taken for a window of unknown size, in tokens."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,7 @@ class Sitting:
             with self._roster.budget(run.id, budget, await self._spent_today(run)):
                 room = Room(
                     minutes=minutes,
-                    writer=Writer(question, minutes.dossier, _signatures(minutes.seats.values(), self._roster.models)),
+                    writer=await self._writer(question, minutes),
                     provider=self._roster.provider,
                     evidence=case.evidence,
                     limits=current.limits,
@@ -197,11 +200,9 @@ class Sitting:
         evidence: ProjectEvidence | None,
         redactor: Redactor,
     ) -> Dossier:
-        """The evidence for a question, within the settings' budget and half of the smallest window at the table."""
-        models = self._roster.models
-        specs = [models[seat.model] for seat in (*seating.openers, *seating.reserve)]
-        windows = await anyio.to_thread.run_sync(lambda: [context_window(spec) for spec in specs])
-        budget = min([current.limits.dossier_tokens, *(int(window * WINDOW_SHARE) for window in windows if window)])
+        """The evidence for a question, within the settings' budget and what the largest window at the table holds."""
+        rooms = await self._rooms(seating.openers + seating.reserve)
+        budget = min(current.limits.dossier_tokens, max(rooms.values(), default=current.limits.dossier_tokens))
         root = Path(question.project) if question.project else None
         found = await collect(question, root, evidence, budget=budget, redactor=redactor)
         remarks = {
@@ -209,6 +210,20 @@ class Sitting:
             for name in ("notes", "left_out")
         }
         return found.model_copy(update=remarks)
+
+    async def _rooms(self, seats: Sequence[Seat]) -> dict[str, int]:
+        """Seat → tokens of evidence for which its window has room; a window that nobody knows counts as large."""
+        specs = {seat.name: self._roster.models[seat.model] for seat in seats if seat.model in self._roster.models}
+
+        def windows() -> dict[str, int]:
+            return {name: context_window(spec) or LARGE_WINDOW for name, spec in specs.items()}
+
+        return {name: int(window * WINDOW_SHARE) for name, window in (await anyio.to_thread.run_sync(windows)).items()}
+
+    async def _writer(self, question: Question, minutes: Minutes) -> Writer:
+        seats = tuple(minutes.seats.values())
+        names = _signatures(seats, self._roster.models)
+        return Writer(question, minutes.dossier, names, await self._rooms(seats))
 
 
 async def clean(text: str, evidence: ProjectEvidence | None, redactor: Redactor) -> str:

@@ -1,62 +1,87 @@
-"""The process that finishes the index of a project: `python -m orchestra_mcp.context.builder ROOT INDEX`."""
+"""The process that finishes the index of a project; `index.background` starts it as `main` with ROOT and INDEX."""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
-from collections.abc import Mapping
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 
-import anyio
-import anyio.to_thread
-
-from orchestra_mcp.context.evidence import ProjectEvidence
-from orchestra_mcp.context.index import indexing
 from orchestra_mcp.errors import StoreError
-from orchestra_mcp.store.index import Index, Stamp
+from orchestra_mcp.store.index import MAX_SEGMENTS, Index, IndexDamaged, generations
 from orchestra_mcp.store.locks import WriterLock
 
 MAX_SECONDS = 900
+LONG_S = 5.0
+"""After so long the project may have changed meanwhile: it is looked at again."""
 FORGOTTEN_DAYS = 60
 """An index that nobody used for so long is deleted."""
 
 
-async def build(root: Path, path: Path) -> bool:
-    """Index what is not indexed yet; False when another process is doing it."""
-    stamps = await ProjectEvidence(root).stamps()
-    return await anyio.to_thread.run_sync(partial(_build, root, path, stamps))
-
-
-def _build(root: Path, path: Path, stamps: Mapping[str, Stamp]) -> bool:
+def build(root: Path, path: Path) -> bool:
+    """Index what is not indexed yet; False when another process is doing it, or the index cannot be used."""
     lock = WriterLock(path.with_suffix(".lock"))
     try:
         with lock.held(0):
-            _sweep(path.parent)
-            index = Index(path, indexing.VERSION)
-            try:
-                until = time.monotonic() + MAX_SECONDS
-                indexing.finish(index, str(root), stamps, indexing.reader(root), until)
-            finally:
-                index.close()
-    except (TimeoutError, StoreError):
+            _sweep(path)
+            until = time.monotonic() + MAX_SECONDS
+            while time.monotonic() < until:
+                started = time.monotonic()
+                _look(root, path, until)
+                if time.monotonic() - started < LONG_S:
+                    break
+    except (TimeoutError, StoreError, OSError):
         return False
     finally:
         lock.close()
     return True
 
 
-def _sweep(directory: Path) -> None:
+def _look(root: Path, path: Path, until: float) -> None:
+    """One look at the whole project."""
+    import anyio  # only now: most builders that are started find another one at work
+
+    from orchestra_mcp.context.evidence import ProjectEvidence
+    from orchestra_mcp.context.index import indexing
+
+    stamps = anyio.run(ProjectEvidence(root).stamps)
+    index = Index(path, indexing.VERSION)
+    try:
+        indexing.finish(index, str(root), stamps, indexing.reader(root), until)
+        for other in index.roots():
+            if not os.path.isdir(other):  # noqa: PTH112  (a name that may be no path here)
+                index.forget(other)
+        while index.segments() > MAX_SEGMENTS and index.merge():
+            pass
+    except IndexDamaged:
+        index.abandon()
+        raise
+    finally:
+        index.close()
+
+
+def _sweep(path: Path) -> None:
+    """Delete old generations, and the indexes that nobody uses."""
     before = time.time() - FORGOTTEN_DAYS * 86_400
-    for file in directory.glob("*.db*"):
+    ages: dict[str, float] = {}
+    for file in path.parent.glob("*.db*"):
         with suppress(OSError):
-            if file.stat().st_mtime < before:
-                file.unlink()
+            name = file.name.partition(".")[0]
+            ages[name] = max(ages.get(name, 0.0), file.stat().st_mtime)
+    old = [path.with_name(f"{name}.db") for name, used in ages.items() if used < before and name != path.stem]
+    for index in (*old, *generations(path)):
+        for ending in ("-shm", "-wal", ""):  # a journal must not outlive its file, or the next one would read it
+            with suppress(OSError):
+                index.with_name(index.name + ending).unlink()
+
+
+def main() -> None:
+    """Build the index that the arguments name, and get in nobody's way."""
+    if hasattr(os, "nice"):
+        os.nice(10)
+    build(Path(sys.argv[1]), Path(sys.argv[2]))
 
 
 if __name__ == "__main__":
-    if hasattr(os, "nice"):
-        os.nice(10)
-    anyio.run(build, Path(sys.argv[1]), Path(sys.argv[2]))
+    main()

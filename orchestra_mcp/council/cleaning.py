@@ -54,28 +54,34 @@ async def clean_fields(fields: Mapping[str, Any], clean: Clean) -> dict[str, Any
 
 async def clean_all(value: Any, clean: Clean) -> Any:
     """The same value with clean strings in its mappings, lists, tuples and claims; all are cleaned in one go."""
-    found = [plain(text) for text in _strings(value)]
-    lines = iter((await clean(f"\n{BETWEEN}\n".join(found))).split("\n"))
-    texts: list[str] = []
-    for text in found:
-        texts.append("\n".join(next(lines, "") for _ in range(text.count("\n") + 1)))
+    groups = [[plain(text) for text in group] for group in _strings(value)]
+    cleaned = await clean(f"\n{BETWEEN}\n".join("\n".join(group) for group in groups))
+    return _with(value, _apart(groups, iter(cleaned.split("\n"))))
+
+
+def _apart(groups: list[list[str]], lines: Iterator[str]) -> Iterator[str]:
+    """The cleaned strings: each has as many lines as before."""
+    for group in groups:
+        for text in group:
+            yield "\n".join(next(lines, "") for _ in range(text.count("\n") + 1))
         next(lines, "")  # the one between
-    return _with(value, iter(texts))
 
 
-def _strings(value: Any) -> Iterator[str]:
-    """All strings inside, keys too, in the order in which `_with` asks for them."""
+def _strings(value: Any) -> Iterator[list[str]]:
+    """All strings inside, keys too, in the order in which `_with` asks for them; those of one list are seen together."""
     if isinstance(value, str):
-        yield value
+        yield [value]
     elif isinstance(value, Mapping):
         for key, item in value.items():
-            yield str(key)
+            yield [str(key)]
             yield from _strings(item)
+    elif isinstance(value, (list, tuple)) and value and all(isinstance(item, str) for item in value):
+        yield list(value)  # often the lines of one text
     elif isinstance(value, (list, tuple)):
         for item in value:
             yield from _strings(item)
     elif isinstance(value, Claim):
-        yield from (value.text, value.path, value.symbol, value.quote)
+        yield from ([value.text], [value.path], [value.symbol], [value.quote])
 
 
 def _with(value: Any, texts: Iterator[str]) -> Any:

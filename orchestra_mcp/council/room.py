@@ -206,7 +206,7 @@ class Room:
             asked_at = anyio.current_time()
             try:
                 with self._thinking(chair, "chair"):
-                    reply = await self._say(chair, self.writer.chair(lettered, notes, findings[:12]), "chair")
+                    reply = await self._say(chair, self.writer.chair(chair, lettered, notes, findings[:12]), "chair")
                     fields = await self._without_secrets(reading.read_synthesis(reply.text, self._vocabulary))
                     if not follows(fields["position"]):
                         raise BadReply("the synthesis went against the settled order", "garbage")
@@ -341,7 +341,7 @@ class Room:
         began = anyio.current_time()
         try:
             with self._thinking(judge, "review"):
-                reply = await self._say(judge, self.writer.review(lettered), "review")
+                reply = await self._say(judge, self.writer.review(judge, lettered), "review")
                 fields = await self._without_secrets(reading.read_ballot(reply.text, tuple(seats)))
         except OrchestraError as error:
             await self._note_absence(self._absence(judge, error, began, "review"))

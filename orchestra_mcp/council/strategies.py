@@ -36,7 +36,7 @@ async def consult(room: Room, seating: Seating) -> None:
     async with anyio.create_task_group() as group:
         group.start_soon(room.hear_residents)
         minutes.stage = "hearing the experts"
-        await room.hear(seating.openers, lambda seat: room.writer.opinion(seat.brief), seating.reserve)
+        await room.hear(seating.openers, room.writer.opinion, seating.reserve)
     if len(minutes.opinions) > 1 and _agree(minutes.opinions):
         minutes.stopped = "the experts agree, so nobody else was asked"
         room.tell("agreed", detail=minutes.opinions[0].position)
@@ -125,7 +125,7 @@ async def _widen(room: Room, seating: Seating) -> None:
             len(c.seats) > len(minutes.opinions) / 2 for c in cluster(minutes.opinions)
         ):
             return
-        await room.hear([seat], lambda seat: room.writer.opinion(seat.brief))
+        await room.hear([seat], room.writer.opinion)
 
 
 async def _review(room: Room, seating: Seating) -> None:
@@ -162,7 +162,7 @@ def _latest(opinions: list[Opinion]) -> dict[str, Opinion]:
 def _turn(room: Room, latest: dict[str, Opinion], positions: tuple[str, ...], seat: Seat) -> tuple[Message, ...]:
     others = [opinion for name, opinion in latest.items() if name != seat.name]
     random.Random(f"{room.minutes.id}/{seat.name}/{room.minutes.round}").shuffle(others)
-    return room.writer.argue(seat.brief, latest.get(seat.name), others, positions)
+    return room.writer.argue(seat, latest.get(seat.name), others, positions)
 
 
 def _take_sides(opinions: list[Opinion], positions: tuple[str, ...]) -> None:

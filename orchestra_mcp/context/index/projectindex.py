@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -12,14 +12,17 @@ import anyio
 import anyio.to_thread
 
 from orchestra_mcp.context.index import indexing, retrieval
+from orchestra_mcp.context.index.background import start_builder
 from orchestra_mcp.context.index.indexing import Corpus
 from orchestra_mcp.context.reading.signals import Signals
 from orchestra_mcp.context.repository.git import Git
 from orchestra_mcp.context.repository.history import LoggedCommit
 from orchestra_mcp.errors import StoreError
-from orchestra_mcp.store.index import Index, Stamp
+from orchestra_mcp.identifiers import parts_of
+from orchestra_mcp.store.index import MAX_SEGMENTS, Index, IndexDamaged, Stamp
 
 T = TypeVar("T")
+_WORD = re.compile(r"\w+")
 
 PAST = 3000
 """Commits whose messages are compared with a question."""
@@ -37,18 +40,25 @@ class ProjectIndex:
 
     def __init__(self, root: Path, home: Path | None) -> None:
         self._root = root
-        self._path = indexing.place(home, root) if home else None
+        self._home = home
+        self._path: Path | None = None
         self._memory: Index | None = None
-        self._tree: tuple[Mapping[int, str], Mapping[int, int], Mapping[str, int]] = ({}, {}, {})
+        self._wanted: tuple[Mapping[str, Stamp], Mapping[str, float]] | None = None
+        """What `refresh` was given."""
+        self._identity: tuple[int, int] | None = None
+        self._found: tuple[Mapping[int, str], Mapping[int, int], Mapping[str, int]] = ({}, {}, {})
+        """Paths, words and unread of the corpus, in the numbers of the index of that identity."""
+        self._segments = 0
         self._lock = anyio.Lock()
         self.pending = 0
         """Files that could not be looked at closely yet; a process in the background is at work on them."""
 
     async def refresh(self, stamps: Mapping[str, Stamp], words: Mapping[str, float]) -> None:
         """Bring the index up to date, as far as that is quick; `words` say which files matter first."""
-        await self._ask(partial(self._refresh, stamps, words))
-        if self.pending and self._path is not None:
-            await anyio.to_thread.run_sync(indexing.start_builder, self._root, self._path)
+        self._wanted, self._identity = (stamps, words), None
+        await self._ask(lambda _: None)
+        if (self.pending or self._segments > MAX_SEGMENTS) and self._path is not None:
+            await anyio.to_thread.run_sync(start_builder, self._root, self._path)
 
     async def rank(self, signals: Signals, clues: retrieval.Clues) -> retrieval.Ranking:
         """The files and places that a question is about."""
@@ -75,35 +85,53 @@ class ProjectIndex:
             return await anyio.to_thread.run_sync(self._answer, question)
 
     def _answer(self, question: Callable[[Corpus], T]) -> T:
-        with self._open() as index:
-            paths, words, unread = self._tree
-            return question(Corpus(index, paths, words, unread, self.pending))
-
-    @contextmanager
-    def _open(self) -> Iterator[Index]:
-        if self._path is not None and self._memory is None:
+        """What the index says; when it is damaged, what the next one says; when none can be used, one in memory."""
+        damaged = False
+        while True:
+            index = self._open()
             try:
-                index = Index(self._path, indexing.VERSION)
-            except StoreError:
-                self._path = None
-            else:
-                try:
-                    yield index
-                finally:
+                self._bring_up_to_date(index)
+                return question(Corpus(index, *self._found, self.pending))
+            except StoreError as error:
+                if index is self._memory:
+                    raise
+                if damaged or not isinstance(error, IndexDamaged):
+                    self._home = self._path = None
+                else:
+                    damaged = True
+                    index.abandon()
+            finally:
+                if index is not self._memory:
                     index.close()
-                return
+
+    def _open(self) -> Index:
+        if self._home is not None:
+            self._path = self._path or indexing.place(self._home, self._root)
+            try:
+                return Index(self._path, indexing.VERSION)
+            except StoreError:
+                self._home = self._path = None
         if self._memory is None:
             self._memory = Index(None, indexing.VERSION)
-        yield self._memory
+        return self._memory
 
-    def _refresh(self, stamps: Mapping[str, Stamp], words: Mapping[str, float], corpus: Corpus) -> None:
-        found = indexing.corpus(corpus.index, str(self._root), stamps, indexing.reader(self._root), words)
-        self._tree = (found.paths, found.words, found.unread)
-        self.pending = found.pending
+    def _bring_up_to_date(self, index: Index) -> None:
+        """Once, and again when somebody found the index damaged meanwhile and began a new one."""
+        if self._wanted is None or index.identity == self._identity:
+            return
+        stamps, words = self._wanted
+        found = indexing.corpus(index, str(self._root), stamps, indexing.reader(self._root), words)
+        self._found = (found.paths, found.words, found.unread)
+        self._identity, self._segments, self.pending = index.identity, index.segments(), found.pending
 
 
 def _plain(commits: Iterable[LoggedCommit]) -> list[tuple[str, str, list[str]]]:
-    return [(one.commit.subject, one.commit.id, list(one.paths)) for one in commits]
+    """Only words that the index would keep: no keys that somebody wrote into a message."""
+    return [(_WORD.sub(_speakable, one.commit.subject), one.commit.id, list(one.paths)) for one in commits]
+
+
+def _speakable(word: re.Match[str]) -> str:
+    return word[0] if parts_of(word[0]) else ""
 
 
 def _defining(names: Sequence[str], corpus: Corpus) -> dict[str, tuple[str, ...]]:

@@ -13,22 +13,27 @@ that says "header" and by one that says `parse_header`. Three further kinds of w
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from orchestra_mcp.context.code import symbols
 from orchestra_mcp.context.code.languages import language_of, markup_of
-from orchestra_mcp.identifiers import parts_of
+from orchestra_mcp.identifiers import drawn, parts_of
+from orchestra_mcp.store.index import MAX_COUNT, place_of
 from orchestra_mcp.types import Definition
 
 MAX_TEXT = 1_000_000
 """Characters of a file that are read; larger files are data."""
 MAX_DEFINITIONS = 3500
-MAX_UNITS = 4095
+MAX_UNITS = 4096
+"""As many as a posting can number."""
 BLOCK = 8
 """Lines that a block has at least, if it does not end at a definition."""
-MAX_COUNT = 127
+MAX_NAME = 300
+"""Characters of a qualified name."""
+MAX_PARTS = 12
+"""Of a qualified name, from its end."""
 
 _WORD = re.compile(r"[^\W\d]\w+")
 _DATA = re.compile(
@@ -48,7 +53,7 @@ class Unit:
     kind: str
     start: int
     end: int
-    words: int
+    words: int = 0
     """How many words it has, without those of the definitions inside it."""
 
 
@@ -57,50 +62,63 @@ class FileUnits:
     """A file's units, and the counts of each word by unit."""
 
     units: tuple[Unit, ...]
-    postings: dict[str, list[tuple[int, int]]]
-    """word → (number of the unit, how often), in order of the units."""
-    lines: int
+    postings: dict[str, list[int]]
+    """word → for each unit that has it, in order of the units, `store.index.place_of` it plus the count."""
 
 
 def divide(path: str, text: str) -> FileUnits:
     """Read a file. What cannot be parsed is cut into blocks at its blank lines."""
     lines = text.split("\n")
     counted = countable(path, len(text)) and not _generated(text)
-    found: Sequence[Definition] = ()
-    if counted and markup_of(path) is not None:
-        found = symbols.sections(path, text.encode("utf-8", "replace"))
-    elif counted and language_of(path) is not None:
-        syntax = symbols.parse(path, text.encode("utf-8", "replace"))
-        found = symbols.definitions(syntax, path)[:MAX_DEFINITIONS] if syntax is not None else ()
-    units = [Unit("", "file", 1, len(lines), 0)]
-    units += [Unit(d.qualified, d.kind, d.start, d.end, 0) for d in found]
-    counts: list[Counter[str]] = [Counter() for _ in units]
-    if counted:
-        for number, start, end in _pieces(found, len(lines)):
-            if number:
-                counts[number].update(_WORD.findall("\n".join(lines[start - 1 : end])))
-                continue
-            for block in _blocks(lines, start, end, MAX_UNITS - len(units)):
-                units.append(block)
-                counts.append(Counter(_WORD.findall("\n".join(lines[block.start - 1 : block.end]))))
-    sized = tuple(replace(unit, words=words.total()) for unit, words in zip(units, counts, strict=True))
-    return FileUnits(sized, _gathered(path, found, counts), len(lines))
+    found = _definitions(path, text) if counted else ()
+    units = [Unit("", "file", 1, len(lines)), *(Unit(_tail(d.qualified), d.kind, d.start, d.end) for d in found)]
+    said: list[list[str]] = [[] for _ in units]
+    """The words of each unit, with repetitions."""
+    for number, start, end in _pieces(found, len(lines)) if counted else ():
+        if number or len(units) == MAX_UNITS:  # what cannot be numbered any more belongs to the file as a whole
+            said[number] += _WORD.findall("\n".join(lines[start - 1 : end]))
+            continue
+        for block in _blocks(lines, start, end, MAX_UNITS - len(units)):
+            units.append(block)
+            said.append(_WORD.findall("\n".join(lines[block.start - 1 : block.end])))
+    sized = tuple(Unit(u.name, u.kind, u.start, u.end, len(words)) for u, words in zip(units, said, strict=True))
+    return FileUnits(sized, _gathered(path, found, said))
 
 
-def _gathered(
-    path: str, found: Sequence[Definition], counts: Sequence[Counter[str]]
-) -> dict[str, list[tuple[int, int]]]:
-    postings: dict[str, list[tuple[int, int]]] = {}
-    for number, words in enumerate(counts):
-        for word, count in _expanded(words).items():
-            postings.setdefault(word, []).append((number, min(count, MAX_COUNT)))
-    for number, definition in enumerate(found, 1):
-        postings.setdefault(f"d:{definition.name.strip('_').lower()}", []).append((number, 1))
-        for part in {part for name in definition.qualified.split(".") for part in parts_of(name)}:
-            postings.setdefault(f"n:{part}", []).append((number, 1))
+def _definitions(path: str, text: str) -> Sequence[Definition]:
+    if markup_of(path) is not None:
+        return symbols.sections(path, text.encode("utf-8", "replace"))
+    if language_of(path) is None:
+        return ()
+    syntax = symbols.parse(path, text.encode("utf-8", "replace"))
+    return symbols.definitions(syntax, path)[:MAX_DEFINITIONS] if syntax is not None else ()
+
+
+def _tail(qualified: str) -> str:
+    """The end of a name: of hundreds of definitions inside each other, the names together are quadratic."""
+    return qualified if len(qualified) < MAX_NAME else ".".join(qualified.split(".")[-MAX_PARTS:])[-MAX_NAME:]
+
+
+def _gathered(path: str, found: Sequence[Definition], said: Sequence[Sequence[str]]) -> dict[str, list[int]]:
+    postings: defaultdict[str, list[int]] = defaultdict(list)
+    places = [place_of(number, len(words)) for number, words in enumerate(said)]
+    for place, words in zip(places, said, strict=True):
+        counts: dict[str, int] = {}
+        for word, count in Counter(words).items():
+            for part in parts_of(word):
+                counts[part] = counts[part] + count if part in counts else count
+        for part, count in counts.items():
+            postings[part].append(place + (count if count < MAX_COUNT else MAX_COUNT))
+    for place, definition in zip(places[1:], found, strict=False):
+        name = definition.name.strip("_").lower()
+        if len(name) < MAX_NAME and not any(map(drawn, name.split("_"))):
+            postings[f"d:{name}"].append(place + 1)
+        names = _tail(definition.qualified).split(".")[-MAX_PARTS:]
+        for part in {part for name in names for part in parts_of(name)}:
+            postings[f"n:{part}"].append(place + 1)
     for part in path_words(path):
-        postings.setdefault(f"p:{part}", []).append((0, 1))
-    return postings
+        postings[f"p:{part}"].append(places[0] + 1)
+    return dict(postings)
 
 
 def countable(path: str, size: int) -> bool:
@@ -147,11 +165,3 @@ def _blocks(lines: Sequence[str], start: int, end: int, room: int) -> Iterator[U
         elif first and room > 0 and (number > end or number - first >= BLOCK):
             yield Unit("", "block", first, last, 0)
             first, room = 0, room - 1
-
-
-def _expanded(words: Counter[str]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for word, count in words.items():
-        for part in parts_of(word):
-            counts[part] = counts.get(part, 0) + count
-    return counts

@@ -98,15 +98,15 @@ def secret_values(dotenv: str) -> tuple[str, ...]:
     for name, value in rows:
         if password := re.search(r"://[^:@/\s]*:([^@/\s]{4,})@", value):
             found += [value, password[1]]
-        elif looks_random(value) or is_uuid(value):
-            found.append(value)
         elif _is_secret(name, value) and not (value in public and wordy(value)):
             found.append(value)
     return tuple(dict.fromkeys(found))
 
 
 def _is_secret(name: str, value: str) -> bool:
-    """Whether to believe a name: any that sounds secret for a peculiar value, only the clearest for a short one or a word."""
+    """By its look, or by its name: any that sounds secret for a peculiar value, only the clearest for a short one or a word."""
+    if looks_random(value) or is_uuid(value):
+        return True
     plain = len(value) < LEAST_WORD or _COMMON.fullmatch(value)
     return bool((_IS_SECRET if plain else _SECRET_NAME).search(name)) and _peculiar(value)
 

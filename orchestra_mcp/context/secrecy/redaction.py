@@ -258,11 +258,15 @@ def _without_overlap(found: Iterable[_Found], ours: Sequence[tuple[int, int]], t
         if pieces[-1][1] > last.pieces[-1][1]:  # both go, as one
             start, end = last.pieces[-1]
             joined = (*last.pieces[:-1], (start, max(end, pieces[-1][1])))
-            taken[-1] = _Found(best.kind, best.rank, joined, "".join(text[a:b] for a, b in joined))
+            taken[-1] = _Found(best.kind, best.rank, joined, _value(best, "".join(text[a:b] for a, b in joined)))
         elif secret.rank < last.rank:
-            same = pieces == last.pieces
-            taken[-1] = last._replace(kind=secret.kind, rank=secret.rank, value=secret.value if same else last.value)
+            taken[-1] = last._replace(kind=secret.kind, rank=secret.rank, value=_value(secret, last.value))
     return taken
+
+
+def _value(best: _Found, whole: str) -> str:
+    """By what a secret is known again: the key alone when a vaguer rule saw only signs more, as the end of a sentence."""
+    return whole if any(map(str.isalnum, whole.replace(best.value, "", 1))) else best.value
 
 
 def _outside(pieces: Pieces, ours: Sequence[tuple[int, int]]) -> Pieces:

@@ -146,7 +146,7 @@ KEYS: tuple[Rule, ...] = (
     _key("cloudflare-key", _W + r"{36,60}", "cfut_", "cfat_", "cfk_"),
     _key("vercel-token", _A + r"{20,80}", "vcp_", "vci_", "vca_", "vcr_", "vck_", "vercel_blob_rw_", believe=_odd),
     _key("netlify-token", _A + r"{30,80}", "nfp_", "nfc_", "nfo_", "nfu_", "nfb_", believe=_mixed),
-    _key("fly-token", r"[A-Za-z0-9_+/=,-]{40,2000}", "fo1_", "fm1_", "fm1a_", "fm1r_", "fm2_", "fm2a_"),
+    _key("fly-token", r"[A-Za-z0-9_+/=-]{40,2000}", "fo1_", "fm1_", "fm1a_", "fm1r_", "fm2_", "fm2a_"),
     _key("supabase-key", r"[A-Za-z0-9_-]{20,100}", "sbp_", "sb_secret_", "sba_", believe=_mixed),
     _key("planetscale-token", r"[A-Za-z0-9_=.-]{32,80}", "pscale_tkn_", "pscale_oauth_", "pscale_pw_"),
     _key("neon-key", r"[a-z0-9]{50,80}", "napi_", believe=_odd),

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
+from types import MappingProxyType
 
 from orchestra_mcp.gateway.provider import Message
-from orchestra_mcp.types import Claim, Dossier, Excerpt, Mode, Opinion, Question
+from orchestra_mcp.types import Claim, Dossier, Excerpt, Mode, Opinion, Question, Seat
 
 MODES: dict[Mode, tuple[str, ...]] = {
     # What each way of being stuck sounds like, most telling first. Add a mode here and a section in modes.md.
@@ -62,11 +63,24 @@ def mode_brief(mode: Mode) -> str:
     return str(sections.get(mode, "")).strip()
 
 
+NO_LIMITS: Mapping[str, int] = MappingProxyType({})
+
+
 class Writer:
     """Writes the prompts of one consultation, all fenced with the same random mark."""
 
-    def __init__(self, question: Question, dossier: Dossier, names: Sequence[str] = ()) -> None:
-        """`names` are those by which experts could sign: of seats and models."""
+    def __init__(
+        self, question: Question, dossier: Dossier, names: Sequence[str] = (), rooms: Mapping[str, int] = NO_LIMITS
+    ) -> None:
+        """Begin.
+
+        Args:
+            question: what was asked.
+            dossier: the evidence.
+            names: those by which experts could sign: of seats and models.
+            rooms: seat → tokens of evidence for which its model's window has room; a seat that is missing gets all.
+        """
+        self._rooms = rooms
         self.question = question
         self.dossier = dossier
         self.mode = pick_mode(question)
@@ -74,22 +88,22 @@ class Writer:
         known = "|".join(re.escape(name) for name in sorted({*names, *VENDORS_NAMES} - {""}, key=len, reverse=True))
         self._signature = re.compile(rf"{SIGNING}(?:{known})(?!\w)[-\w.]*", re.IGNORECASE)
 
-    def opinion(self, brief: str) -> tuple[Message, ...]:
+    def opinion(self, seat: Seat) -> tuple[Message, ...]:
         """Ask one expert for an independent answer."""
-        return self._messages(f"{load('opinion')}\n\n{self._role(brief)}", self._case())
+        return self._messages(f"{load('opinion')}\n\n{self._role(seat.brief)}", self._case(seat))
 
     def argue(
-        self, brief: str, own: Opinion | None, others: Sequence[Opinion], positions: Sequence[str]
+        self, seat: Seat, own: Opinion | None, others: Sequence[Opinion], positions: Sequence[str]
     ) -> tuple[Message, ...]:
         """Ask one expert for its side in a debate, showing it the others' latest arguments unsigned."""
         choice = "\n".join(f"- {position}" for position in positions)
         said = "\n\n".join(self.fence(f"argument {i}", self._spoken(o)) for i, o in enumerate(others, 1))
-        parts = [self._case(), f"Your `position` must begin with exactly one of these:\n{choice}"]
+        parts = [self._case(seat), f"Your `position` must begin with exactly one of these:\n{choice}"]
         if own:
             parts.append(f"What you said last round:\n{self.fence('your last argument', self._spoken(own))}")
         if said:
             parts.append(f"What the others said, unsigned and in random order:\n{said}")
-        return self._messages(f"{load('opinion')}\n\n{load('debate')}\n\n{self._role(brief)}", "\n\n".join(parts))
+        return self._messages(f"{load('opinion')}\n\n{load('debate')}\n\n{self._role(seat.brief)}", "\n\n".join(parts))
 
     def repair(self, asked: tuple[Message, ...], reply: str, problem: str) -> tuple[Message, ...]:
         """Ask once more for the same answer in a readable form."""
@@ -99,13 +113,15 @@ class Writer:
             Message(role="user", text=f"Your reply could not be used: {problem}.\n\n{load('repair')}"),
         )
 
-    def review(self, shown: Sequence[tuple[str, Opinion]]) -> tuple[Message, ...]:
+    def review(self, judge: Seat, shown: Sequence[tuple[str, Opinion]]) -> tuple[Message, ...]:
         """Ask a judge to rank unsigned answers, each under a letter."""
-        return self._messages(load("review"), f"{self._case()}\n\n{self._lettered(shown)}")
+        return self._messages(load("review"), f"{self._case(judge)}\n\n{self._lettered(shown)}")
 
-    def chair(self, shown: Sequence[tuple[str, Opinion]], notes: str, findings: Sequence[Claim]) -> tuple[Message, ...]:
+    def chair(
+        self, chair: Seat, shown: Sequence[tuple[str, Opinion]], notes: str, findings: Sequence[Claim]
+    ) -> tuple[Message, ...]:
         """Ask the chair for the synthesis, from unsigned and checked material."""
-        parts = [self._case(), self._lettered(shown)]
+        parts = [self._case(chair), self._lettered(shown)]
         if notes:  # reviewers' words among them
             parts.append(f"What the council found:\n{self.fence('standing', notes)}")
         if findings:
@@ -129,8 +145,8 @@ class Writer:
             lines.insert(0, f"Your brief: {brief}")
         return "\n".join(lines)
 
-    def _case(self) -> str:
-        dossier = self.dossier
+    def _case(self, seat: Seat) -> str:
+        dossier = self.dossier.fitted(self._rooms.get(seat.name, self.dossier.tokens))
         parts = [f"# Question\n{self.question.text}"]
         if dossier.history:
             turns = "\n\n".join(

@@ -13,9 +13,10 @@ from time import monotonic
 import anyio
 
 from orchestra_mcp.council.residents import historian, inspector, walker
+from orchestra_mcp.council.residents.lineup import Case
 from orchestra_mcp.types import Absence, Dossier, Evidence, Opinion, Question
 
-Analyst = Callable[[Question, Dossier, Evidence], Awaitable[Opinion | None]]
+Analyst = Callable[[Case], Awaitable[Opinion | None]]
 """Reads the evidence and gives an opinion; None means: nothing to say here."""
 
 
@@ -66,9 +67,10 @@ async def hear_residents(
     Never raises because of an analyst: one that crashes or is late becomes an `Absence` of kind `resident`.
     """
     heard: dict[str, Opinion | Absence] = {}
+    case = Case(question, dossier, evidence)
 
     async def hear(resident: Resident) -> None:
-        heard_one = await _hear(resident, question, dossier, evidence, timeout_s)
+        heard_one = await _hear(resident, case, timeout_s)
         if heard_one is not None:
             heard[resident.name] = heard_one
 
@@ -78,13 +80,11 @@ async def hear_residents(
     return [heard[name] for name in RESIDENTS if name in heard]
 
 
-async def _hear(
-    resident: Resident, question: Question, dossier: Dossier, evidence: Evidence, timeout_s: float
-) -> Opinion | Absence | None:
+async def _hear(resident: Resident, case: Case, timeout_s: float) -> Opinion | Absence | None:
     began = monotonic()
     try:
         with anyio.fail_after(timeout_s):
-            opinion = await resident.analyse(question, dossier, evidence)
+            opinion = await resident.analyse(case)
     except TimeoutError:
         reason = f"had not finished reading after {timeout_s:g} s"
         return Absence(seat=resident.name, kind="resident", reason=reason, seconds=monotonic() - began)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from orchestra_mcp.identifiers import PART, subwords
+from orchestra_mcp.identifiers import PART, parts_of, subwords
 from orchestra_mcp.types import Dossier, Question
 
 PLACE = re.compile(
@@ -68,6 +68,13 @@ def shared(words: Iterable[str], code: Iterable[str]) -> tuple[str, ...]:
     """Those of the words whose stem begins one of the words of code."""
     known = frozenset(part for name in code for part in (*subwords(name), name.lower()))
     return tuple(word for word in words if any(part.startswith(stem(word)) for part in known))
+
+
+def held(words: Iterable[str], code: Iterable[str]) -> tuple[str, ...]:
+    """Those of the words that the code has as a name or as a part of one; a plural's `s` does not count."""
+    known = frozenset(part for name in code for part in parts_of(name))
+    plain = ((word, word.strip("_").lower()) for word in words)
+    return tuple(word for word, low in plain if known & {low, f"{low}s", low.removesuffix("s")})
 
 
 def as_written(words: Iterable[str], text: str) -> tuple[str, ...]:

@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from orchestra_mcp.council.residents import trees
-from orchestra_mcp.council.residents.places import is_test
 from orchestra_mcp.council.residents.scene import Scene, names_in, origins, raises_here
+from orchestra_mcp.paths import is_test
 from orchestra_mcp.types import Claim
 
 if TYPE_CHECKING:

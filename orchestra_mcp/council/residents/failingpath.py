@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from orchestra_mcp.council.residents import trees, values
 from orchestra_mcp.council.residents.lineup import Lineup
-from orchestra_mcp.council.residents.places import Place, is_test
+from orchestra_mcp.council.residents.places import Place
 from orchestra_mcp.council.residents.suspects import Suspect
+from orchestra_mcp.paths import is_test
 from orchestra_mcp.types import Definition, Evidence
 
 MAX_PLACES = 4  # of the failing path, from the innermost outwards

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from orchestra_mcp.council.residents import culprits, leads, recent
 from orchestra_mcp.council.residents.culprits import Found
-from orchestra_mcp.council.residents.lineup import Lineup, line_up
-from orchestra_mcp.council.residents.places import is_test
+from orchestra_mcp.council.residents.lineup import Case, Lineup
 from orchestra_mcp.council.residents.saying import opinion, point
 from orchestra_mcp.council.residents.suspects import Suspect, Touched, is_commit
-from orchestra_mcp.types import BlameLine, Claim, Commit, Dossier, Evidence, Opinion, Question
+from orchestra_mcp.paths import is_test
+from orchestra_mcp.types import BlameLine, Claim, Commit, Dossier, Evidence, Opinion
 
 SEAT = "historian"
 CONFIDENCE = 0.35
@@ -27,66 +27,81 @@ WOULD_CHANGE = "A version known to be good that already has the same lines."
 WEAK = frozenset({"excerpt"})  # words alone are no ground to blame a commit
 
 
-async def analyse(question: Question, dossier: Dossier, evidence: Evidence) -> Opinion | None:
+async def analyse(case: Case) -> Opinion | None:
     """Read the history of the best suspects. None without a suspect or git, and when only a place is asked for."""
-    lineup = await line_up(question, dossier, evidence)
+    question, dossier, evidence = case.question, case.dossier, case.evidence
+    lineup = await case.lineup()
     if lineup.for_place:
         return None
     hunting = recent.asks_for_culprit(question)
-    strong = [s for s in lineup.suspects if s.score >= STRONG and (s.kinds - WEAK or hunting)]
-    chosen = [s for s in strong if not is_test(s.definition.path)][: MAX_HUNTED if hunting else MAX_SUSPECTS]
+    chosen = _chosen(lineup, hunting)
     on_path = bool(lineup.walks) or lineup.message is not None
     if not on_path and recent.asks_about_changes(question) and not (hunting and chosen):
         return await recent.tell(SEAT, dossier, lineup, evidence)
     found = await culprits.find(question, dossier, lineup, chosen, evidence)
     ranked = await _ranked(found, evidence)
-    told = []
-    for suspect in chosen[:MAX_SUSPECTS]:
-        claims, newest = await _history(suspect, lineup, evidence)
-        if claims:
-            told.append((suspect, claims, newest))
-    if not told:
-        return _of_path(found, ranked) if (on_path or hunting) and found.leads else None
-    suspect, claims, newest = told[0]
-    definition = suspect.definition
-    touched = _touched(lineup, suspect)
-    spot = f"`{definition.qualified}` ({definition.path}:{suspect.line})"
-    whole = f"{definition.kind} `{definition.qualified}` ({definition.path}:{definition.start})"
-    steps = []
-    if await _has_past(dossier, definition.path, evidence):
-        steps.append("If it worked before, `git bisect` between a good version and this one finds the commit.")
-    open_work = found.uncommitted or (touched is not None and touched.change.where in NOT_COMMITTED)
+    told = [(suspect, *await _history(suspect, lineup, evidence)) for suspect in chosen[:MAX_SUSPECTS]]
+    told = [one for one in told if one[1]]
+    touched = _touched(lineup, told[0][0]) if told else None
+    open_work = bool(told and found.uncommitted) or (touched is not None and touched.change.where in NOT_COMMITTED)
     if (on_path or hunting) and found.leads and not open_work:
-        position, first_step = _verdict(found, ranked)
-    elif touched is not None and touched.new:
-        position = f"The {whole} {_added(touched)}: there is no earlier version of it to compare with"
-        first_step = f"Read the whole of `{definition.qualified}`: all its lines are equally new."
-    elif touched is not None:
-        place = f"`{definition.qualified}` ({definition.path}:{touched.line})"
-        where = touched.change.where
-        position = f"{place} is touched by the latest change ({where}): compare it with what was there before"
-        first_step = f"Look at the change of `{definition.path}` ({where}) and try the case without it."
-    elif newest is not None:
-        part = _part(min(definition.end, definition.start + MAX_SPAN), definition.end)
-        position = f"The newest lines of the {whole}{part} are from {_commit(newest)}"
-        first_step = f"Read `git show {newest.id} -- {definition.path}`: was the failing case thought of there?"
+        position, step = _verdict(found, ranked)
+    elif told:
+        position, step = _of_suspect(*told[0], touched)
     else:
-        position = f"{spot}: {claims[0].text}"
-        first_step = f"Read `git log -L {definition.start},{definition.end}:{definition.path}`."
+        return None
+    steps = [step]
+    if told and await _has_past(dossier, told[0][0].definition.path, evidence):
+        steps.append("If it worked before, `git bisect` between a good version and this one finds the commit.")
     return opinion(
         SEAT,
         position=position,
         does=DOES,
         sections=[
             (f"Commits that touched {_ground(found)}, the likeliest to have broken it first", ranked),
-            *((f"`{s.definition.qualified}` ({'; '.join(s.grounds[:2])})", list(one)) for s, one, _ in told),
+            *((f"`{s.definition.qualified}` ({'; '.join(s.grounds[:2])})", _beyond(one, found)) for s, one, _ in told),
         ],
-        plan=[first_step, *steps],
+        plan=steps,
         risks=RISKS,
-        assumptions=("The fault lies in the functions that the evidence names.",),
+        assumptions=(
+            f"The fault lies in the {'functions that the evidence names' if told else 'code that the trace leads through'}.",
+        ),
         would_change=WOULD_CHANGE,
         confidence=CONFIDENCE,
     )
+
+
+def _chosen(lineup: Lineup, hunting: bool) -> list[Suspect]:
+    """The suspects whose history is read; words alone are ground enough only when a commit is looked for."""
+    strong = [s for s in lineup.suspects if s.score >= STRONG and (s.kinds - WEAK or hunting)]
+    return [s for s in strong if not is_test(s.definition.path)][: MAX_HUNTED if hunting else MAX_SUSPECTS]
+
+
+def _of_suspect(
+    suspect: Suspect, claims: list[Claim], newest: Commit | None, touched: Touched | None
+) -> tuple[str, str]:
+    """The position and the first step where no commit is looked for: what is newest in the best suspect."""
+    d = suspect.definition
+    whole = f"{d.kind} `{d.qualified}` ({d.path}:{d.start})"
+    if touched is not None and touched.new:
+        position = f"The {whole} {_added(touched)}: there is no earlier version of it to compare with"
+        return position, f"Read the whole of `{d.qualified}`: all its lines are equally new."
+    if touched is not None:
+        where = touched.change.where
+        position = f"`{d.qualified}` ({d.path}:{touched.line}) is touched by the latest change ({where}): compare it with what was there before"
+        return position, f"Look at the change of `{d.path}` ({where}) and try the case without it."
+    if newest is not None:
+        part = _part(min(d.end, d.start + MAX_SPAN), d.end)
+        position = f"The newest lines of the {whole}{part} are from {_commit(newest)}"
+        return position, f"Read `git show {newest.id} -- {d.path}`: was the failing case thought of there?"
+    position = f"`{d.qualified}` ({d.path}:{suspect.line}): {claims[0].text}"
+    return position, f"Read `git log -L {d.start},{d.end}:{d.path}`."
+
+
+def _beyond(claims: list[Claim], found: Found) -> list[Claim | str]:
+    """Of a suspect's history what the ranked commits do not say already."""
+    said = [lead.commit.id[:7] for lead in found.leads[:MAX_LEADS]]
+    return [claim for claim in claims if not any(f" {commit}" in claim.text for commit in said)]
 
 
 async def _ranked(found: Found, evidence: Evidence) -> list[Claim | str]:
@@ -120,15 +135,6 @@ def _verdict(found: Found, ranked: list[Claim | str]) -> tuple[str, str]:
         return position, "Look at input, configuration and dependencies first: this code is not new."
     position = f"{told} is the first commit to look at: {lead.reasons[0].text} ({place})"
     return position, f"Read `git show {lead.commit.id} -- {first.path}`: was the failing case thought of there?"
-
-
-def _of_path(found: Found, ranked: list[Claim | str]) -> Opinion:
-    """The answer where no function in question has lines to blame, as with code outside of functions."""
-    position, step = _verdict(found, ranked)
-    return opinion(
-        SEAT, position=position, does=DOES, sections=[(f"Commits that touched {_ground(found)}, the likeliest to have broken it first", ranked)], plan=[step], risks=RISKS,
-        assumptions=("The fault lies in the code that the trace leads through.",), would_change=WOULD_CHANGE, confidence=CONFIDENCE,
-    )  # fmt: skip
 
 
 async def _history(suspect: Suspect, lineup: Lineup, evidence: Evidence) -> tuple[list[Claim], Commit | None]:

@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestra_mcp.council.residents import callers, lint, parsing, whereis
+from orchestra_mcp.council.residents import callers, lint, parsing, shown, whereis
 from orchestra_mcp.council.residents.defects import find_defects
 from orchestra_mcp.council.residents.flakes import PythonFile, read_python
-from orchestra_mcp.council.residents.lineup import Lineup, changed_lines, line_up
+from orchestra_mcp.council.residents.lineup import Case, Lineup, changed_lines
 from orchestra_mcp.council.residents.orphans import orphans
-from orchestra_mcp.council.residents.places import is_test
 from orchestra_mcp.council.residents.recent import asks_about_changes
 from orchestra_mcp.council.residents.saying import opinion, point
 from orchestra_mcp.council.residents.suspects import Suspect
-from orchestra_mcp.types import Change, Claim, Dossier, Evidence, Opinion, Question
+from orchestra_mcp.paths import is_test
+from orchestra_mcp.types import Change, Claim, Evidence, Opinion
 
 SEAT = "inspector"
 CONFIDENCE_SHOWN, CONFIDENCE = 0.55, 0.3  # a serious defect in changed lines; all else
@@ -34,9 +34,10 @@ class Finding:
     changed: bool
 
 
-async def analyse(question: Question, dossier: Dossier, evidence: Evidence) -> Opinion | None:
+async def analyse(case: Case) -> Opinion | None:
     """Inspect the changes and the focus functions. None when there is neither a defect nor a named function."""
-    lineup = await line_up(question, dossier, evidence)
+    question, dossier, evidence = case.question, case.dossier, case.evidence
+    lineup = await case.lineup()
     if lineup.for_place:
         return await whereis.tell(SEAT, lineup, evidence)
     changes = lineup.changes
@@ -158,8 +159,8 @@ async def _defects(
     for path, (lines, changed) in focus.items():
         syntax = await evidence.syntax(path)
         if syntax is not None:
-            shown = find_defects(syntax.language, syntax.root, lines)
-            findings += [await _finding(evidence, d.text, path, d.line, d.weight, changed) for d in shown]
+            defects = find_defects(syntax.language, syntax.root, lines)
+            findings += [await _finding(evidence, d.text, path, d.line, d.weight, changed) for d in defects]
         if path in python:
             rows = await evidence.read(path)
             for weight, message in await lint.defects(path, rows, python[path].messages, lines, evidence):
@@ -213,10 +214,10 @@ async def _untested(lineup: Lineup, evidence: Evidence) -> list[Finding]:
 
 async def _named(lineup: Lineup, evidence: Evidence) -> list[Claim]:
     claims = []
-    shown = lineup.suspects[:MAX_SUSPECTS]
-    if not any(suspect.kinds - {"changed"} for suspect in shown):
+    best = lineup.suspects[:MAX_SUSPECTS]
+    if not any(suspect.kinds - {"changed"} for suspect in best):
         return []
-    for number, suspect in enumerate(shown, 1):
+    for number, suspect in enumerate(best, 1):
         if suspect.kinds == {"changed"} and number > 1:
             continue
         d = suspect.definition
@@ -229,7 +230,9 @@ def _named_position(top: Suspect) -> str:
     """How clearly the evidence names the best suspect; words alone are said to be words alone."""
     spot = f"`{top.definition.qualified}` ({top.definition.path}:{top.line})"
     grounds = "; ".join(top.grounds[:2])
-    if top.kinds <= {"excerpt", "changed"} and "defines" not in grounds:
+    if top.kinds <= {"excerpt", "changed"}:
+        if shown.OF_NAMED_FILE in top.grounds:
+            return f"No function is named; in the file that the question names, {spot} is nearest: {grounds}"
         by = "by the change" if top.kinds == {"changed"} else "by the change and by words"
         by = by if "changed" in top.kinds else "by words alone"
         return f"Nothing names the place (no trace, no function); {by} {spot} is nearest: {grounds}"

@@ -29,6 +29,7 @@ MADE = 0.5  # a commit that made a function, against one that changed it
 FLOOR = 0.1  # what remains of a reason's weight for a commit of long ago
 HALF_LIFE = 10  # in the project's usual distance between two commits
 REVERTED = 0.3  # what remains of a commit that a later one took back
+MERGE = 0.5  # what remains of a merge: what it brought is a commit of its own
 OUTSIDE = 0.4  # what remains of a commit from before the time that the question speaks of
 RECENT = timedelta(days=90)  # what is called recent, counted from the project's newest commit
 
@@ -39,6 +40,7 @@ SINCE: tuple[tuple[str, int], ...] = (
     (r"\b(?:this|last|past) month\b|\bfew weeks\b", 32),
 )
 """What a question says of when it began, and how many days back that reaches at most. Add here."""
+_MERGE = re.compile(r"Merge(?:d in)? (?:branch|pull request|remote-tracking|tag|commit|[\w/.-]+ into )")
 _DATE = re.compile(r"\b(?:since|after|from|until|before|on)\s+(\d{4})-(\d\d)-(\d\d)\b", re.IGNORECASE)
 _WORD = re.compile(r"""['"`‘“]([\w.$/-]{3,60})['"`’”]|\b([A-Za-z_]\w*(?:_\w+|[a-z][A-Z]\w*))\b""")
 _TYPES = re.compile(
@@ -100,6 +102,7 @@ def rank(
         age = (newest - commit.at).total_seconds()
         score = sum(best.values()) * (FLOOR + (1 - FLOOR) * 0.5 ** (max(0.0, age) / (HALF_LIFE * pace)))
         score *= REVERTED if commit.subject in gone else 1
+        score *= MERGE if _MERGE.match(commit.subject) else 1
         score *= OUTSIDE if since is not None and commit.at < since else 1
         leads.append(Lead(commit, score, tuple(ordered)))
     return tuple(sorted(leads, key=lambda lead: (-lead.score, -lead.commit.at.timestamp(), lead.commit.id)))

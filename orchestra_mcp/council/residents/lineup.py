@@ -1,4 +1,4 @@
-"""Gathers the hints of the evidence and ranks the functions that they point at; every resident asks here."""
+"""Gathers the hints of the evidence and ranks the functions that they point at; done once, for all residents."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestra_mcp.council.residents import asking, suspects
-from orchestra_mcp.council.residents.machinery import failing_frames
+import anyio
+
+from orchestra_mcp.council.residents import asking, shown, suspects
 from orchestra_mcp.council.residents.messages import find_message
-from orchestra_mcp.council.residents.places import Place, named, places_of, question_text, root_cause
+from orchestra_mcp.council.residents.places import Place, failing_frames, named, places_of, question_text, root_cause
 from orchestra_mcp.council.residents.scene import raises_here, scene_of
 from orchestra_mcp.council.residents.suspects import Mark, Suspect, Touched
-from orchestra_mcp.types import Change, Definition, Dossier, Evidence, Excerpt, Hunk, Question, Trace
+from orchestra_mcp.types import Change, Dossier, Evidence, Hunk, Question, Trace
 
 MAX_FILES = 12
 MAX_TRACES = 3
@@ -47,6 +48,24 @@ class Lineup:
     """True when the question asks where something is or how it works."""
 
 
+class Case:
+    """A question with its evidence, as all residents share it; the functions are lined up by the first who asks."""
+
+    def __init__(self, question: Question, dossier: Dossier, evidence: Evidence) -> None:
+        self.question = question
+        self.dossier = dossier
+        self.evidence = evidence
+        self._lineup: Lineup | None = None
+        self._lock = anyio.Lock()
+
+    async def lineup(self) -> Lineup:
+        """What the evidence points at."""
+        async with self._lock:
+            if self._lineup is None:
+                self._lineup = await line_up(self.question, self.dossier, self.evidence)
+            return self._lineup
+
+
 async def line_up(question: Question, dossier: Dossier, evidence: Evidence) -> Lineup:
     """Walk the traces, look up what the question names, and rank the functions."""
     marks: list[Mark] = []
@@ -65,8 +84,7 @@ async def line_up(question: Question, dossier: Dossier, evidence: Evidence) -> L
     for_place = asking.asks_for_place(question, dossier)
     subjects = asking.subjects(question.text) if for_place else ()
     marks += suspects.named_marks(await named(question, evidence, subjects))
-    shown = await _excerpt_definitions(dossier, evidence)
-    marks += suspects.excerpt_marks(dossier, shown, question.text, for_place)
+    marks += await shown.marks(dossier, evidence, question.text, for_place)
     all_changes = dossier.changes if question.diff else await evidence.changes()
     changes = await present_changes(question, all_changes, evidence)
     changed = await changed_functions(changes, evidence, not question.diff)
@@ -83,20 +101,15 @@ async def _word_marks(text: str, marks: Sequence[Mark], evidence: Evidence) -> l
     for definition in dict.fromkeys(mark.definition for mark in marks):
         lines = await evidence.read(definition.path, definition.start, definition.end)
         in_name = asking.shared(words, (definition.qualified,))
-        in_body = asking.shared(words, re.findall(r"[A-Za-z_]\w*", "\n".join(lines)))
-        both = asking.as_written(dict.fromkeys((*in_name, *in_body)), text)
+        names = re.findall(r"[A-Za-z_]\w*", "\n".join(lines))
+        in_body = asking.shared(words, names)
+        terms = tuple(dict.fromkeys((*in_name, *in_body)))
         exact = any(mark.kind == "named" and mark.definition == definition for mark in marks)
         weight = suspects.IN_NAME * len(in_name) + suspects.IN_BODY * len(in_body) + suspects.EXACT * exact
         weight += suspects.WHOLE_NAME * (definition.name.lower() in words)
-        if both:
-            found.append(
-                Mark(
-                    "words",
-                    definition,
-                    weight,
-                    f"it has the question's word{'s' * (len(both) > 1)} {', '.join(both[:6])}",
-                )
-            )
+        if terms:
+            told = shown.words_told(terms, (definition.qualified, *names), text)
+            found.append(Mark("words", definition, weight, told or f"it has forms of {', '.join(terms[:6])}"))
     return found
 
 
@@ -112,19 +125,6 @@ async def _walk(trace: Trace, evidence: Evidence) -> Walk | None:
             scene = await scene_of(places[0], part, evidence) if shows else None
             return Walk(part, places, scene is not None and raises_here(scene) is not None, shows)
     return None
-
-
-async def _excerpt_definitions(dossier: Dossier, evidence: Evidence) -> dict[Excerpt, Definition]:
-    """The definition that each excerpt shows; of several with its name (overloads) the one that shares most lines."""
-    wanted = [e for e in dossier.excerpts if e.path and e.symbol and e.source in ("file", "symbol")]
-    found = {}
-    for excerpt in wanted:
-        of_file = await evidence.definitions(excerpt.path)
-        same = [d for d in of_file if f".{d.qualified}".endswith(f".{excerpt.symbol}")]
-        shared = [(min(d.end, excerpt.end) - max(d.start, excerpt.start), -n, d) for n, d in enumerate(same)]
-        if shared and max(shared)[0] >= 0:
-            found[excerpt] = max(shared)[2]
-    return found
 
 
 async def present_changes(question: Question, all_changes: Sequence[Change], evidence: Evidence) -> tuple[Change, ...]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from orchestra_mcp.council.residents.places import SIDE_PATH, Place, is_test
+from orchestra_mcp.council.residents.places import Place
+from orchestra_mcp.paths import kind_of
 from orchestra_mcp.types import Evidence
 
 QUOTED = re.compile(
@@ -31,7 +32,7 @@ async def find_message(text: str, evidence: Evidence) -> tuple[str, Place] | Non
         hits: dict[tuple[str, int], str] = {}
         for word in _rare_words(message)[:LOOKUPS]:
             for path, line, shown in await evidence.mentions(word, 60):
-                if is_test(path) or SIDE_PATH.search(path) or not _quotes(shown):
+                if kind_of(path) not in ("code", "data") or not _quotes(shown):
                     continue
                 run = common_words(message, shown)
                 if run:

@@ -10,13 +10,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from orchestra_mcp.paths import aside, is_test
 from orchestra_mcp.types import Definition, Dossier, Evidence, Frame, Question, Trace
 
-TEST_PATH = re.compile(
-    r"(^|/)(tests?|testing|__tests__|specs?|fixtures|testdata)/|(^|/)(test_[^/]*|conftest)\.py$|"
-    r"(_test|_spec|\.test|\.spec|_tests)\.\w+$|(^|/)[A-Z]\w*Tests?\.(java|kt|cs|scala|php|swift)$|(^|/)tests?\.\w+$",
-)
-SIDE_PATH = re.compile(r"(^|/)(docs?|examples?|benchmarks?|samples?|vendor|third_party|node_modules|dist|build)/", re.I)
 CONSTRUCTORS = frozenset({"constructor", "__init__", "initialize", "__construct", "init", "new"})
 COMMENTS = ("//", "/*")  # how a line begins that no frame can be at
 MAX_DEFINERS = 6  # a name with more definitions than that says nothing about where to look
@@ -26,6 +22,18 @@ COMMON_NAMES = frozenset(
     "async await default index items keys values update close start stop add append insert remove copy config "
     "import export module package version python java node rust bug issue line code call args kwargs result".split()
 )
+
+# Language → functions that raise or recover a panic, or check what fails; add here. Only frames of foreign files count.
+MACHINERY: dict[str, re.Pattern[str]] = {
+    "go": re.compile(r"^(?:panic$|runtime\.|testing\.tRunner)"),
+    "rust": re.compile(
+        r"rust_begin_unwind$|rust_panic|^(?:core|std)::panicking::|^std::sys(?:_common)?::backtrace::|^std::rt::"
+        r"|^core::(?:option|result)::(?:unwrap_failed|expect_failed|expect_none_failed)"
+        r"|^core::(?:option::Option|result::Result)<.*>::(?:unwrap|expect)\w*$"
+        r"|^core::(?:slice::index|str::slice_error_fail)| as core::ops::index::Index(?:Mut)?<.*>::index(?:_mut)?$"
+        r"|SliceIndex<.*>::index(?:_mut)?$"
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +93,6 @@ def squeeze(line: str) -> str:
     return "".join(line.split())
 
 
-def is_test(path: str) -> bool:
-    """True for paths that hold tests by the conventions of the common languages."""
-    return TEST_PATH.search(path) is not None
-
-
 async def place_of(frame: Frame, evidence: Evidence) -> Place | None:
     """The line of this version that a frame means; None when neither its code nor its function is in the file."""
     lines = await evidence.read(frame.path)
@@ -136,6 +139,15 @@ async def places_of(trace: Trace, evidence: Evidence) -> tuple[Place, ...]:
         if len(found) == 8:
             break
     return tuple(found)
+
+
+def failing_frames(trace: Trace) -> tuple[Frame, ...]:
+    """The frames up to the one that fails: without the machinery that follows it."""
+    frames = trace.frames
+    pattern = MACHINERY.get(trace.language.lower())
+    while pattern is not None and frames and not frames[-1].path and pattern.search(frames[-1].function):
+        frames = frames[:-1]
+    return frames
 
 
 def root_cause(trace: Trace) -> Trace:
@@ -203,10 +215,10 @@ async def named(
         last = name.rsplit(".", 1)[-1]
         if not definitions and (len(last) > 5 and (_SHAPED.search(last) or name.startswith(("self.", "this.")))):
             name, definitions = last, await evidence.locate(last)
-        if "." in name and all(is_test(d.path) or SIDE_PATH.search(d.path) for d in definitions):
+        if "." in name and all(aside(d.path) for d in definitions):
             definitions = await _written_so(name, evidence) or definitions
         definitions = _whole(definitions)
-        own = [d for d in definitions if not is_test(d.path) and not SIDE_PATH.search(d.path)] or list(definitions)
+        own = [d for d in definitions if not aside(d.path)] or list(definitions)
         if 0 < len(own) <= MAX_DEFINERS and (name in subjects or own[0].name.lower() not in COMMON_NAMES):
             found.extend((name, definition, len(own)) for definition in own)
     return tuple(found)

@@ -6,9 +6,9 @@ import re
 from datetime import UTC, datetime
 
 from orchestra_mcp.council.residents.lineup import Lineup, changed_lines
-from orchestra_mcp.council.residents.places import is_test
 from orchestra_mcp.council.residents.saying import opinion, point
 from orchestra_mcp.council.residents.suspects import Touched
+from orchestra_mcp.paths import is_test
 from orchestra_mcp.types import Change, Claim, Commit, Dossier, Evidence, Opinion, Question
 
 CONFIDENCE = 0.45

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from orchestra_mcp.council.residents.asking import as_written
-from orchestra_mcp.council.residents.places import SIDE_PATH, Place, is_test
-from orchestra_mcp.types import Change, Definition, Dossier, Excerpt
+from orchestra_mcp.council.residents.places import Place
+from orchestra_mcp.paths import aside
+from orchestra_mcp.types import Change, Definition
 
 FRAME = 10.0  # the innermost own frame; each step outwards counts for STEP of the one before
 STEP = 0.6
@@ -23,13 +23,13 @@ NAMED = 3.0  # named in the question; shared by all definitions of that name
 NAMED_CLASS = 1.5
 EXCERPT = 4.0  # the collector's first excerpt; each later one counts for FADE of the one before
 FADE = 0.85
+INSIDE = 0.5  # a function that an excerpt shows beside the one that it is named after
 CHANGED = 3.0  # changed and not committed, or in the given diff
 COMMITTED = 1.0  # changed by the last commit: on its own a weak hint
 EXACT = 12.0  # a question of place: what it asks for by name comes first
 WHOLE_NAME = 2.0  # a question of place: one of its words is the function's name
 IN_NAME, IN_BODY = 1.5, 0.5  # a question of place: each of its words in a function's name, or only in its lines
-MATCHES = "matches the question's words "  # how the collector begins the ground of an excerpt found by words
-SIDE = 0.25  # tests, documentation and examples, unless a trace leads there
+SIDE = 0.25  # what is not the project's own code, unless a trace leads there
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def rank(marks: Iterable[Mark]) -> tuple[Suspect, ...]:
         ordered = sorted(kinds.values(), key=lambda mark: -mark.weight)
         definition = ordered[0].definition
         score = sum(mark.weight for mark in ordered)
-        if (is_test(definition.path) or SIDE_PATH.search(definition.path)) and "frame" not in kinds:
+        if aside(definition.path) and "frame" not in kinds:
             score *= SIDE
         line = next((mark.line for mark in ordered if mark.line), definition.start)
         told = [mark for mark in ordered if mark.kind != "excerpt" or not kinds.keys() & {"frame", "words"}]
@@ -110,32 +110,6 @@ def named_marks(named: Iterable[tuple[str, Definition, int]]) -> list[Mark]:
         )
         for name, definition, number in named
     ]
-
-
-def excerpt_marks(
-    dossier: Dossier, definitions: dict[Excerpt, Definition], text: str, classes: bool = False
-) -> list[Mark]:
-    """Marks of the dossier's own excerpts, in its order.
-
-    Args:
-        definitions: what each excerpt shows.
-        text: the question, whose words are shown as they were written.
-        classes: whether a class may be meant, too.
-    """
-    marks = []
-    rank_of = 0
-    for excerpt in dossier.excerpts:
-        definition = definitions.get(excerpt)
-        if excerpt.source not in ("file", "symbol") or definition is None:
-            continue
-        if excerpt.why.startswith("changed") or (definition.kind == "class" and not classes):
-            continue  # a change has a mark of its own
-        why = excerpt.why
-        if why.startswith(MATCHES):
-            why = MATCHES + ", ".join(as_written(why.removeprefix(MATCHES).split(", "), text))
-        marks.append(Mark("excerpt", definition, EXCERPT * FADE**rank_of, f"in the evidence: {why}"))
-        rank_of += 1
-    return marks
 
 
 def changed_marks(changed: Iterable[Touched]) -> list[Mark]:

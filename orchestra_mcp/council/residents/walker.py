@@ -9,22 +9,22 @@ from collections import Counter
 
 from orchestra_mcp.council.residents import trees
 from orchestra_mcp.council.residents.explain import explain
-from orchestra_mcp.council.residents.lineup import Lineup, Walk, line_up
-from orchestra_mcp.council.residents.machinery import failing_frames
+from orchestra_mcp.council.residents.lineup import Case, Lineup, Walk
 from orchestra_mcp.council.residents.meanings import meaning
-from orchestra_mcp.council.residents.places import Place, is_test
+from orchestra_mcp.council.residents.places import Place, failing_frames
 from orchestra_mcp.council.residents.saying import opinion, point, where
 from orchestra_mcp.council.residents.scene import cause_in, raises_here, scene_of
-from orchestra_mcp.types import Claim, Dossier, Evidence, Opinion, Question, Trace
+from orchestra_mcp.paths import is_test
+from orchestra_mcp.types import Claim, Evidence, Opinion, Trace
 
 SEAT = "walker"
 CONFIDENCE = 0.5
 MAX_STEPS = 4  # frames that are told, from the innermost outwards
 
 
-async def analyse(question: Question, dossier: Dossier, evidence: Evidence) -> Opinion | None:
+async def analyse(case: Case) -> Opinion | None:
     """Walk the traces; without one, start from the quoted message. None when neither leads into this project."""
-    lineup = await line_up(question, dossier, evidence)
+    lineup, evidence = await case.lineup(), case.evidence
     if lineup.walks:
         return await _from_traces(lineup, evidence)
     if lineup.message is not None:

@@ -1,0 +1,88 @@
+"""What the dossier shows, as hints: its excerpts are ranked, the most useful first, and so are the functions in them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from orchestra_mcp.council.residents import asking
+from orchestra_mcp.council.residents.suspects import EXCERPT, FADE, INSIDE, Mark
+from orchestra_mcp.types import Definition, Dossier, Evidence, Excerpt
+
+MAX_INSIDE = 6
+"""Functions of an excerpt that count beside the one that it is named after."""
+MAX_WORDS = 6
+_MATCHES = "matches "
+OF_NAMED_FILE = "the question names its file"
+
+# How a part of an excerpt's ground is told; the first that fits. A text ending in a blank takes what follows. Add here.
+TOLD: tuple[tuple[str, str], ...] = (
+    ("named in the question", OF_NAMED_FILE),
+    ("named in the request", "its file was given with the question"),
+    ("called on the failing line", "it is called on the failing line"),
+    ("tests what changed", "it tests what changed"),
+    ("in the stack trace", "its file is in the trace"),
+    ("changed by similar commits", "commits with similar messages changed its file"),
+    ("its path says ", "its path says "),
+    ("defines ", "its file defines "),
+)
+
+
+async def marks(dossier: Dossier, evidence: Evidence, text: str, classes: bool = False) -> list[Mark]:
+    """Marks of the functions in the dossier's excerpts, in its order.
+
+    Args:
+        text: the question, whose words are shown as they were written.
+        classes: whether a class may be meant, too.
+    """
+    found = []
+    rank = 0
+    for excerpt in dossier.excerpts:
+        if excerpt.source not in ("file", "symbol") or not excerpt.path or not excerpt.symbol:
+            continue
+        if excerpt.why.startswith(("changed here", "new file")):
+            continue  # a change has a mark of its own
+        of_file = await evidence.definitions(excerpt.path)
+        whole = [d for d in _shown(excerpt, of_file) if classes or d.kind != "class"]
+        for number, definition in enumerate(whole[: MAX_INSIDE + 1]):
+            weight = EXCERPT * FADE**rank * (INSIDE if number or definition.name != _last(excerpt.symbol) else 1)
+            found.append(Mark("excerpt", definition, weight, await _ground(excerpt, definition, evidence, text)))
+        rank += bool(whole)
+    return found
+
+
+def _shown(excerpt: Excerpt, of_file: Iterable[Definition]) -> list[Definition]:
+    """The definition that an excerpt is named after (of overloads the one that shares most lines), then what is whole in it."""
+    of_file = list(of_file)
+    same = [d for d in of_file if f".{d.qualified}".endswith(f".{excerpt.symbol}")]
+    shared = [(min(d.end, excerpt.end) - max(d.start, excerpt.start), -n, d) for n, d in enumerate(same)]
+    first = [max(shared)[2]] if shared and max(shared)[0] >= 0 else []
+    inside = [d for d in of_file if excerpt.start <= d.start and d.end <= excerpt.end]
+    return [*first, *(d for d in inside if d not in first)]
+
+
+async def _ground(excerpt: Excerpt, definition: Definition, evidence: Evidence, text: str) -> str:
+    """Why an excerpt's function is here, by what is true of the function itself where that can be seen."""
+    parts = list(dict.fromkeys(part for part in excerpt.why.split("; ") if part))
+    words = dict.fromkeys(w for part in parts if part.startswith(_MATCHES) for w in part[len(_MATCHES) :].split(", "))
+    lines = await evidence.read(definition.path, definition.start, definition.end)
+    code = re.findall(r"[^\W\d]\w*", "\n".join([definition.qualified, *lines]))
+    if any(part.startswith("named in the question") for part in parts):
+        return OF_NAMED_FILE
+    if told := words_told(words, code, text):
+        return told
+    for part in parts:
+        for begins, said in TOLD:
+            if part.startswith(begins):
+                return said + (part.removeprefix(begins) if said.endswith(" ") else "")
+    return f"in the evidence: {parts[0]}" if parts else "in the evidence"
+
+
+def words_told(terms: Iterable[str], code: Iterable[str], text: str) -> str:
+    """Which of the question's words the code has, as they stand in the question; empty when it has none of them."""
+    held = asking.as_written(asking.held(terms, code), text)[:MAX_WORDS]
+    return f"it has the question's word{'s' * (len(held) > 1)} {', '.join(held)}" if held else ""
+
+
+def _last(symbol: str) -> str:
+    return symbol.rsplit(".", 1)[-1]
