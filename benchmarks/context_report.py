@@ -77,9 +77,10 @@ def show_recall(answers: Sequence[Answer]) -> None:
 
 
 def show_worst(answers: Sequence[Answer]) -> None:
-    """The cases whose first gold file comes last, and what came instead."""
-    worst = sorted(answers, key=lambda a: (max((1 / p for p in a.found if p), default=0.0), a.case.id))[:WORST]
-    print(f"\n### The {len(worst)} worst\n")
+    """The cases of which fewest gold files are among the first 10, then whose first one comes last; and what came instead."""
+    missed = [a for a in answers if whole(a.found, len(a.found)) < 1]
+    worst = sorted(missed, key=lambda a: (recall(a.found, 10), reciprocal(a.found), a.case.id))[:WORST]
+    print(f"\n### The {len(worst)} worst of {len(missed)} whose gold files are not all first\n")
     for a in worst:
         title = next((line.strip() for line in a.case.text.split("\n") if line.strip()), "")
         print(f"- **{a.case.id}** “{title[:110]}”")

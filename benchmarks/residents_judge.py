@@ -522,6 +522,36 @@ def _absent(case: Case, said: Statement, match: re.Match[str]) -> Verdict:
     return len(found) == (0 if "does not occur" in match[0] else 1)
 
 
+def _touched_file(case: Case, said: Statement, match: re.Match[str]) -> Verdict:
+    """git tells the same status of the last commit, and about as many lines (a pure deletion counts once)."""
+    letter = git(case.root, "diff", "--name-status", "-M", "HEAD~1", "HEAD").splitlines()
+    mine = next((row.split("\t") for row in letter if row.split("\t")[-1] == said.path), None)
+    if mine is None or match["what"] != said.path:
+        return False
+    hunks = re.findall(
+        r"(?m)^@@ -\S+ \+\d+(?:,(\d+))? @@", git(case.root, "diff", "-U0", "-M", "HEAD~1", "HEAD", "--", said.path)
+    )
+    added = sum(int(count or 1) for count in hunks)
+    if match["n"] and mine[0][0] != "R" and not added <= int(match["n"]) <= added + hunks.count("0"):
+        return False
+    return {"M": "modified", "A": "added", "R": "renamed", "T": "modified"}[mine[0][0]] == match["status"]
+
+
+def _used_elsewhere(case: Case, said: Statement, match: re.Match[str]) -> Verdict:
+    """The last commit changed the function, and git finds its name on as many other lines."""
+    if not _in_last_commit(case, said, match):
+        return False
+    if not match["n"]:
+        return True
+    node = around(case, said.path, said.line) if python(said) else None
+    if node is None:
+        return None
+    name = match["what"].rsplit(".", 1)[-1]
+    rows = [row.split(":", 2)[:2] for row in git(case.root, "grep", "-nwI", "-e", name).splitlines()]
+    other = [path for path, line in rows if path != said.path or not spans(node, int(line))]
+    return len(other) == int(match["n"])
+
+
 COMMIT = r"(?P<id>[0-9a-f]{7,40}) of \d{4}-\d\d-\d\d, “(?P<subject>.*?)”"
 LED = r"^\d\. " + COMMIT + ": it "
 
@@ -601,7 +631,7 @@ RULES: tuple[tuple[re.Pattern[str], Rule], ...] = tuple(
             + r"(?:changed|added) `(?P<what>.+)`, which (?:the failing line|a line of the path) uses \((?P<at>.+)\)",
             _used_by,
         ),
-        (LED + r"(?:changed|added) lines with `(?P<what>.+)`, which the (?:error|question) names", _brought),
+        (LED + r"(?:changed|added) lines with `(?P<what>.+)`, which the error names", _brought),
         (LED + r"(?:changed|added) `(?P<what>.+)` in .*, code of which is in the trace", _brought),
         (LED + r"took away a condition in ", _took_condition),
         (LED + r"(?:changed|added) (?:`|what `)", _in_log),
@@ -622,6 +652,11 @@ RULES: tuple[tuple[re.Pattern[str], Rule], ...] = tuple(
             _visible,
         ),
         (r"touched by the latest change", _in_last_commit),
+        (r"^(?P<what>\S+) was (?P<status>modified|added|renamed)(?:, (?P<n>\d+) lines)?$", _touched_file),
+        (
+            r"^`(?P<what>[^`]+)`: \d+ lines? (?:changed|added)(?:; its name occurs at (?P<n>\d+) other)?",
+            _used_elsewhere,
+        ),
         (r"^pyflakes: (?P<what>.*)", _pyflakes),
         (r"drops whatever it catches|the error is dropped without a trace", _dropped),
         (

@@ -833,6 +833,18 @@ async def test_a_function_is_only_said_to_have_the_words_that_it_has_itself(proj
         assert not any(word in told[name] for word in foreign)
 
 
+async def test_a_neighbour_in_an_excerpt_without_a_word_of_the_question_is_no_suspect(project: Project) -> None:
+    project.commit(
+        "Begin",
+        stock_py="def reserve(crate):\n    return crate.pallet\n\n\ndef unrelated():\n    return 1\n",
+        other_py="def other():\n    return 1\n",
+    )
+    project.commit("Other", other_py="def other():\n    return 2\n")
+    said = (await project.hear("The crate loses its pallet"))["inspector"]
+    assert "reserve" in {claim.symbol for claim in said.claims}
+    assert "unrelated" not in {claim.symbol for claim in said.claims}
+
+
 async def test_a_method_inside_a_shown_class_is_a_suspect_too(project: Project) -> None:
     body = "class Depot:\n    shelves = 4  # a depot with shelves\n\n    def sweep(self, broom):\n        return broom.dust\n"
     project.commit("Begin", depot_py=body)

@@ -29,6 +29,8 @@ READING, SEARCHING = 0.5, 0.8
 """Parts of that time after which no more is read, and no more is searched."""
 AT_ONCE = 1_200_000
 """Bytes of changed files that are always divided at once: a fraction of a second."""
+SOME = 50
+"""Files that are read and searched however slow the machine is."""
 AT_LEAST = 400_000
 """Bytes that are divided of a tree that was never seen, however slow the machine is."""
 MAX_READ = 80_000_000
@@ -261,7 +263,7 @@ class _Update:
             size = self._stamps[path].size
             if not countable(path, size):
                 contents[path] = b""
-            elif left >= size and not (len(contents) > 50 and self._late(READING)):
+            elif left >= size and not (len(contents) > SOME and self._late(READING)):
                 contents[path] = self._read(path)
                 left -= size
         return contents
@@ -275,7 +277,7 @@ class _Update:
         wanted = [word.encode() for word, _ in words]
         counts: dict[str, list[int]] = {}
         for path in todo:
-            if self._late(SEARCHING):
+            if len(counts) > SOME and self._late(SEARCHING):
                 break
             low = contents[path].lower()
             counts[path] = [low.count(word) for word in wanted]
@@ -321,7 +323,7 @@ def _settled(stamp: Stamp, read_at: int) -> Stamp:
 
 def _indexed(path: str, digest: bytes, of_file: FileUnits) -> Indexed:
     rows = [(unit.name, unit.kind, unit.start, unit.end, unit.words) for unit in of_file.units]
-    return Indexed(path, digest, sum(unit.words for unit in of_file.units), rows, of_file.postings)
+    return Indexed(path, digest, sum(unit.words for unit in of_file.units), rows, of_file.codes)
 
 
 def _weightiest(words: Mapping[str, float]) -> list[tuple[str, float]]:

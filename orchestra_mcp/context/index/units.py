@@ -62,8 +62,13 @@ class FileUnits:
     """A file's units, and the counts of each word by unit."""
 
     units: tuple[Unit, ...]
-    postings: dict[str, list[int]]
+    codes: dict[str, list[int]]
     """word → for each unit that has it, in order of the units, `store.index.place_of` it plus the count."""
+
+    @property
+    def postings(self) -> dict[str, list[tuple[int, int]]]:
+        """The same to be read: word → (number of the unit, how often)."""
+        return {word: [(code >> 12, code & MAX_COUNT) for code in codes] for word, codes in self.codes.items()}
 
 
 def divide(path: str, text: str) -> FileUnits:

@@ -63,8 +63,7 @@ async def find(
         await case.look_at(spot)
     message = lineup.walks[0].trace.message if lineup.walks else lineup.message[0] if lineup.message else ""
     known = (*recent.logged_in(dossier), *case.commits.values())
-    source, words = ("error", leads.words_of(message)) if message else ("question", leads.words_of(question.text))
-    await case.look_for_words(words, source, known, {spot.path for spot in spots})
+    await case.look_for_words(leads.words_of(message), known, {spot.path for spot in spots})
     if lineup.walks:
         await case.look_at_versions(lineup)
     text = f"{question.text}\n{question.error[:2000]}"
@@ -162,8 +161,8 @@ class _Case:
         if _count(_CONTRACT, removed + added) or _count(heads, removed + added):
             add(leads.CONTRACT, f"it changed what {name} takes, gives back or raises")
 
-    async def look_for_words(self, words: Sequence[str], source: str, known: Sequence[Commit], paths: set[str]) -> None:
-        """Commits whose changed lines hold what the error or question (`source`) names, those that touched the path first."""
+    async def look_for_words(self, words: Sequence[str], known: Sequence[Commit], paths: set[str]) -> None:
+        """Commits whose changed lines hold what the error names, those that touched the path first."""
         for commit in {c.id[:7]: c for c in (*self.commits.values(), *known)}.values() if words else ():
             for change in await self.changes(commit):
                 if is_test(change.path) or change.status == "deleted" or forms.only_form(change):
@@ -176,7 +175,7 @@ class _Case:
                 line = line or _seen_at(change, lines, 0)
                 if not lines or not line or not re.search(r"\.\w+$", change.path):
                     continue
-                text = f"it changed lines with `{word}`, which the {source} names"
+                text = f"it changed lines with `{word}`, which the error names"
                 depth, made = 0 if change.path in paths else 1, change.status == "added"
                 self._add(commit, Reason(leads.NAMED_WORD, text, change.path, line, depth=depth, made=made))
                 break

@@ -17,7 +17,9 @@ CONFIDENCE = 0.35
 MAX_SUSPECTS = 3
 MAX_HUNTED = 5  # suspects whose commits are ranked when the question looks for a commit
 MAX_SPAN = 120  # lines of a function that are blamed at most
-STRONG = 3.0  # a suspect with less than this score has no history worth telling
+STRONG = (
+    3.0  # a suspect with less than this score has no history worth telling: its newer commits outrank the right ones
+)
 NOT_COMMITTED = frozenset({"staged", "unstaged", "untracked", "working tree", "given diff"})
 MAX_LEADS = 3
 MAX_REASONS = 3

@@ -45,8 +45,10 @@ async def marks(dossier: Dossier, evidence: Evidence, text: str, classes: bool =
         of_file = await evidence.definitions(excerpt.path)
         whole = [d for d in _shown(excerpt, of_file) if classes or d.kind != "class"]
         for number, definition in enumerate(whole[: MAX_INSIDE + 1]):
-            weight = EXCERPT * FADE**rank * (INSIDE if number or definition.name != _last(excerpt.symbol) else 1)
-            found.append(Mark("excerpt", definition, weight, await _ground(excerpt, definition, evidence, text)))
+            main = number == 0 and definition.name == _last(excerpt.symbol)
+            if ground := await _ground(excerpt, definition, evidence, text, main):
+                weight = EXCERPT * FADE**rank * (1 if main else INSIDE)
+                found.append(Mark("excerpt", definition, weight, ground))
         rank += bool(whole)
     return found
 
@@ -61,8 +63,12 @@ def _shown(excerpt: Excerpt, of_file: Iterable[Definition]) -> list[Definition]:
     return [*first, *(d for d in inside if d not in first)]
 
 
-async def _ground(excerpt: Excerpt, definition: Definition, evidence: Evidence, text: str) -> str:
-    """Why an excerpt's function is here, by what is true of the function itself where that can be seen."""
+async def _ground(excerpt: Excerpt, definition: Definition, evidence: Evidence, text: str, main: bool) -> str:
+    """Why a function is here, by what is true of itself: neighbours share an excerpt, whose ground is that of them all.
+
+    Args:
+        main: whether the excerpt is named after it; of another one nothing is said when it has none of the words.
+    """
     parts = list(dict.fromkeys(part for part in excerpt.why.split("; ") if part))
     words = dict.fromkeys(w for part in parts if part.startswith(_MATCHES) for w in part[len(_MATCHES) :].split(", "))
     lines = await evidence.read(definition.path, definition.start, definition.end)
@@ -71,11 +77,12 @@ async def _ground(excerpt: Excerpt, definition: Definition, evidence: Evidence, 
         return OF_NAMED_FILE
     if told := words_told(words, code, text):
         return told
-    for part in parts:
+    for part in parts if main else ():
         for begins, said in TOLD:
             if part.startswith(begins):
                 return said + (part.removeprefix(begins) if said.endswith(" ") else "")
-    return f"in the evidence: {parts[0]}" if parts else "in the evidence"
+    others = [part for part in parts if not part.startswith(_MATCHES)]
+    return (f"in the evidence: {others[0]}" if others else "the search ranks it high") if main else ""
 
 
 def words_told(terms: Iterable[str], code: Iterable[str], text: str) -> str:
