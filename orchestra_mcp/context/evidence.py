@@ -50,6 +50,9 @@ ENV_DEPTH = 3
 MAX_PARSED = 40
 """Files that are parsed to find a symbol in the whole project."""
 
+_MAY_HOLD = re.compile(r"\d[^\d./]*\d|[@=:%&?«]|[^\W_]{20}")
+"""Only such parts of a path can be taken for a secret by their looks."""
+
 IGNORED_DIRS = frozenset(
     (
         ".git", ".hg", ".svn", ".jj", "node_modules", "bower_components", "__pycache__", ".venv", "venv", ".tox", ".nox",
@@ -299,8 +302,12 @@ class ProjectEvidence:
 
     async def _presentable(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """Without files whose very name holds a secret: a redacted name would be the name of no file."""
-        shown = frozenset((await self.clean("\0\n".join(names))).split("\0\n"))
-        return tuple(name for name in names if name in shown)
+        await self._once("env", self._learn)
+        parts = dict.fromkeys(part for name in names for part in name.rpartition("/")[::2])
+        whole = self.redactor.holds_known("\0\n".join(parts))  # then any part may be one of them
+        asked = [part for part in parts if whole or _MAY_HOLD.search(part)]
+        hidden = set(asked) - set((await self.clean("\0\n".join(asked))).split("\0\n"))
+        return tuple(name for name in names if hidden.isdisjoint(name.rpartition("/")[::2]))
 
     def _raw(self, path: str) -> str:
         """A file's text as it is, for counting words; never shown. Blocking."""
@@ -460,8 +467,8 @@ def _walk(root: Path) -> tuple[str, ...]:
     until = time.monotonic() + 10
     for place, directories, names in os.walk(root, followlinks=False):
         directories[:] = sorted(d for d in directories if d not in IGNORED_DIRS and not d.endswith(".egg-info"))
-        base = Path(place).relative_to(root).as_posix()
-        found += [name if base == "." else f"{base}/{name}" for name in names]
+        base = place[len(str(root)) :].replace(os.sep, "/").strip("/")
+        found += [f"{base}/{name}" if base else name for name in names if name.isprintable()]
         if len(found) > MAX_FILES or time.monotonic() > until:
             break
     return tuple(sorted(found))
@@ -487,7 +494,7 @@ def _text_files(root: Path, names: Sequence[str]) -> dict[str, Stamp]:
         except (OSError, ValueError):
             continue
         if stat.S_ISREG(info.st_mode) and inside(name.rpartition("/")[0]):
-            kept[name] = Stamp(info.st_mtime_ns, info.st_size, info.st_ino)
+            kept[name] = Stamp.of(info)
         if len(kept) == MAX_FILES:
             break
     return kept

@@ -13,7 +13,7 @@ import re
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from orchestra_mcp.context.reading.signals import STOP, Signals
@@ -245,21 +245,25 @@ class _Evidence:
             for unit, value in inside.items():
                 values[unit] += weight * value / most
         top = max((hit.score for hit in hits.values()), default=1.0) or 1.0
-        found: list[tuple[float, int, Place]] = []
+        found: list[tuple[float, str, int, int, str, str, int, Hit]] = []
         for file, units in self._corpus.units(list(hits)).items():
             hit = hits[file]
+            share = FILE_FLOOR + max(0.0, hit.score / top)
             starts = sorted(unit[2] for unit in units if unit[0])
             for number, (name, kind, start, end, _) in enumerate(units):
-                if kind == "class":  # what is defined in it stands for itself
-                    after = bisect_right(starts, start)
-                    end = min([end, start + MAX_HEAD - 1, *(inner - 1 for inner in starts[after : after + 1])])
                 if number:
+                    if kind == "class":  # what is defined in it stands for itself
+                        after = bisect_right(starts, start)
+                        end = min([end, start + MAX_HEAD - 1, *(inner - 1 for inner in starts[after : after + 1])])
                     unit = file << 12 | number
-                    score = (FILE_FLOOR + max(0.0, hit.score / top)) * (UNIT_FLOOR + values.get(unit, 0.0))
-                    found.append((score, unit, Place(hit.path, name, kind, start, end, score, hit.why)))
-        found.sort(key=lambda one: (-one[0], one[2].path, one[2].start))
-        words = self._words_of({unit for _, unit, _ in found[:EXPLAINED]})
-        return tuple(replace(p, why=_why(words.get(unit, ()), p.why)) for _, unit, p in found[:MAX_PLACES])
+                    score = share * (UNIT_FLOOR + values.get(unit, 0.0))
+                    found.append((-score, hit.path, start, end, name, kind, unit, hit))
+        found.sort(key=lambda one: one[:4])
+        words = self._words_of({one[6] for one in found[:EXPLAINED]})
+        return tuple(
+            Place(path, name, kind, start, end, -score, _why(words.get(unit, ()), hit.why))
+            for score, path, start, end, name, kind, unit, hit in found[:MAX_PLACES]
+        )
 
     def _words_of(self, units: Set[int]) -> dict[int, list[str]]:
         """Unit → the question's words in it, rarest first."""

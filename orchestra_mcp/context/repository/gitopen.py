@@ -17,7 +17,7 @@ import anyio.to_thread
 
 from orchestra_mcp.context.repository.gitrun import Runner, child_environment
 
-STORAGE = ("HEAD", "config", "index", "packed-refs", "objects", "refs", "reftable", "shallow", "commondir")
+STORAGE = ("HEAD", "config", "config.worktree", "index", "packed-refs", "objects", "refs", "reftable", "shallow", "commondir")
 """What in git's directory decides which commits and files are this repository's. Add here."""
 MAX_REFS = 100_000
 """Loose refs that are looked at; git packs them long before there are so many."""
@@ -125,6 +125,8 @@ def _belongs(root: Path, lines: list[str]) -> bool:
             named = named if named.is_absolute() else git_dir / named
             return named.resolve() == (root / ".git").resolve() and git_dir.is_relative_to(common)
         config = (git_dir / "config").read_text("utf-8", "replace")  # a submodule
+        if (git_dir / "config.worktree").is_file():  # where git moves it once `sparse-checkout` was used
+            config += "\n" + (git_dir / "config.worktree").read_text("utf-8", "replace")
         tree = re.search(r'^\s*worktree\s*=\s*"?([^"\n]+)"?\s*$', config, re.MULTILINE)
         return tree is not None and (git_dir / tree[1].strip()).resolve() == root
     except (OSError, UnicodeDecodeError, RuntimeError):

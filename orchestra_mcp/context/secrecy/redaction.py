@@ -71,6 +71,10 @@ class Redactor:
         with self._lock:
             self._known.add(exact, sure=sure)
 
+    def holds_known(self, text: str) -> bool:
+        """Whether one of the learnt values stands in a text, in whatever form."""
+        return next(iter(self._known.find(text)), None) is not None
+
     def redact(self, text: str) -> str:
         """The text without secrets; it has as many lines as before."""
         for _ in range(_MOST_LOOKS):
