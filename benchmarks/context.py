@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from context_asking import Answer, First, answer, first_answer, index
+from context_asking import Answer, First, answer, first_answer, index, no_builder
 from context_cases import Case, Fix, WorkTrees, find_fix, load, sample
 from context_questions import Asked, failing, review
 from context_report import BUDGETS, show_ablation, show_first, show_packs, show_questions, show_recall, show_worst
@@ -138,7 +138,8 @@ def main() -> None:
         if not cases:
             raise SystemExit(ABSENT.format(what="case to ask", flag="mirrors", variable="ORCHESTRA_MIRRORS"))
         if set(parts) - {"speed"}:
-            run(cases, trees, parts, Path(place))
+            with no_builder():
+                run(cases, trees, parts, Path(place))
         if "speed" in parts:
             show_speed(cases, trees)
 

@@ -153,13 +153,12 @@ def first_answer(case: Case, root: Path, home: Path) -> First:
             seen = await dossier(case.text, eyes)
         return First(case, positions(seen.files, case.gold_files), cost, eyes.index.pending)
 
-    with no_builder():
-        return anyio.run(ask)
+    return anyio.run(ask)
 
 
 @contextmanager
 def no_builder() -> Iterator[None]:
-    """The first answer starts a process that finishes the index; here it would outlive its directory."""
+    """A question may start a process that works on the index: it would outlive it here, and keep `index` from it."""
     module: Any = projectindex
     start = module.start_builder
     module.start_builder = lambda *_: None

@@ -286,9 +286,19 @@ def names(claim: Claim, case: Case) -> bool:
     )
 
 
+async def _index(evidence: ProjectEvidence) -> None:
+    """Index all files, so that the figures do not hang on how busy this machine is."""
+    stamps, left = await evidence.stamps(), -1
+    await evidence.index.refresh(stamps, {})
+    while evidence.index.pending not in (0, left):
+        left = evidence.index.pending
+        await evidence.index.refresh(stamps, {})
+
+
 async def hear(case: Case, root: Path) -> list[Opinion | Absence]:
     question = Question(text=case.question, mode="debug", project=str(root))
     evidence = ProjectEvidence(root)
+    await _index(evidence)
     dossier = await collect(question, root, evidence, budget=BUDGET)
     return await hear_residents(question, dossier, evidence, timeout_s=60)
 

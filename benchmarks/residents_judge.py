@@ -419,6 +419,11 @@ def _has_words(case: Case, said: Statement, ground: re.Match[str]) -> Verdict:
     return all(stem in asked and stem in there for stem in stems)
 
 
+def _file_has_words(case: Case, said: Statement, ground: re.Match[str]) -> Verdict:
+    asked, there = plain(case.question), plain((case.root / said.path).read_text("utf-8", "replace"))
+    return all(plain(word).rstrip("s") in asked and plain(word).rstrip("s") in there for word in ground[1].split(","))
+
+
 def _file_in_question(case: Case, said: Statement, _ground: re.Match[str]) -> Verdict:
     return any(name in case.question for name in (Path(said.path).stem, Path(said.path).parent.name) if name)
 
@@ -453,6 +458,7 @@ GROUNDS: tuple[tuple[re.Pattern[str], Callable[[Case, Statement, re.Match[str]],
         (r"(?:changed|added) \(", _in_changes),
         (r"(?=.*frame|.*further out)", _frame),
         (r"it has (?:the question's words? |(?P<form>forms of ))(?P<words>[^;…]*)", _has_words),
+        (r"its file has the question's words? (.*)", _file_has_words),
         (r"(?:the question names its file|its file is in the trace)$", _file_in_question),
         (r"its path says (.*)", _path_says),
         (r"its file defines (.*)", _file_defines),

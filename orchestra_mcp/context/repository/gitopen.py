@@ -17,7 +17,18 @@ import anyio.to_thread
 
 from orchestra_mcp.context.repository.gitrun import Runner, child_environment
 
-STORAGE = ("HEAD", "config", "config.worktree", "index", "packed-refs", "objects", "refs", "reftable", "shallow", "commondir")
+STORAGE = (
+    "HEAD",
+    "config",
+    "config.worktree",
+    "index",
+    "packed-refs",
+    "objects",
+    "refs",
+    "reftable",
+    "shallow",
+    "commondir",
+)
 """What in git's directory decides which commits and files are this repository's. Add here."""
 MAX_REFS = 100_000
 """Loose refs that are looked at; git packs them long before there are so many."""

@@ -13,6 +13,7 @@ MAX_INSIDE = 6
 """Functions of an excerpt that count beside the one that it is named after."""
 MAX_WORDS = 6
 _MATCHES = "matches "
+NAME = re.compile(r"[^\W\d]\w*")
 OF_NAMED_FILE = "the question names its file"
 
 # How a part of an excerpt's ground is told; the first that fits. A text ending in a blank takes what follows. Add here.
@@ -72,7 +73,7 @@ async def _ground(excerpt: Excerpt, definition: Definition, evidence: Evidence, 
     parts = list(dict.fromkeys(part for part in excerpt.why.split("; ") if part))
     words = dict.fromkeys(w for part in parts if part.startswith(_MATCHES) for w in part[len(_MATCHES) :].split(", "))
     lines = await evidence.read(definition.path, definition.start, definition.end)
-    code = re.findall(r"[^\W\d]\w*", "\n".join([definition.qualified, *lines]))
+    code = NAME.findall("\n".join([definition.qualified, *lines]))
     if any(part.startswith("named in the question") for part in parts):
         return OF_NAMED_FILE
     if told := words_told(words, code, text):
@@ -81,8 +82,10 @@ async def _ground(excerpt: Excerpt, definition: Definition, evidence: Evidence, 
         for begins, said in TOLD:
             if part.startswith(begins):
                 return said + (part.removeprefix(begins) if said.endswith(" ") else "")
+    if main and (told := words_told(words, NAME.findall("\n".join(await evidence.read(excerpt.path))), text)):
+        return told.replace("it has", "its file has", 1)
     others = [part for part in parts if not part.startswith(_MATCHES)]
-    return (f"in the evidence: {others[0]}" if others else "the search ranks it high") if main else ""
+    return f"in the evidence: {others[0]}" if main and others else ""
 
 
 def words_told(terms: Iterable[str], code: Iterable[str], text: str) -> str:
