@@ -82,10 +82,10 @@ def measure(root: Path, questions: list[str]) -> list[tuple[str, str]]:
         )
 
     def middle(rows: list[dict[str, Any]], number: int, what: str) -> float:
-        return statistics.median(row["asked"][number][what] for row in rows)
+        return float(statistics.median(row["asked"][number][what] for row in rows))
 
     def of(rows: list[dict[str, Any]], what: str) -> float:
-        return statistics.median(row[what] for row in rows)
+        return float(statistics.median(row[what] for row in rows))
 
     def seconds(rows: list[dict[str, Any]], number: int) -> str:
         return f"{middle(rows, number, 'cpu'):.3f} s CPU, {middle(rows, number, 'wall'):.3f} s wall"

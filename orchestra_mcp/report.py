@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from orchestra_mcp.foreign import inert, one_line, open_fence
+from orchestra_mcp.foreign import inert, one_line, open_fence, plain
 from orchestra_mcp.types import (
     Claim,
     Consultation,
     CouncilStatus,
     Detail,
+    Excerpt,
     Plan,
     Seat,
     Solution,
@@ -205,7 +206,25 @@ def plan_report(plan: Plan) -> str:
     if dossier.left_out:
         parts.append("Left out:\n" + "\n".join(f"- {one_line(line, 160)}" for line in dossier.left_out[:12]))
     parts += [f"- Note: {one_line(note, 200)}" for note in dossier.notes]
+    if dossier.files:
+        best = "\n".join(f"{n}. {one_line(path, 200)}" for n, path in enumerate(dossier.files[:10], 1))
+        parts.append(f"## Files, most likely first\n\n{best}")
+    if dossier.excerpts:
+        parts.append("## Excerpts")
+        parts += [f"{_where(e)}\n\n{_fenced(plain(e.text))}" for e in dossier.excerpts]
     return "\n\n".join(parts)
+
+
+def _where(excerpt: Excerpt) -> str:
+    place = one_line(excerpt.path or excerpt.source, 200) + (f":{excerpt.start}-{excerpt.end}" if excerpt.start else "")
+    return " · ".join(filter(None, (place, one_line(excerpt.symbol, 60), one_line(excerpt.why, 160))))
+
+
+def _fenced(text: str) -> str:
+    """Code between fences that it cannot close."""
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}\n{text}\n{fence}"
 
 
 def status_report(status: CouncilStatus) -> str:

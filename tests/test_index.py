@@ -18,6 +18,7 @@ from pathlib import Path
 
 import anyio.to_thread
 import pytest
+from conftest import git
 
 from orchestra_mcp.context import builder
 from orchestra_mcp.context.evidence import ProjectEvidence
@@ -30,7 +31,6 @@ from orchestra_mcp.context.repository.git import Git
 from orchestra_mcp.errors import StoreError
 from orchestra_mcp.identifiers import parts_of
 from orchestra_mcp.store.index import MAX_SEGMENTS, Index, IndexDamaged, Indexed, Stamp, length_class, place_of
-from tests.conftest import git
 
 HERE = str(Path(__file__).parent.parent)
 

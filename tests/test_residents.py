@@ -842,9 +842,9 @@ async def test_a_function_without_a_word_of_the_question_is_not_said_to_have_one
     project.commit("Other", other_py="def other():\n    return 2\n")
     said = (await project.hear("The crate loses its pallet"))["inspector"]
     told = {claim.symbol: claim.text for claim in said.claims}
-    assert "it has the question's words crate, pallet" in told["reserve"]
+    assert next(iter(told)) == "reserve"
+    assert "it has the question's words" in told["reserve"]
     assert "it has" not in told.get("unrelated", "")
-    assert list(told)[0] == "reserve"
 
 
 async def test_a_method_inside_a_shown_class_is_a_suspect_too(project: Project) -> None:

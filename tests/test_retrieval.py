@@ -77,7 +77,7 @@ def test_a_question_that_says_nothing_gives_no_words(text: str) -> None:
     assert signals.read(text).terms == {}
 
 
-FILES = ("shop/pricing.py", "shop/basket.py", "web/basket.py", "tests/test_pricing.py", "Makefile")
+FILES = ("src/CartTest.java", "shop/pricing.py", "shop/basket.py", "web/basket.py", "tests/test_pricing.py", "Makefile")
 
 
 @pytest.mark.parametrize(
@@ -91,6 +91,8 @@ FILES = ("shop/pricing.py", "shop/basket.py", "web/basket.py", "tests/test_prici
         ("tests/test_pricing.py::TestIt::test_total[a-1] fails", [Mention("tests/test_pricing.py", test="test_total")]),
         ("FAIL: test_total (tests.test_pricing.TestIt)", [Mention("tests/test_pricing.py", test="test_total")]),
         ("https://github.com/a/shop/blob/v1.2/shop/pricing.py#L7-L9", [Mention("shop/pricing.py", 7)]),
+        ("[ERROR] CartTest#adds:12 expected 1", [Mention("src/CartTest.java", test="adds")]),
+        ("a.b.CartTest > adds FAILED", [Mention("src/CartTest.java", test="adds")]),
         ("the Makefile says so", [Mention("Makefile")]),
         ("other/pricing.py and e.g. this", []),
         ("version 1.2.py", []),

@@ -37,6 +37,10 @@ MAX_FILES = 30
 MAX_ALARMS = 12
 
 _COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b]{0,500}(?:\x07|\x1b\\)")
+_FAILURE = re.compile(
+    r"Traceback \(most|^panic: |Exception in thread|Unhandled exception|Caused by: |FATAL|^Error: |\b\w+(?:Error|Exception): ",
+    re.MULTILINE,
+)
 _BLANK_LINES = re.compile(r"\n(?:[ \t\r]*\n){3,}")
 _ABOUT_CHANGES = re.compile(
     r"\b(?:diff|commits?|committed|changes?|changed|patch|review|regression|since yesterday|used to work|pull request|PR)\b",
@@ -184,11 +188,13 @@ class _Case:
         """What the question names, and what it is about in other words."""
         names = identifiers(self.text)
         wanted = [await self.clean(pattern) for pattern in self.question.files]
-        by_name, notes = await seeds.named(wanted, files, names, eyes)
-        self.notes += notes
         changed = self.changes if self.about_changes else ()
         found = await searching.search(self.text, self.error, self.traces, changed, self.question.mode, eyes)
-        self.files = tuple(hit.path for hit in found.ranking.files[:MAX_FILES])
+        relevance = {(place.path, place.start): place.score for place in found.ranking.places}
+        by_name, notes = await seeds.named(wanted, files, names, eyes, relevance)
+        self.notes += notes
+        first = [change.path for change in changed if change.status != "deleted"] + [test.path for test in found.tests]
+        self.files = tuple(dict.fromkeys([*first, *(hit.path for hit in found.ranking.files)]))[:MAX_FILES]
         self.code += [*by_name, *await seeds.mentioned(found.mentions, names, eyes)]
         self.code += await seeds.symbols_named(names, eyes)
         self.code += await seeds.ranked(found.ranking.places, eyes)
@@ -298,8 +304,7 @@ def _traces(text: str) -> tuple[Trace, ...]:
 def _compact(text: str) -> str:
     """A log without colours, progress bars and repetitions, at most `MAX_LOG` characters."""
     if len(text) > MAX_LOG:
-        half = MAX_LOG // 2
-        text = f"{text[:half]}\n… {len(text) - MAX_LOG} characters left out …\n{text[-half:]}"
+        text = _around_failure(text)
     out: list[str] = []
     repeated = 0
     for line in _COLOURS.sub("", text).replace("\r\n", "\n").split("\n"):
@@ -314,6 +319,18 @@ def _compact(text: str) -> str:
     if repeated:
         out.append(f"… the line above {repeated} more times …")
     return "\n".join(out).strip("\n")
+
+
+def _around_failure(text: str) -> str:
+    """The beginning, the end, and what is around the first failure between them."""
+    third = MAX_LOG // 3
+    middle = text[third:-third]
+    failure = _FAILURE.search(middle)
+    start = max(0, failure.start() - third // 8) if failure else 0
+    shown = middle[start : start + third] if failure else ""
+    left_out = len(text) - 2 * third - len(shown)
+    gap = f"\n… {left_out} characters of the log left out around here …\n"
+    return f"{text[:third]}{gap}{shown}{gap}{text[-third:]}" if shown else f"{text[:third]}{gap}{text[-third:]}"
 
 
 def _shorten(text: str, root: Path | None) -> str:

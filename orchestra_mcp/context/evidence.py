@@ -245,6 +245,11 @@ class ProjectEvidence:
         """Bring the index up to date, once; `words` say which files matter first when there is no time for all."""
         await self._once("refreshed", partial(self._refresh, words))
 
+    async def defining(self, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """Name (without scopes) → the files that define it, as far as the index knows."""
+        await self.refresh({name.lower(): 1.0 for name in names})
+        return await self.index.defining(names)
+
     async def rank(self, signals: Signals, clues: Clues) -> Ranking:
         """The files and places that a question may be about."""
         await self.refresh(signals.terms)

@@ -14,7 +14,7 @@ from orchestra_mcp.context.code.signatures import SignatureChange, changed_signa
 from orchestra_mcp.context.evidence import ProjectEvidence
 from orchestra_mcp.context.packing import Candidate, estimate_tokens
 from orchestra_mcp.context.searching import chain
-from orchestra_mcp.context.seeds import CALLED, CALLER, of_definition
+from orchestra_mcp.context.seeds import CALLED, CALLER, changed_lines, of_definition
 from orchestra_mcp.paths import aside
 from orchestra_mcp.types import Change, Trace
 
@@ -46,13 +46,15 @@ async def called(traces: Sequence[Trace], eyes: ProjectEvidence) -> list[Candida
 
 async def callers(changes: Sequence[Change], score: float, eyes: ProjectEvidence) -> list[Candidate]:
     """Functions that call what a change has altered in its signature, and were not changed themselves."""
-    touched = {change.path for change in changes}
+    touched = {change.path: changed_lines(change) for change in changes}
     found: list[Candidate] = []
     for change in changes:
         for altered in await _altered(change, eyes):
             what = ", ".join(altered.what[:2])
             for path, line, _ in await eyes.mentions(altered.name, MAX_MENTIONS):
-                around = None if path in touched else await eyes.enclosing(path, line)
+                around = await eyes.enclosing(path, line)
+                if around is not None and any(around.start <= n <= around.end for n in touched.get(path, ())):
+                    continue
                 syntax = await eyes.syntax(path) if around is not None else None
                 if around is None or syntax is None or len(found) >= MAX_CALLERS:
                     continue

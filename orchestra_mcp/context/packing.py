@@ -20,6 +20,8 @@ Source = Literal["diff", "trace", "file", "symbol", "log", "history", "project",
 FILE_SOURCES = ("file", "symbol")
 OVERHEAD = 12
 """Tokens for the heading that each excerpt gets when it is shown."""
+MAX_WHY = 160
+"""Characters of the reasons for one excerpt: they stand in the prompt too."""
 SMALLEST = 60
 """It is not worth showing fewer tokens than this of something that was cut."""
 _PIECES = re.compile(r"[A-Za-z]+|\d{1,3}|[^\sA-Za-z\d]+|\n[ \t]*| {2,}")
@@ -142,16 +144,23 @@ def _join(better: Candidate, other: Candidate, general: int) -> Candidate | None
         return None
     first, second = (better, other) if better.start <= other.start else (other, better)
     text = "\n".join([*first.lines, *second.lines[first.end - second.start + 1 :]])
+    if estimate_tokens(text) + OVERHEAD > (better.limit or general):
+        return None  # each competes for itself; no line is shown twice anyhow
     inside = better.start <= other.start and other.end <= better.end
-    if not inside and estimate_tokens(text) + OVERHEAD > (better.limit or general):
-        return None
     outer = better if inside else max(better, other, key=lambda c: c.end - c.start)
-    why = better.why if other.why in better.why.split("; ") else f"{better.why}; {other.why}"
     return replace(
-        better, text=text, start=first.start, symbol=outer.symbol, why=why,
+        better, text=text, start=first.start, symbol=outer.symbol, why=_both(better.why, other.why),
         focus=tuple(sorted({*better.focus, *other.focus})),
         source="symbol" if outer.symbol else "file", limit=max(better.limit, other.limit),
     )  # fmt: skip
+
+
+def _both(why: str, also: str) -> str:
+    """Both reasons, each part once, at most `MAX_WHY` characters."""
+    parts = list(dict.fromkeys(f"{why}; {also}".split("; ")))
+    while len(parts) > 1 and len("; ".join(parts)) > MAX_WHY:
+        parts.pop()
+    return "; ".join(parts)
 
 
 def _better_left_out(candidate: Candidate, shown: set[int], left: int, allowed: int) -> bool:

@@ -27,6 +27,13 @@ MAX_TEST_LINES = 120
 TESTS_SHOWN = 6
 LEAST = 0.25
 """A test file whose score is a smaller part of the best one's is not shown as one about the changes."""
+REQUEST = frozenset(
+    """review change changes changed test tests testing please diff commit commits committed branch break breaks broke broken
+    pull request patch look might could regression yesterday fail fails failed failing failure prüfe änderungen bitte""".split()
+)
+"""Words of a question about changes or a failing test that say what to do, not what it is about."""
+CHANGED = 0.8
+"""How much a question about changes names the files that changed."""
 PAIRED = 0.5
 """How much a file is named by a test that bears its name."""
 
@@ -53,11 +60,11 @@ async def search(
     failing = await _failing_tests(named, traces, eyes)
     for code in failing.values():
         asked += f"\n```\n{code}\n```\n"
-    said = signals.read(asked)
+    said = signals.read(asked, REQUEST if changes or failing else frozenset())
     precedent, history = await eyes.precedents(said.terms)
     clues = Clues(
         frames=_frames(traces),
-        named=_named(named, files, [test.path for test in failing]),
+        named=_named(named, files, [test.path for test in failing], changes),
         precedent=precedent,
         history=history,
         welcome=frozenset[Kind]({"code", "test"} if mode == "testing" and not failing else {"code"}),
@@ -131,8 +138,10 @@ def _frames(traces: Sequence[Trace]) -> Mapping[str, float]:
     return found
 
 
-def _named(named: Sequence[Mention], files: Sequence[str], tests: Sequence[str]) -> Mapping[str, float]:
-    found: dict[str, float] = {}
+def _named(
+    named: Sequence[Mention], files: Sequence[str], tests: Sequence[str], changes: Sequence[Change]
+) -> Mapping[str, float]:
+    found = {change.path: CHANGED for change in changes if change.status != "deleted"}
     for mention in named:
         found[mention.path] = max(found.get(mention.path, 0.0), mention.sure)
     stems = {naming.subject_of(path) for path in tests} - {""}

@@ -7,11 +7,12 @@ one function, and one line in `collector.collect`.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from fnmatch import translate
 from pathlib import PurePosixPath
+from types import MappingProxyType
 
 from orchestra_mcp.context.code import symbols
 from orchestra_mcp.context.evidence import ProjectEvidence
@@ -31,6 +32,10 @@ is known for other reasons."""
 
 CALLED, CALLER = 84.0, -1.0
 """What a failing line calls; and what calls something changed, relative to the score of the change."""
+LONG_FILE = 3000
+"""A file with more tokens is shown by its definitions, whole ones as far as there is room."""
+MAX_HEAD = 25
+"""Lines that are shown of a file before its first definition, and of a class."""
 MAX_FRAMES = 10
 MAX_CHANGED_FILES = 40
 MAX_CHANGED_FUNCTIONS = 30
@@ -107,7 +112,7 @@ async def changed_functions(changes: Sequence[Change], score: float, eyes: Proje
                 found[change.path, 0] = candidate
             continue
         definitions = await eyes.definitions(change.path)
-        for line in _changed_lines(change):
+        for line in changed_lines(change):
             definition = symbols.enclosing(definitions, line)
             if definition is None or definition.kind == "class":
                 continue
@@ -121,9 +126,16 @@ async def changed_functions(changes: Sequence[Change], score: float, eyes: Proje
 
 
 async def named(
-    patterns: Sequence[str], files: Sequence[str], wanted: Sequence[str], eyes: ProjectEvidence
+    patterns: Sequence[str],
+    files: Sequence[str],
+    wanted: Sequence[str],
+    eyes: ProjectEvidence,
+    relevance: Mapping[tuple[str, int], float],
 ) -> tuple[list[Candidate], list[str]]:
-    """The files that the asker named (paths or globs), and notes on those that cannot be shown."""
+    """The files that the asker named (paths or globs), and notes on those that cannot be shown.
+
+    `relevance` says by path and first line how much a definition bears on the question, for files that are too long.
+    """
     found: list[Candidate] = []
     notes: list[str] = []
     for pattern in dict.fromkeys(patterns):
@@ -137,7 +149,7 @@ async def named(
             notes.append(f"{pattern}: {len(matches)} files match; the first {MAX_PER_GLOB} were taken.")
         for number, match in enumerate(matches[:MAX_PER_GLOB]):
             why = "named in the request" if match == path else f"matches {pattern}"
-            shown = await _file(match, line, why, GIVEN - 0.1 * number, wanted, eyes)
+            shown = await _file(match, line, why, GIVEN - 0.1 * number, wanted, eyes, relevance)
             found += shown
             if not shown:
                 notes.append(f"{match}: empty, binary or larger than 1 MB; not shown.")
@@ -159,13 +171,21 @@ async def mentioned(found: Sequence[Mention], wanted: Sequence[str], eyes: Proje
 
 
 async def symbols_named(names: Sequence[str], eyes: ProjectEvidence) -> list[Candidate]:
-    """The definitions of the first names that only one definition of the project's code bears."""
+    """The definitions of the first names that only one file of the project's own code defines."""
     found: list[Candidate] = []
+    defining = await eyes.defining([_last(name) for name in names[:12]])
     for name in names[:12]:
-        definitions = [d for d in await eyes.locate(name) if not aside(d.path)]
-        if len(definitions) == 1 and len(found) < MAX_SYMBOLS:
+        paths = [path for path in defining.get(_last(name), ()) if not aside(path)]
+        if len(paths) != 1 or len(found) == MAX_SYMBOLS:
+            continue
+        definitions = await eyes.locate(name, paths[0])
+        if len(definitions) == 1:
             found.append(await of_definition(definitions[0], f"defines {name}", SYMBOL - len(found), eyes))
     return found
+
+
+def _last(name: str) -> str:
+    return re.split(r"\.|::|#|/", name.removesuffix("()"))[-1]
 
 
 async def ranked(places: Sequence[Place], eyes: ProjectEvidence) -> list[Candidate]:
@@ -272,19 +292,38 @@ async def _around(
 
 
 async def _file(
-    path: str, line: int, why: str, score: float, wanted: Sequence[str], eyes: ProjectEvidence
+    path: str,
+    line: int,
+    why: str,
+    score: float,
+    wanted: Sequence[str],
+    eyes: ProjectEvidence,
+    relevance: Mapping[tuple[str, int], float] = MappingProxyType({}),
 ) -> list[Candidate]:
-    """A whole file, or with a line what is around it. Where it must be cut, wanted names and heads come first."""
+    """A whole file, or with a line what is around it; of a long file its head and its definitions, wanted names first."""
     if line:
         why = f"{why}, line {line}"
         return await _around(await eyes.enclosing(path, line), path, line, why, score, (line,), eyes)
     lines = await eyes.read(path)
     if not lines:
         return []
+    text = "\n".join(lines)
     definitions = await eyes.definitions(path)
+    if len(definitions) < 2 or estimate_tokens(text) <= LONG_FILE:
+        return [Candidate("file", text, why, score, path=path, start=1)]
     names = {name.rpartition(".")[2] for name in wanted}
-    focus = [d.start for d in definitions if d.name in names] or [d.start for d in definitions]
-    return [Candidate("file", "\n".join(lines), why, score, path=path, start=1, focus=tuple(focus))]
+    starts = [d.start for d in definitions]
+    order = sorted(definitions, key=lambda d: (d.name not in names, -relevance.get((path, d.start), 0.0), d.start))
+    head = min(starts[0] - 1, MAX_HEAD)
+    found = [Candidate("file", "\n".join(lines[:head]), why, score, path=path, start=1)] if head else []
+    for number, definition in enumerate(order[:MAX_PLACES]):
+        end = definition.end
+        if definition.kind == "class":  # what is defined in it stands for itself
+            end = min([end, definition.start + MAX_HEAD, *(s - 1 for s in starts if s > definition.start)])
+        part = "\n".join(lines[definition.start - 1 : end])
+        low = score - 0.5 * number
+        found.append(Candidate("symbol", part, why, low, path, definition.start, definition.qualified))
+    return found
 
 
 def _groups(change: Change) -> list[tuple[Hunk, ...]]:
@@ -300,7 +339,7 @@ def _groups(change: Change) -> list[tuple[Hunk, ...]]:
     return [tuple(group) for group in groups]
 
 
-def _changed_lines(change: Change) -> list[int]:
+def changed_lines(change: Change) -> list[int]:
     """The new line numbers that were added, or that stand where lines were removed."""
     numbers: list[int] = []
     for hunk in change.hunks:

@@ -21,7 +21,7 @@ from orchestra_mcp.context.index.units import MAX_TEXT, FileUnits, countable, di
 from orchestra_mcp.paths import kind_of
 from orchestra_mcp.store.index import Index, Indexed, Known, Stamp, UnitRow
 
-VERSION = 2
+VERSION = 4
 """Raise it when what is kept of a file changes."""
 SECONDS = 0.9
 """How long a query may read, search and divide files that the index does not know yet."""

@@ -27,6 +27,8 @@ MAX_TERMS = 40
 """Of the question's words, those that tell most."""
 COMMON = 0.12
 """A word that stands in a larger share of the units tells too little about any of them for what it costs."""
+TEST_SHARE = 0.5
+"""What is left of the score of a test that stands in the file that it tests, as in Rust."""
 MAX_PLACES = 600
 EXPLAINED = 200
 """Places of which it is told which words of the question they hold."""
@@ -56,6 +58,9 @@ REASONS: Mapping[str, str] = {
     "frame": "in the stack trace", "named": "named in the question", "defines": "defines {names}",
     "precedent": "changed by similar commits", "path": "its path says {path}", "unit": "matches {words}",
 }  # fmt: skip
+
+
+_TEST_NAME = re.compile(r"(^|\.)(tests?\.|test_|Test[A-Z])")
 
 
 class Corpus(Protocol):
@@ -142,7 +147,7 @@ def rank(signals: Signals, clues: Clues, corpus: Corpus, *, files: int = 60) -> 
         scores = {file: score for file, score in scores.items() if kind_of(corpus.paths[file]) == clues.only}
     best = sorted(scores, key=lambda f: (-scores[f], corpus.paths[f]))[:files]
     hits = {f: Hit(corpus.paths[f], scores[f], found.reason(f, by_file)) for f in best}
-    return Ranking(tuple(hits.values()), found.places(hits))
+    return Ranking(tuple(hits.values()), found.places(hits, tests="test" in clues.welcome))
 
 
 class _Evidence:
@@ -236,7 +241,7 @@ class _Evidence:
                     scores[file] += weight * _idf(self._n_files, len(files))
         return scores
 
-    def places(self, hits: Mapping[int, Hit]) -> tuple[Place, ...]:
+    def places(self, hits: Mapping[int, Hit], *, tests: bool) -> tuple[Place, ...]:
         """The units of these files, by what speaks for the file and for the unit."""
         values: dict[int, float] = defaultdict(float)
         for weight, of_unit in ((UNIT, self._unit), (NAME, self._name), (DEFINES, self._defines)):
@@ -257,6 +262,8 @@ class _Evidence:
                         end = min([end, start + MAX_HEAD - 1, *(inner - 1 for inner in starts[after : after + 1])])
                     unit = file << 12 | number
                     score = share * (UNIT_FLOOR + values.get(unit, 0.0))
+                    if not tests and _TEST_NAME.search(name):
+                        score *= TEST_SHARE
                     found.append((-score, hit.path, start, end, name, kind, unit, hit))
         found.sort(key=lambda one: one[:4])
         words = self._words_of({one[6] for one in found[:EXPLAINED]})
@@ -290,8 +297,9 @@ class _Evidence:
 
 
 def _why(words: Sequence[str], of_file: str) -> str:
-    clear = [part for part in of_file.split("; ") if not part.startswith("matches ")]
-    return "; ".join(([f"matches {', '.join(words[:4])}"] if words else []) + clear) or of_file
+    clear = ", ".join(part for part in of_file.split("; ") if not part.startswith("matches "))
+    own = f"matches {', '.join(words[:4])}" if words else ""
+    return "; ".join(filter(None, (own, clear and f"its file: {clear}"))) or of_file
 
 
 def _idf(documents: int, having: int) -> float:

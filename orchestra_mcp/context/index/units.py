@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from orchestra_mcp.context.code import symbols
 from orchestra_mcp.context.code.languages import language_of, markup_of
 from orchestra_mcp.identifiers import drawn, parts_of
+from orchestra_mcp.paths import kind_of
 from orchestra_mcp.store.index import MAX_COUNT, place_of
 from orchestra_mcp.types import Definition
 
@@ -128,7 +129,11 @@ def _gathered(path: str, found: Sequence[Definition], said: Sequence[Sequence[st
 
 def countable(path: str, size: int) -> bool:
     """False for data, lock files and what is too large, of which only the path counts."""
-    return size <= MAX_TEXT and not _DATA.search(path)
+    return (
+        size <= MAX_TEXT
+        and not _DATA.search(path)
+        and not (path.endswith((".html", ".htm")) and kind_of(path) == "docs")
+    )
 
 
 def _generated(text: str) -> bool:

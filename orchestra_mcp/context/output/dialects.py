@@ -307,6 +307,12 @@ DOTNET_FRAMES = (
        r"(?: \[0x[0-9a-f]+\])?(?: \S{1,12} (?P<path>(?:[A-Za-z]:)?[^\s:<>][^:<>]*):(?:[^\d\s:]{1,12} )?(?P<line>\d+)\.? ?| (?:in )?<[^>]*>:0 ?)?$"),
 )  # fmt: skip
 DOTNET_INNER = _p(r"-{3} .*(?:inner|intern|внутренн|内部|wewnętrz|vnitřní|내부|İç ).*-{3}$")
+# Add here: what stands before an exception that nobody caught.
+DOTNET_UNHANDLED = _p(
+    r"(?:Unhandled exception|Unbehandelte Ausnahme|Exception non gérée|Excepción no controlada|Eccezione non gestita|"
+    r"Exceção [Ss]em [Tt]ratamento|Необработанное исключение|未经处理的异常|未處理的例外狀況|ハンドルされていない例外|"
+    r"처리되지 않은 예외|Nieobsłużony wyjątek|Neošetřená výjimka|İşlenmeyen [Öö]zel [Dd]urum)\s?[.:：]\s{0,4}"
+)
 DOTNET_EXCEPTION = _p(
     r"(?:Unhandled Exception: |System\.AggregateException: )?(?P<exception>(?:[A-Za-z_]\w*\.)*\w*(?:Exception|Error|Fault)\w*)"
     r"(?: \(0x[0-9A-Fa-f]+\))?(?: ?: (?P<message>.*))?$"

@@ -9,7 +9,14 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
-from orchestra_mcp.context.output.dialects import DOTNET, DOTNET_EXCEPTION, DOTNET_FRAMES, DOTNET_INNER, DOTNET_TIDY
+from orchestra_mcp.context.output.dialects import (
+    DOTNET,
+    DOTNET_EXCEPTION,
+    DOTNET_FRAMES,
+    DOTNET_INNER,
+    DOTNET_TIDY,
+    DOTNET_UNHANDLED,
+)
 from orchestra_mcp.context.output.tracetext import Block, Text
 
 _GAP = 3
@@ -110,9 +117,7 @@ class _Dotnet:
 def _dotnet_names(line: str) -> list[tuple[str, str]]:
     """The exceptions that a line names, the outermost first."""
     parts = line.removeprefix("---> ").split(" ---> ")
-    found = [
-        DOTNET_EXCEPTION.match(_LED.sub("", part.removeprefix("Unhandled exception. "), count=1)) for part in parts
-    ]
+    found = [DOTNET_EXCEPTION.match(_LED.sub("", DOTNET_UNHANDLED.sub("", part, count=1), count=1)) for part in parts]
     return [(match["exception"], match["message"] or "") for match in found if match is not None]
 
 

@@ -10,16 +10,13 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
+from orchestra_mcp.context.output.installed import Installed, composed, installed, key
 from orchestra_mcp.types import Frame, Trace
 
-_INSTALLED = re.compile(
-    r".*(?:site-packages|dist-packages|node_modules|bower_components|pkg/mod|/gems|\.cargo/registry/src/[^/]+|"
-    r"\.cargo/git/checkouts/[^/]+/[^/]+|\.pub-cache/hosted/[^/]+|\.pub-cache/git|(?:^|/)deps|/vendor/bundle)/(?P<rest>.+)$"
-)
 # Add here: what is printed as the place of code that no project holds.
 _RUNTIME = re.compile(
     r"<|(?:/?rustc/|.*/rustc/[0-9a-f]{40}/)|node:|internal/|/usr/(?:local/)?(?:lib|lib32|lib64|libexec|include|bin|go|sdk|share)/|/lib(?:32|64|x32)?/|/usr/src/(?:python|ruby|linux|debug)|"
@@ -60,20 +57,27 @@ class _Project:
 
     by_name: dict[str, list[tuple[str, ...]]]
     files: frozenset[str]
+    packages: dict[str, str]
+    """The packages that the project declares, by `installed.key`, and their directories."""
     roots: set[str] = field(default_factory=set)
+    unbuilt: set[str] = field(default_factory=set)
+    """Printed paths of built files, of which only the source is in the project: their lines are not the source's."""
 
 
-def resolve(trace: Trace, files: Sequence[str]) -> Trace:
+def resolve(trace: Trace, files: Sequence[str], names: Mapping[str, str] | None = None) -> Trace:
     """The same trace with `Frame.path` filled for each frame, also of its causes, that belongs to one of the files.
 
     `files` are relative to the project's root, with forward slashes. A frame stays unresolved when two files fit
-    equally well: no path is better than a wrong one.
+    equally well: no path is better than a wrong one. `names` are the packages that the project declares
+    (`installed.declared_names`): their installed copies are the project, other packages are not. A built file of which
+    only the source is there loses its line, which is that of the built file.
     """
     by_name: dict[str, list[tuple[str, ...]]] = defaultdict(list)
     for file in files:
         parts = tuple(file.split("/"))
         by_name[parts[-1]].append(parts)
-    project = _Project(dict(by_name), frozenset(files))
+    packages = {key(name): directory for name, directory in (names or {}).items()}
+    project = _Project(dict(by_name), frozenset(files), packages)
     chain: list[Trace] = []
     node: Trace | None = trace
     while node is not None:
@@ -83,12 +87,18 @@ def resolve(trace: Trace, files: Sequence[str]) -> Trace:
     result: Trace | None = None
     for link, paths in zip(reversed(chain), reversed(found), strict=True):
         frames = tuple(
-            frame.model_copy(update={"path": path or _below_root(frame, project)})
+            frame.model_copy(update=_place(frame, path or _below_root(frame, project), project))
             for frame, path in zip(link.frames, paths, strict=True)
         )
         result = link.model_copy(update={"frames": frames, "cause": result})
     assert result is not None
     return result
+
+
+def _place(frame: Frame, path: str, project: _Project) -> dict[str, str | int]:
+    if path and frame.raw_path in project.unbuilt:
+        return {"path": path, "line": 0, "column": 0}
+    return {"path": path}
 
 
 def _find(frame: Frame, language: str, project: _Project) -> str:
@@ -102,11 +112,16 @@ def _find(frame: Frame, language: str, project: _Project) -> str:
         return path
     if raw.startswith("package:"):  # Dart names the package; `lib` is left out
         return _find_dart(raw, project)
-    installed = _INSTALLED.match(path)
-    if installed is not None:
-        return _find_installed(installed["rest"], project)
+    place = installed(path)
+    if place is not None:
+        return _find_installed(place, raw, project)
+    if (place := composed(path)) is not None and (found := _declared(place, raw, project)):
+        return found
     if _RUNTIME.match(path) or _elixirs_own(frame, language, project):
         return ""
+    if source := _source(path, project):
+        project.unbuilt.add(raw)
+        return source
     return _longest(path, project)
 
 
@@ -172,19 +187,89 @@ def _whole(rest: str, project: _Project) -> str:
     return "/".join(fitting[0])
 
 
-_VERSIONED = re.compile(r"(?:[^/@]+/)*?(?:(?P<module>[^/@]+)@v?\d[^/]*|(?P<name>[^/]+?)-v?\d[^/]*)/(?P<rest>.+)$")
+def _find_installed(place: Installed, raw: str, project: _Project) -> str:
+    """An installed file: of a declared package, or `shop/cart.py`, or below a directory that bears the package's name."""
+    found = _declared(place, raw, project) or _whole(place.whole, project)
+    if not found and place.name and place.kind != "python" and _may_be_own(place, project):
+        found = _whole(place.rest, project)
+        above = found.split("/")[:-1]
+        if project.packages and not place.rest.startswith("lib/"):  # gems repeat their name below `lib`
+            above = above[: -place.rest.count("/") or None]
+        if key(place.short) not in {key(part) for part in above}:
+            found = ""
+    return "" if _of_another(place, found, project) else found
 
 
-def _find_installed(rest: str, project: _Project) -> str:
-    """An installed file: `shop/cart.py`; with a version (`cart-0.1.0/src/lib.rs`) the package's name must be there too."""
-    found = _whole(rest, project)
-    match = _VERSIONED.match(rest) if not found else None
-    if match is None:
-        return found
-    name = (match["module"] or match["name"]).replace("-", "_")
-    found = _whole(match["rest"], project)
-    named = {part.replace("-", "_") for part in found.split("/")[:-1]}
-    return found if name in named else ""
+def _declared(place: Installed, raw: str, project: _Project) -> str:
+    """The file of a package that the project declares, below the directory of its manifest."""
+    directory = project.packages.get(key(place.name)) if place.name else None
+    if directory is None:
+        return ""
+    for below in (place.whole, "src/" + place.whole) if place.kind == "python" else (place.rest,):
+        path = f"{directory}/{below}".lstrip("/")
+        if path in project.files:
+            return path
+        if place.kind == "node" and (sources := _sources(path, project)):
+            project.unbuilt.add(raw)
+            return sources
+    return ""
+
+
+def _may_be_own(place: Installed, project: _Project) -> bool:
+    """Not a package of npm whose scope is not the project's, nor a file that any package of that name could have."""
+    if place.kind != "node":
+        return True
+    if "/" not in place.rest or place.rest.rpartition("/")[2] in _COMMON_NAMES:
+        return False
+    scope = place.name.partition("/")[0] + "/"
+    return not (project.packages and scope.startswith("@")) or any(name.startswith(scope) for name in project.packages)
+
+
+def _of_another(place: Installed, found: str, project: _Project) -> bool:
+    """True for a file of a member of the workspace that is published under another name."""
+    if not found or not place.name or key(place.name) in project.packages or place.kind == "python":
+        return False
+    directories = found.split("/")[:-1]
+    above = {"/".join(directories[:end]) for end in range(1, len(directories) + 1)}
+    return any(directory in above for directory in project.packages.values())
+
+
+# Add here: directories of built files, and what the compiler was given for a suffix.
+_BUILT = frozenset({"dist", "build", "out", "lib"})
+_UNBUILT = {
+    ".js": (".ts", ".tsx", ".mts", ".cts"), ".mjs": (".mts", ".ts", ".tsx"), ".cjs": (".cts", ".ts", ".tsx"),
+}  # fmt: skip
+
+
+def _sources(path: str, project: _Project) -> str:
+    """The one source beside the build directory of an exact path: `worker/dist/a.js` is `worker/src/a.ts`."""
+    stem, dot, suffix = path.rpartition(".")
+    parts = stem.split("/")
+    built = next((at for at in range(len(parts) - 2, -1, -1) if parts[at] in _BUILT), -1)
+    if built < 0 or path in project.files:
+        return ""
+    parts[built] = "src"
+    fitting = ["/".join(parts) + new for new in _UNBUILT.get(dot + suffix, ())]
+    fitting = [file for file in fitting if file in project.files]
+    return fitting[0] if len(fitting) == 1 else ""
+
+
+def _source(path: str, project: _Project) -> str:
+    """The source of a built file that is not in the project itself; below the root, where the trace's root is unknown."""
+    parts = [part for part in path.split("/") if part]
+    for start in range(len(parts) - 1):
+        tail = "/".join(parts[start:])
+        if tail in project.files:
+            return ""
+        # A package's directory says which one; without it the project must have none of the name before `dist`.
+        found = _sources(tail, project)
+        if found and (parts[start] not in _BUILT or not start or not _has_directory(parts[start - 1], project)):
+            return found
+    return ""
+
+
+def _has_directory(name: str, project: _Project) -> bool:
+    return any(f"{name}/" in file and name in file.split("/")[:-1] for file in project.files)
 
 
 def _elixirs_own(frame: Frame, language: str, project: _Project) -> bool:

@@ -17,6 +17,8 @@ _MENTION = re.compile(
 _LINK = re.compile(r"https?://\S+/(?:blob|tree|blame|raw)/[^/\s]+/([\w./@+-]+\.\w+)(?:#L(\d+))?")
 _URL = re.compile(r"\bhttps?://\S+")
 _UNITTEST = re.compile(r"\b(test\w*) \(((?:\w+\.)+\w+)\)")
+_CLASS_TEST = re.compile(r"\b((?:\w+\.)*(?:[A-Z]\w*(?:Tests?|IT|Spec|TestCase)|Test[A-Z]\w*))(?:#|\.|::| > |>)\[?(\w+)")
+"""Maven's `FooTest#bar`, Gradle's `FooTest > bar`, and `a.b.FooTest.bar`."""
 _TEST_NAME = re.compile(
     r"(?:^|/)(?:tests?[_-]([^/]+?)|Test([A-Z][^/]+?)|([^/]+?)(?:[_.-](?:tests?|spec|e2e)|Tests?|TestCase|Spec|IT))\.\w+$"
 )
@@ -55,6 +57,13 @@ def mentions(text: str, files: Sequence[str], known: Iterable[str] = ()) -> tupl
             if len(meant) == 1:
                 found[Mention(meant[0], 0, test)] = None
                 break
+    by_stem: dict[str, list[str]] = defaultdict(list)
+    for path in files:
+        by_stem[path.rpartition("/")[2].partition(".")[0]].append(path)
+    for dotted, test in dict.fromkeys(_CLASS_TEST.findall(text)):
+        meant = by_stem.get(dotted.rpartition(".")[2], [])
+        if len(meant) == 1:
+            found[Mention(meant[0], 0, test)] = None
     return tuple(found)
 
 

@@ -8,7 +8,7 @@ is the asker's own code and not the project's, so that it does not count as a na
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -26,6 +26,7 @@ WORTH: dict[Line, float] = {"title": 2.5, "prose": 1.0, "code": 0.5, "output": 0
 """How much a word counts by the kind of line. Add a kind here and in `kind_of_line`."""
 
 _COMMENT = re.compile(r"<!--.{0,4000}?-->", re.DOTALL)
+_REDACTED = re.compile(r"«redacted:[^»\n]{1,80}»")
 _FENCE = re.compile(r"^\s{0,3}(?:```|~~~)")
 _PROMPT = re.compile(r"^\s*(?:>>>|\.\.\.|In \[\d+\]:|\$ |irb|iex|>\s)")
 _OUTPUT = re.compile(
@@ -101,16 +102,16 @@ class Signals:
     """Error messages and other quoted sentences, as they may stand in the code."""
 
 
-def read(text: str) -> Signals:
-    """Take a question apart."""
-    text = _COMMENT.sub(" ", text[:MAX_CHARS])
+def read(text: str, without: Set[str] = frozenset()) -> Signals:
+    """Take a question apart; `without` are words that are part of the request and not of what it is about."""
+    text = _REDACTED.sub(" ", _COMMENT.sub(" ", text[:MAX_CHARS]))
     links = tuple(dict.fromkeys((m[1], int(m[2] or 0)) for m in _LINK.finditer(text)))
     lines = list(classified(_URL.sub(" ", text)))
     own = frozenset(m[1] for kind, line in lines if kind in ("code", "output") if (m := _DEFINES.match(line)))
     weights = _weigh(lines)
     return Signals(
         title=next((line for kind, line in lines if kind == "title"), ""),
-        terms=_terms(weights, own),
+        terms={term: weight for term, weight in _terms(weights, own).items() if term not in without},
         names=_names(lines, own),
         own=own,
         modules=_modules(lines),

@@ -39,6 +39,30 @@ _TECHNICAL = re.compile(
     re.IGNORECASE,
 )
 """Algorithms, encodings and versions."""
+# What people write where a secret belongs, and what code is full of for that reason. Never learnt. Add here.
+_VOCABULARY = frozenset(
+    """
+    password passwords password1 password12 password123 password1234 passwd passw0rd p@ssw0rd p@ssword passphrase passcode pass pass123 pass1234 pwd
+    secret secrets secret1 secret123 mysecret mypassword yourpassword yoursecret supersecret topsecret verysecret secretkey secretpassword
+    token tokens mytoken yourtoken accesstoken access_token refreshtoken refresh_token apikey api_key api-key secret_key secret-key
+    client_secret client-secret clientsecret private_key private-key privatekey public_key signing_key encryption_key
+    key keys auth oauth bearer basic session sessions cookie cookies credential credentials authorization authentication
+    user users user123 username root admin admin123 administrator guest owner anonymous login signin signup toor
+    postgres postgresql postgres123 mysql mariadb mongo mongodb redis sqlite rabbit rabbitmq minio minioadmin kafka elastic elasticsearch
+    oracle sqlserver database db docker kubernetes vault keycloak supabase firebase
+    test tests test123 test1234 test12345 testing tester testuser testpass testpassword testing123 dev development develop prod production staging local
+    localhost changeme change_me change-me changeit changethis replaceme replace_me placeholder example examples sample demo dummy default defaults
+    fake mock foobar foobared foobarbaz letmein welcome qwerty qwerty123 abc123 abcd1234 trustno1
+    server service services client application string number boolean object function method module package import export return
+    value values field fields option options config configuration settings environment header headers request response message
+    email mailer account accounts profile provider providers plugin plugins adapter handler controller middleware component
+    system public private internal external enabled disabled required optional undefined unknown custom memory storage backend frontend
+    """.split()
+)
+_TEMPLATE_PARTS = frozenset(
+    {"example", "examples", "sample", "samples", "template", "tmpl", "tpl", "dist", "default", "defaults"}
+)
+"""One of these in the name of a `.env` file makes it one that is filled in elsewhere. Add here."""
 LEAST, LEAST_WORD = 6, 8
 """Characters of a known value, and of one without digits or signs; shorter ones would be found everywhere."""
 
@@ -50,7 +74,7 @@ def worth_hiding(value: str) -> bool:
 
 def _peculiar(value: str) -> bool:
     """What a variable that is certainly secret holds is hidden unless that is a number, a place, a dummy or very short."""
-    if len(value) < LEAST or _NO_SECRET.fullmatch(value) or _TECHNICAL.fullmatch(value) or filler(value):
+    if len(value) < LEAST or _NO_SECRET.fullmatch(value) or _TECHNICAL.fullmatch(value) or _vocabulary(value):
         return False
     return len(value) >= LEAST_WORD or (not value.isalpha() and bool(re.search(r"[A-Za-z]", value)))
 
@@ -84,23 +108,49 @@ def _base64(value: str) -> Iterator[str]:
         yield encoded[first:last].replace("+", "-").replace("/", "_")
 
 
-def secret_values(dotenv: str) -> tuple[str, ...]:
+def _vocabulary(value: str) -> bool:
+    """A word that stands for a secret, or that code is full of: hidden, it would take the subject out of the project's source."""
+    return value.casefold() in _VOCABULARY or filler(value)
+
+
+def is_template(name: str) -> bool:
+    """Whether a `.env` file of this name only shows what the real one looks like: `.env.example`, `prod.sample.env`."""
+    return not _TEMPLATE_PARTS.isdisjoint(re.split(r"[._-]+", name.casefold()))
+
+
+def secret_values(dotenv: str, file: str = ".env") -> tuple[str, ...]:
     """The values in a `.env` file that are to be hidden wherever they occur.
 
     What is called a password, token or key is believed whatever it looks like, with few exceptions: a number, a boolean,
     a place, a dummy, what is very short, and words that an open variable of the same file holds too (`DB_USER` and
     `DB_PASSWORD` are both `ledger` on many developers' machines). Where the name only sounds like a secret
     (`AUTH_PROVIDER`), single words are left too, and where it does not, all that does not look generated.
+
+    Args:
+        dotenv: the text of the file.
+        file: its name; of a template (`is_template`) only what looks generated is believed: somebody's slip.
     """
     rows = [row for line in dotenv.splitlines()[:2000] if (row := _row(line))]
     public = {value for name, value in rows if not _SECRET_NAME.search(name)}
+    template = is_template(file)
     found: list[str] = []
     for name, value in rows:
         if password := re.search(r"://[^:@/\s]*:([^@/\s]{4,})@", value):
-            found += [value, password[1]]
+            found += _of_address(value, password[1], template=template)
+        elif template:
+            found += [value] if looks_random(value) and not _NO_SECRET.fullmatch(value) else []
         elif _is_secret(name, value) and not (value in public and wordy(value)):
             found.append(value)
     return tuple(dict.fromkeys(found))
+
+
+def _of_address(address: str, password: str, *, template: bool) -> list[str]:
+    """An address with its password, and the password alone unless it is a word that stands elsewhere too."""
+    same_as_user = f"//{password}:{password}@" in address and wordy(password)
+    if _vocabulary(password) or same_as_user or (template and not looks_random(password)):
+        return []
+    common = re.fullmatch(r"[a-z]{1,11}", password) or (address.count(password) > 1 and wordy(password))
+    return [address] if common else [address, password]
 
 
 def _is_secret(name: str, value: str) -> bool:
@@ -134,7 +184,8 @@ class KnownValues:
         """Values that must never be shown; too short or too common ones are ignored, unless the caller is `sure` of them."""
         known = dict(self._forms)
         for value in map(str.strip, values):
-            if (len(value) >= LEAST if sure else worth_hiding(value)) and value not in known:
+            peculiar = len(value) >= LEAST and not _vocabulary(value) if sure else worth_hiding(value)
+            if peculiar and value not in known:
                 for form in forms(value):
                     if len(form) >= min(LEAST_WORD, len(value)):
                         known.setdefault(form, (value, looks_random(form) or (len(form) >= 16 and mixed(form))))

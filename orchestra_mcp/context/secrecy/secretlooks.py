@@ -192,7 +192,7 @@ def password(value: str) -> bool:
         _CODE.fullmatch(value)
         or is_uuid(value)
         or encoded_dummy(value)
-        or re.fullmatch(r"(?i)sha-?\d+|md5|utf-?\d+|base64", value)
+        or re.fullmatch(r"(?i)sha-?\d+|md5|utf-?\d+|base64|[^\W\d_]+\?", value)
     ):
         return False
     if value.isdigit():

@@ -19,7 +19,7 @@ from orchestra_mcp.context.secrecy.secretlooks import (
     random_not_digest,
 )
 
-WORDS = ("pass", "pwd", "secret", "token", "credential", "key", "auth", "session", "cookie", "connection", "dsn", "jwt", "sig", "webhook", "salt")  # fmt: skip
+WORDS = ("pass", "pwd", "secret", "token", "credential", "key", "auth", "session", "cookie", "connection", "dsn", "jwt", "sig", "webhook", "salt", "kennwort")  # fmt: skip
 """Parts of names at which reading begins, in lower case. Add here."""
 VENDORS = re.compile(
     r"azure|mistral|cohere|deepseek|together|openai|fireworks|cerebras|portkey|datadog|dd[_-]?(?:api|app)|okta|auth0|heroku|postmark"
@@ -32,7 +32,7 @@ VENDORS = re.compile(
 """With one of these in the name or just before it, any random value behind `key` is believed. Add here."""
 
 _HUMAN = re.compile(
-    r"passw|passphrase|passcode|secret|(?:^|[_.\d-])(?:pass|pwd|pw)(?:$|[_.\d-])|pwd$|(?:db|my|user|root|admin|smtp|ftp|mail|sql|pg)_?pass$"
+    r"passw|passphrase|passcode|secret|kennwort|(?:^|[_.\d-])(?:pass|pwd|pw)(?:$|[_.\d-])|pwd$|(?:db|my|user|root|admin|smtp|ftp|mail|sql|pg)_?pass$"
 )
 _STRONG = re.compile(
     r"token|credential|api[_.-]?key|(?:access|secret|private|auth|encrypt\w*|crypto|signing|sign|master|account|subscription|service|licen[cs]e|shared"
@@ -49,7 +49,7 @@ _NOT = re.compile(
     r"|translation|i18n|message|label|query|storage_?object|s3|file|path|resource|etag|node|data|state|config|settings?|attribute|attr)[_.-]?keys?$"
     r"|sec-websocket|idempotency|request|trace|span|nonce|author(?!iz)|keyword|keyboard|monkey|passag|passiv|bypass|compass|passeng|keyfram|hotkey|tokeniz"
     r"|authorit|keystroke|turkey|whiskey|hockey|jockey|donkey|passport|surpass|encompass|trespass|passes|passed|passing|secretar|tokens$|keys$|keypress|keydown"
-    r"|keyup|keycode|keyof|signal|design|assign|sigma|sigmoid|significant|signed|signup|signin|commit|revision|etag|^spwd$|csrf_?(?:field|header|cookie)_?name"
+    r"|keyup|keycode|keyof|signal|design|assign|sigma|sigmoid|significant|signed|signup|signin(?!g)|commit|revision|etag|^spwd$|csrf_?(?:field|header|cookie)_?name"
 )
 _SINGLE = frozenset(
     {"key", "auth", "signature", "sig", "salt", "cookie", "session", "token", "dsn", "jwt", "connection", "webhook"}
@@ -60,7 +60,7 @@ _AFTER = re.compile(
     r"(?P<rest>[A-Za-z0-9_.-]{0,40}+)(?P<close>(?:\\{0,3}[\"'`]|[\])]|&quot;|\*{1,2}|\[\d{0,4}\]){0,3}+)"
     r"(?P<gap>\s{0,8}+)(?P<type>:\s?[&*]?[A-Za-z_][\w.\[\]|<>? ]{0,40}?(?=\s?=(?!=)))?\s{0,4}+"
     rf"(?P<sign>{_SIGN}(?:\s{{0,3}}[|>][-+]?\s{{1,40}})?|\((?=\s?[\"'`])|>(?=[^\s<>])|(?=\\{{0,3}}[\"'`])|(?<=\s)(?=[^\s\"'`<>(){{}}\[\]=:,|-][^\s\"'`]{{7}}))"
-    r"\s{0,8}+(?:(?:[Bb]earer|[Bb]asic|[Tt]oken|str|String)\s{1,3})?(?:[bBrRuUfF@$]{0,2}(?=\\{0,3}[\"'`]))?"
+    r"\s{0,8}+(?P<paren>\(\s{0,4}\n\s{0,80}(?=[bBrRuUfF]{0,2}[\"'`]))?(?:(?:[Bb]earer|[Bb]asic|[Tt]oken|str|String)\s{1,3})?(?:[bBrRuUfF@$]{0,2}(?=\\{0,3}[\"'`]))?"
     r"(?:(?P<quote>[\"'`])(?P<quoted>(?:[^\"'`\\\n]|\\[^\n]|(?!(?P=quote))[\"'`]){4,4000}+)(?P=quote)"
     r"|(?P<escaped>\\{1,3}[\"'])(?P<inner>[^\"'\\\n]{4,4000}+)\\"
     r"|&quot;(?P<html>[^&\"'\n]{4,1000}+)&quot;"
@@ -103,7 +103,10 @@ def _judge(text: str, at: int, match: re.Match[str]) -> Named | None:
     group = next(g for g in ("quoted", "inner", "html", "bare") if match[g] is not None)
     start, end = match.span(group)
     if "\n" in match["gap"] or (
-        match["rest"] and "\n" in text[match.end("rest") : start] and not re.search(r"[|>:]", match["sign"])
+        not match["paren"]
+        and match["rest"]
+        and "\n" in text[match.end("rest") : start]
+        and not re.search(r"[|>:]", match["sign"])
     ):
         return None
     before = _WORD_BEFORE.search(text, max(0, at - 40), at)

@@ -41,7 +41,8 @@ async def analyse(case: Case) -> Opinion | None:
     if lineup.for_place:
         return await whereis.tell(SEAT, lineup, evidence)
     changes = lineup.changes
-    focus = _focus(lineup, changes)
+    about_changes = not lineup.walks and asks_about_changes(question)
+    focus = _focus(lineup, about_changes)
     python = await _read_python(focus, changes, evidence)
     findings = await _breaks(focus, python, evidence)
     if not question.diff:
@@ -51,7 +52,6 @@ async def analyse(case: Case) -> Opinion | None:
     findings += await _untested(lineup, evidence)
     findings.sort(key=lambda f: (-f.weight, not f.changed))
     told = bool(question.error or dossier.traces)
-    about_changes = not lineup.walks and asks_about_changes(question)
     named = [] if about_changes else await _named(lineup, evidence)
     if not findings and not named:
         return None
@@ -92,13 +92,13 @@ async def analyse(case: Case) -> Opinion | None:
     )
 
 
-def _focus(lineup: Lineup, changes: Sequence[Change]) -> dict[str, tuple[frozenset[int], frozenset[int]]]:
-    """Path → (lines to look at, lines of them that changed)."""
-    changed = {c.path: frozenset(n for hunk in c.hunks for n in changed_lines(hunk)) for c in changes}
+def _focus(lineup: Lineup, about_changes: bool) -> dict[str, tuple[frozenset[int], frozenset[int]]]:
+    """Path → (lines to look at, lines of them that changed); of a review nothing that is only near by its words."""
+    changed = {c.path: frozenset(n for hunk in c.hunks for n in changed_lines(hunk)) for c in lineup.changes}
     wanted: dict[str, set[int]] = {path: set(lines) for path, lines in changed.items()}
     for suspect in lineup.suspects[:MAX_SUSPECTS]:
         d = suspect.definition
-        if d.kind != "class":
+        if d.kind != "class" and not (about_changes and suspect.kinds == {"excerpt"}):
             wanted.setdefault(d.path, set()).update(range(d.start, d.end + 1))
     return {path: (frozenset(lines), changed.get(path, frozenset())) for path, lines in wanted.items() if lines}
 

@@ -20,8 +20,6 @@ OF_NAMED_FILE = "the question names its file"
 TOLD: tuple[tuple[str, str], ...] = (
     ("named in the question", OF_NAMED_FILE),
     ("named in the request", "its file was given with the question"),
-    ("called on the failing line", "it is called on the failing line"),
-    ("tests what changed", "it tests what changed"),
     ("in the stack trace", "its file is in the trace"),
     ("changed by similar commits", "commits with similar messages changed its file"),
     ("its path says ", "its path says "),
@@ -47,7 +45,7 @@ async def marks(dossier: Dossier, evidence: Evidence, text: str, classes: bool =
         whole = [d for d in _shown(excerpt, of_file) if classes or d.kind != "class"]
         for number, definition in enumerate(whole[: MAX_INSIDE + 1]):
             main = number == 0 and definition.name == _last(excerpt.symbol)
-            if ground := await _ground(excerpt, definition, evidence, text, main):
+            if ground := await _ground(excerpt, definition, evidence, text, main, len(whole) == 1):
                 weight = EXCERPT * FADE**rank * (1 if main else INSIDE)
                 found.append(Mark("excerpt", definition, weight, ground))
         rank += bool(whole)
@@ -64,28 +62,31 @@ def _shown(excerpt: Excerpt, of_file: Iterable[Definition]) -> list[Definition]:
     return [*first, *(d for d in inside if d not in first)]
 
 
-async def _ground(excerpt: Excerpt, definition: Definition, evidence: Evidence, text: str, main: bool) -> str:
+async def _ground(
+    excerpt: Excerpt, function: Definition, evidence: Evidence, text: str, main: bool, alone: bool
+) -> str:
     """Why a function is here, by what is true of itself: neighbours share an excerpt, whose ground is that of them all.
 
     Args:
         main: whether the excerpt is named after it; of another one nothing is said when it has none of the words.
+        alone: whether the excerpt shows no other function.
     """
     parts = list(dict.fromkeys(part for part in excerpt.why.split("; ") if part))
     words = dict.fromkeys(w for part in parts if part.startswith(_MATCHES) for w in part[len(_MATCHES) :].split(", "))
-    lines = await evidence.read(definition.path, definition.start, definition.end)
-    code = NAME.findall("\n".join([definition.qualified, *lines]))
     if any(part.startswith("named in the question") for part in parts):
         return OF_NAMED_FILE
-    if told := words_told(words, code, text):
+    lines = await evidence.read(function.path, function.start, function.end)
+    if told := words_told(words, NAME.findall("\n".join([function.qualified, *lines])), text):
         return told
-    for part in parts if main else ():
+    if not main:
+        return ""
+    for part in parts:
         for begins, said in TOLD:
             if part.startswith(begins):
                 return said + (part.removeprefix(begins) if said.endswith(" ") else "")
-    if main and (told := words_told(words, NAME.findall("\n".join(await evidence.read(excerpt.path))), text)):
+    if told := words_told(words, NAME.findall("\n".join(await evidence.read(function.path))), text):
         return told.replace("it has", "its file has", 1)
-    others = [part for part in parts if not part.startswith(_MATCHES)]
-    return f"in the evidence: {others[0]}" if main and others else ""
+    return f"in the evidence: {parts[0]}" if alone and parts and not words else ""
 
 
 def words_told(terms: Iterable[str], code: Iterable[str], text: str) -> str:
