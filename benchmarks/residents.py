@@ -146,6 +146,7 @@ FINAL: tuple[tuple[str, str], ...] = (
 )
 
 BUDGET = 8_000  # tokens of a dossier
+ROUNDS = 20  # of indexing, each about a second, before a question is asked
 FIX = re.compile(r"\b(fix(e[sd])?|bug|crash|error|exception|wrong|incorrect|regression|raise[sd]?|leak|broken)\b", re.I)
 SKIP = re.compile(
     r"\b(typo|docs?|changelog|lint|flake8|mypy|typing|ci|bump|release|test[s]? fix|fix(ed)? tests?|merge)\b", re.I
@@ -287,12 +288,12 @@ def names(claim: Claim, case: Case) -> bool:
 
 
 async def _index(evidence: ProjectEvidence) -> None:
-    """Index all files, so that the figures do not hang on how busy this machine is."""
-    stamps, left = await evidence.stamps(), -1
-    await evidence.index.refresh(stamps, {})
-    while evidence.index.pending not in (0, left):
-        left = evidence.index.pending
+    """Index the files, as far as `ROUNDS` calls do it: the figures should not hang on how busy this machine is."""
+    stamps = await evidence.stamps()
+    for _ in range(ROUNDS):
         await evidence.index.refresh(stamps, {})
+        if not evidence.index.pending:
+            return
 
 
 async def hear(case: Case, root: Path) -> list[Opinion | Absence]:

@@ -1465,6 +1465,31 @@ case(
       /src/Shop/Cart.cs:42 Shop.Cart.PriceAsync
     """,
 )
+for _name, _led in (
+    ("German", "Unbehandelte Ausnahme. "), ("German Framework", "Unbehandelte Ausnahme: "), ("French", "Exception non gérée : "),
+    ("Chinese", "未经处理的异常:  "), ("Chinese, wide colon", "未经处理的异常："), ("English", "Unhandled exception. "),
+):  # fmt: skip
+    case(
+        f".NET, uncaught, {_name}",
+        f"{_led}System.InvalidOperationException: leer\n   at Shop.Cart.Price(Int32 n) in /src/Shop/Cart.cs:line 42\n",
+        "System.InvalidOperationException | leer\n/src/Shop/Cart.cs:42 Shop.Cart.Price",
+    )
+case(
+    ".NET, German frames",
+    """
+    Unbehandelte Ausnahme. Bestellfehler.OrderException: nein
+     ---> System.FormatException: Preis
+       bei Shop.Price.Parse(String text) in C:\\src\\Price.cs:Zeile 12.
+       --- Ende der internen Ausnahmestapelüberwachung ---
+       bei Shop.Order.Place(Int32 n) in C:\\src\\Order.cs:Zeile 55.
+    """,
+    """
+    Bestellfehler.OrderException | nein
+    C:\\src\\Order.cs:55 Shop.Order.Place
+      System.FormatException | Preis
+      C:\\src\\Price.cs:12 Shop.Price.Parse
+    """,
+)
 case(
     "Node, AggregateError",
     """

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orchestra_mcp.context.output.installed import MAX_MANIFESTS, declared_names
 from orchestra_mcp.context.output.sourcemaps import SourceMap, decode, read_map, unbuilt
 from orchestra_mcp.context.output.traces import MAX_TRACES, parse, resolve
 from orchestra_mcp.context.output.tracetext import MAX_FRAMES
@@ -1022,6 +1023,162 @@ MORE = [
 def test_a_frame_is_mapped_where_it_belongs_or_not_at_all(raw: str, function: str, language: str, path: str) -> None:
     trace = Trace(language=language, frames=(Frame(raw_path=raw, function=function),))
     assert resolve(trace, MORE).frames[0].path == path
+
+
+# ----------------------------------------------------------------------------------- the project itself, installed
+
+CARGO = "/home/me/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f"
+GIN = {"go.mod": "module github.com/gin-gonic/gin\n\ngo 1.21\n", "tree.go": "", "binding/json.go": ""}
+EXPRESS = {"package.json": '{"name": "express"}', "lib/response.js": "", "lib/router/index.js": ""}
+TENSORZERO = {
+    "Cargo.toml": '[workspace]\nmembers = ["tensorzero-core", "gateway"]\n',
+    "tensorzero-core/Cargo.toml": '[package]\nname = "tensorzero-core"\n',
+    "gateway/Cargo.toml": '[package]\nname = "gateway"\n',
+    "tensorzero-core/src/cache.rs": "", "gateway/src/cache.rs": "", "gateway/src/error.rs": "",
+}  # fmt: skip
+ACME = {
+    "package.json": '{"private": true, "workspaces": ["packages/*"]}',
+    "packages/jobs/package.json": '{"name": "@acme/worker"}',
+    "packages/core/package.json": '{"name": "@acme/core"}',
+    "packages/jobs/src/config.ts": "", "packages/core/src/config.ts": "", "packages/core/lib/parse.js": "",
+}  # fmt: skip
+SHOP = {
+    "pyproject.toml": '[project]\nname = "shop"\n',
+    "src/shop/cart.py": "",
+    "old/shop/cart.py": "",
+    "src/client.rs": "",
+}
+GEM = {
+    "shop.gemspec": 'Gem::Specification.new do |s|\n  s.name = "shop"\nend\n',
+    "lib/shop/order.rb": "",
+    "lib/version.rb": "",
+}
+
+
+def placed(project: dict[str, str], raw: str, *, named: bool = True) -> str:
+    names = declared_names(list(project), project.get) if named else {}
+    frame = Frame(raw_path=raw, line=7)
+    return resolve(Trace(language="x", frames=(frame,)), list(project), names).frames[0].path
+
+
+@pytest.mark.parametrize(
+    ("project", "raw", "path"),
+    [
+        pytest.param(GIN, "/go/pkg/mod/github.com/gin-gonic/gin@v1.10.0/tree.go", "tree.go", id="Go module"),
+        pytest.param(GIN, "github.com/gin-gonic/gin@v1.10.0/binding/json.go", "binding/json.go", id="Go, trimpath"),
+        pytest.param(GIN, "/go/pkg/mod/github.com/other/log@v1.10.0/tree.go", "", id="other Go module"),
+        pytest.param(GIN, "github.com/other/log@v1.10.0/tree.go", "", id="other Go module, trimpath"),
+        pytest.param(GIN, "/go/pkg/mod/github.com/other/gin@v1.10.0/tree.go", "", id="fork with another module path"),
+        pytest.param(GIN, "/go/pkg/mod/github.com/other/binding@v1.0.0/binding/json.go", "", id="Go module like a directory"),
+        pytest.param(EXPRESS, "/app/node_modules/express/lib/response.js", "lib/response.js", id="npm"),
+        pytest.param(EXPRESS, "C:\\app\\node_modules\\express\\lib\\router\\index.js", "lib/router/index.js", id="npm, Windows"),
+        pytest.param(EXPRESS, "/app/node_modules/.pnpm/express@4.1.0/node_modules/express/lib/response.js", "lib/response.js", id="pnpm"),
+        pytest.param(EXPRESS, "/app/node_modules/koa/lib/response.js", "", id="other package of npm"),
+        pytest.param(EXPRESS, "/app/node_modules/express/node_modules/send/lib/response.js", "", id="package inside"),
+        pytest.param(TENSORZERO, f"{CARGO}/tensorzero-core-2025.1.0/src/cache.rs", "tensorzero-core/src/cache.rs", id="crate"),
+        pytest.param(TENSORZERO, f"{CARGO}/moka-0.12.1/src/cache.rs", "", id="other crate"),
+        pytest.param(TENSORZERO, "/usr/local/cargo/registry/src/github.com-1ecc6299db9ec823/moka-0.12.1/src/error.rs", "", id="image's Cargo"),
+        pytest.param(ACME, "/srv/node_modules/@acme/worker/src/config.ts", "packages/jobs/src/config.ts", id="workspace"),
+        pytest.param(ACME, "/srv/node_modules/@acme/worker/dist/config.js", "packages/jobs/src/config.ts", id="workspace, built"),
+        pytest.param(ACME, "/srv/node_modules/@babel/core/lib/parse.js", "", id="other scope, same name"),
+        pytest.param(ACME, "/srv/node_modules/core/lib/parse.js", "", id="same directory, other package"),
+        pytest.param(SHOP, "/venv/lib/python3.12/site-packages/shop/cart.py", "src/shop/cart.py", id="Python, src layout"),
+        pytest.param(GEM, "/usr/lib/ruby/gems/3.2.0/gems/shop-1.2.0/lib/version.rb", "lib/version.rb", id="gem"),
+        pytest.param(GEM, "/usr/lib/ruby/bundler/gems/shop-0a1b2c3d4e5f/lib/version.rb", "lib/version.rb", id="gem of a commit"),
+        pytest.param(GEM, "/usr/lib/ruby/gems/3.2.0/gems/rack-3.0.1/lib/version.rb", "", id="other gem"),
+    ],
+)  # fmt: skip
+def test_an_installed_copy_of_the_project_is_the_project_and_other_packages_are_not(
+    project: dict[str, str], raw: str, path: str
+) -> None:
+    assert placed(project, raw) == path
+
+
+def test_without_declared_names_the_directory_must_bear_the_name_of_the_package() -> None:
+    project = {"packages/worker/src/config.ts": "", "packages/api/src/config.ts": "", "packages/core/lib/index.js": ""}
+    assert placed(project, "/x/node_modules/@acme/worker/src/config.ts", named=False) == "packages/worker/src/config.ts"
+    assert placed(project, "/x/node_modules/@acme/queue/src/config.ts", named=False) == ""
+    assert placed(project, "/x/node_modules/@babel/core/lib/index.js", named=False) == ""
+    crates = f"{CARGO}/tensorzero-core-2025.1.0/src/cache.rs"
+    assert placed(TENSORZERO, crates, named=False) == "tensorzero-core/src/cache.rs"
+    assert placed(GIN, "/go/pkg/mod/github.com/gin-gonic/gin@v1.10.0/tree.go", named=False) == ""
+
+
+def test_the_names_that_a_project_declares_are_read_from_its_manifests() -> None:
+    project = {
+        "go.mod": '// a comment\nmodule "github.com/acme/shop/v2" // ours\n',
+        "web/package.json": '\ufeff{"name": "@acme/web"}',
+        "core/Cargo.toml": '[package]\nname = "acme-core"\nversion = "1.0.0"\n',
+        "tool/pyproject.toml": '[tool.poetry]\nname = "acme-tool"\n',
+        "php/composer.json": '{"name": "acme/shop"}',
+        "gem/acme.gemspec": "Gem::Specification.new do |spec|\n  spec.name = 'acme'\nend\n",
+        "copy/package.json": '{"name": "@acme/web/"}',
+        "web/deep/package.json": '{"name": "@acme/web"}',
+        "broken/package.json": '{"name": ',
+        "list/package.json": '["name"]',
+        "number/package.json": '{"name": 7}',
+        "nested/package.json": "[" * 200_000,
+        "broken/Cargo.toml": "[package\nname",
+        "virtual/Cargo.toml": '[workspace]\nmembers = ["a"]\n',
+        "web/node_modules/react/package.json": '{"name": "react"}',
+        "tests/fixtures/app/package.json": '{"name": "vue"}',
+    }
+    assert declared_names([*project, "gone/package.json", "src/name.json"], project.get) == {
+        "github.com/acme/shop/v2": "", "@acme/web": "web", "acme-core": "core", "acme-tool": "tool",
+        "acme/shop": "php", "acme": "gem", "@acme/web/": "copy",
+    }  # fmt: skip
+
+
+def test_only_the_manifests_nearest_to_the_root_are_read() -> None:
+    read: list[str] = []
+
+    def reader(path: str) -> str:
+        read.append(path)
+        return json.dumps({"name": path})
+
+    files = [f"packages/p{n:03}/package.json" for n in range(100)] + ["package.json", "packages/README.md"]
+    assert declared_names(files, reader)["package.json"] == ""
+    assert read == ["package.json", *(f"packages/p{n:03}/package.json" for n in range(MAX_MANIFESTS - 1))]
+
+
+# ------------------------------------------------------------------------------------------- built, without a map
+
+BUILDS = ["packages/worker/src/index.ts", "packages/worker/src/a/pay.tsx", "packages/api/src/index.ts", "src/cart.ts"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "more", "path"),
+    [
+        pytest.param("/builds/x/packages/worker/dist/index.js", (), "packages/worker/src/index.ts", id="monorepo"),
+        pytest.param("file:///b/packages/worker/build/a/pay.mjs", (), "packages/worker/src/a/pay.tsx", id="module"),
+        pytest.param("/app/out/cart.cjs", (), "src/cart.ts", id="root"),
+        pytest.param("/app/dist/cart.js", ("src/cart.tsx",), "", id="two sources"),
+        pytest.param("/app/dist/cart.js", ("dist/cart.js",), "dist/cart.js", id="the built file is there"),
+        pytest.param("/app/lib/cart.js", ("web/lib/cart.js",), "web/lib/cart.js", id="such a file elsewhere"),
+        pytest.param("/b/packages/api/dist/cart.js", (), "", id="source of another package"),
+        pytest.param("/app/dist/cart.py", (), "", id="not built from TypeScript"),
+        pytest.param("/app/dist/index.js", (), "", id="which package"),
+    ],
+)
+def test_a_built_file_is_its_only_source(raw: str, more: tuple[str, ...], path: str) -> None:
+    trace = Trace(language="javascript", frames=(Frame(raw_path=raw, line=40, column=9),))
+    frame = resolve(trace, [*BUILDS, *more]).frames[0]
+    assert frame.path == path
+    assert (frame.line, frame.column) == ((0, 0) if path.endswith((".ts", ".tsx")) else (40, 9))
+
+
+@pytest.mark.parametrize(
+    "raw", ["a" * 100_000, "a/" * 50_000, "a." * 50_000, "x@v" * 30_000, "vendor/" * 15_000, "-1." * 30_000]
+)
+def test_a_hostile_path_is_placed_in_linear_time(raw: str) -> None:
+    def seconds(path: str) -> float:
+        started = time.perf_counter()
+        placed(GIN, path)
+        placed(ACME, "node_modules/" + path)
+        placed(GEM, "/gems/" + path + "/dist/a.js")
+        return time.perf_counter() - started
+
+    assert seconds(raw) < 8 * seconds(raw[: len(raw) // 4]) + 0.3
 
 
 # -------------------------------------------------------------------------------------------------- source maps

@@ -528,7 +528,7 @@ def _env_values(root: Path) -> tuple[str, ...]:
     for file in itertools.islice(_env_files(root), MAX_ENV_FILES):
         try:
             if file.is_file() and file.resolve().is_relative_to(root) and file.stat().st_size < 65_536:
-                values += secret_values(file.read_text("utf-8", "replace"))
+                values += secret_values(file.read_text("utf-8", "replace"), file.name)
         except (OSError, RuntimeError):
             continue
     return tuple(value for value in dict.fromkeys(values) if value.casefold() != root.name.casefold())

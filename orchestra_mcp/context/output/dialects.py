@@ -309,7 +309,7 @@ DOTNET_FRAMES = (
 DOTNET_INNER = _p(r"-{3} .*(?:inner|intern|внутренн|内部|wewnętrz|vnitřní|내부|İç ).*-{3}$")
 # Add here: what stands before an exception that nobody caught.
 DOTNET_UNHANDLED = _p(
-    r"(?:Unhandled exception|Unbehandelte Ausnahme|Exception non gérée|Excepción no controlada|Eccezione non gestita|"
+    r"^(?:Unhandled exception|Unbehandelte Ausnahme|Exception non gérée|Excepción no controlada|Eccezione non gestita|"
     r"Exceção [Ss]em [Tt]ratamento|Необработанное исключение|未经处理的异常|未處理的例外狀況|ハンドルされていない例外|"
     r"처리되지 않은 예외|Nieobsłużony wyjątek|Neošetřená výjimka|İşlenmeyen [Öö]zel [Dd]urum)\s?[.:：]\s{0,4}"
 )

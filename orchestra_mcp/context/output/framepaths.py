@@ -191,7 +191,7 @@ def _find_installed(place: Installed, raw: str, project: _Project) -> str:
     """An installed file: of a declared package, or `shop/cart.py`, or below a directory that bears the package's name."""
     found = _declared(place, raw, project) or _whole(place.whole, project)
     if not found and place.name and place.kind != "python" and _may_be_own(place, project):
-        found = _whole(place.rest, project)
+        found = _whole(f"{place.short}/{place.rest}", project) or _whole(place.rest, project)
         above = found.split("/")[:-1]
         if project.packages and not place.rest.startswith("lib/"):  # gems repeat their name below `lib`
             above = above[: -place.rest.count("/") or None]
@@ -221,7 +221,7 @@ def _may_be_own(place: Installed, project: _Project) -> bool:
         return True
     if "/" not in place.rest or place.rest.rpartition("/")[2] in _COMMON_NAMES:
         return False
-    scope = place.name.partition("/")[0] + "/"
+    scope = key(place.name.partition("/")[0]) + "/"
     return not (project.packages and scope.startswith("@")) or any(name.startswith(scope) for name in project.packages)
 
 
@@ -239,6 +239,8 @@ _BUILT = frozenset({"dist", "build", "out", "lib"})
 _UNBUILT = {
     ".js": (".ts", ".tsx", ".mts", ".cts"), ".mjs": (".mts", ".ts", ".tsx"), ".cjs": (".cts", ".ts", ".tsx"),
 }  # fmt: skip
+_MAX_DEPTH = 40
+"""So many components of a built file's path are looked at."""
 
 
 def _sources(path: str, project: _Project) -> str:
@@ -256,13 +258,19 @@ def _sources(path: str, project: _Project) -> str:
 
 def _source(path: str, project: _Project) -> str:
     """The source of a built file that is not in the project itself; below the root, where the trace's root is unknown."""
-    parts = [part for part in path.split("/") if part]
+    if path[path.rfind(".") :] not in _UNBUILT:
+        return ""
+    parts = [part for part in path.split("/") if part][-_MAX_DEPTH:]
     for start in range(len(parts) - 1):
         tail = "/".join(parts[start:])
         if tail in project.files:
             return ""
         # A package's directory says which one; without it the project must have none of the name before `dist`.
         found = _sources(tail, project)
+        if found and any(
+            file[start - len(parts) :] == tuple(parts[start:]) for file in project.by_name.get(parts[-1], [])
+        ):
+            return ""
         if found and (parts[start] not in _BUILT or not start or not _has_directory(parts[start - 1], project)):
             return found
     return ""

@@ -29,7 +29,7 @@ _FORMS = {
     "python": re.compile(r"(?P<name>[^/]+)/(?P<rest>.+)$"),
     "node": re.compile(r"(?P<name>@[^/]+/[^/]+|[^@/][^/]*)/(?P<rest>.+)$"),
     "go": re.compile(r"(?P<name>[^@]+)@v\d[^/]*/(?P<rest>.+)$"),
-    "versioned": re.compile(r"(?P<name>[^/]+?)-v?\d[^/]*/(?P<rest>.+)$"),
+    "versioned": re.compile(r"(?P<name>[^/]+?)-(?:v?\d+\.[^/]*|[0-9a-f]{12})/(?P<rest>.+)$"),
     "composer": re.compile(r"(?P<name>[^/]+/[^/]+)/(?P<rest>.+)$"),
 }
 _MAJOR = re.compile(r"/v\d+$")
