@@ -22,7 +22,7 @@ from orchestra_mcp.context.collector import collect
 from orchestra_mcp.context.evidence import ProjectEvidence
 from orchestra_mcp.context.index import indexing, projectindex
 from orchestra_mcp.context.index.retrieval import Hit
-from orchestra_mcp.context.output import framepaths, sourcemaps, traces
+from orchestra_mcp.context.output import framepaths, installed, sourcemaps, traces
 from orchestra_mcp.types import Commit, Dossier, Question
 
 BUDGET = 12_000
@@ -83,7 +83,9 @@ async def search(text: str, eyes: ProjectEvidence) -> searching.Search:
     """Retrieval alone: the list of files, the question's traces, the refreshed index, the ranking."""
     files = await eyes.files()
     text = await eyes.clean(text)
-    placed = [framepaths.resolve(sourcemaps.unbuilt(trace, eyes.read_built), files) for trace in traces.parse(text)]
+    names = installed.declared_names(files, eyes.read_built)
+    found = [sourcemaps.unbuilt(trace, eyes.read_built) for trace in traces.parse(text)]
+    placed = [framepaths.resolve(trace, files, names) for trace in found]
     return await searching.search(text, "", placed, (), Question(text=text).mode, eyes)
 
 

@@ -1054,6 +1054,8 @@ GEM = {
     "lib/version.rb": "",
 }
 
+PHP = {"composer.json": '{"name": "acme/log"}', "src/Logger.php": "", "demo/src/Logger.php": ""}
+
 
 def placed(project: dict[str, str], raw: str, *, named: bool = True) -> str:
     names = declared_names(list(project), project.get) if named else {}
@@ -1083,6 +1085,7 @@ def placed(project: dict[str, str], raw: str, *, named: bool = True) -> str:
         pytest.param(ACME, "/srv/node_modules/@babel/core/lib/parse.js", "", id="other scope, same name"),
         pytest.param(ACME, "/srv/node_modules/core/lib/parse.js", "", id="same directory, other package"),
         pytest.param(SHOP, "/venv/lib/python3.12/site-packages/shop/cart.py", "src/shop/cart.py", id="Python, src layout"),
+        pytest.param(PHP, "/var/www/vendor/acme/log/src/Logger.php", "src/Logger.php", id="Composer"),
         pytest.param(GEM, "/usr/lib/ruby/gems/3.2.0/gems/shop-1.2.0/lib/version.rb", "lib/version.rb", id="gem"),
         pytest.param(GEM, "/usr/lib/ruby/bundler/gems/shop-0a1b2c3d4e5f/lib/version.rb", "lib/version.rb", id="gem of a commit"),
         pytest.param(GEM, "/usr/lib/ruby/gems/3.2.0/gems/rack-3.0.1/lib/version.rb", "", id="other gem"),

@@ -9,7 +9,7 @@ missing becomes a note.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import anyio.to_thread
 
 from orchestra_mcp.context import neighbours, searching, seeds
 from orchestra_mcp.context.evidence import ProjectEvidence
-from orchestra_mcp.context.output import framepaths, logs, profiles, sourcemaps, traces
+from orchestra_mcp.context.output import framepaths, installed, logs, profiles, sourcemaps, traces
 from orchestra_mcp.context.output.hotspots import Profile
 from orchestra_mcp.context.packing import Candidate, Source, pack_scored
 from orchestra_mcp.context.project import denied
@@ -174,11 +174,15 @@ class _Case:
         await self._describe(eyes)
 
     async def _place_traces(self, files: Sequence[str], eyes: ProjectEvidence) -> None:
-        def place(trace: Trace) -> Trace:
-            moved = sourcemaps.unbuilt(trace, eyes.read_built)
-            return framepaths.resolve(places_only(moved, trace, self.redactor.redact), files)
+        def placed() -> tuple[Trace, ...]:
+            names = installed.declared_names(files, eyes.read_built) if self.traces else {}
+            return tuple(place(trace, names) for trace in self.traces)
 
-        self.traces = tuple(await anyio.to_thread.run_sync(lambda: [place(trace) for trace in self.traces]))
+        def place(trace: Trace, names: Mapping[str, str]) -> Trace:
+            moved = sourcemaps.unbuilt(trace, eyes.read_built)
+            return framepaths.resolve(places_only(moved, trace, self.redactor.redact), files, names)
+
+        self.traces = await anyio.to_thread.run_sync(placed)
         self.code += [*await seeds.frames(self.traces, eyes), *await neighbours.called(self.traces, eyes)]
         if self.profile is not None:
             spots = profiles.places(profiles.resolve(self.profile, files))

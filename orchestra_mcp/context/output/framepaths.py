@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
+from orchestra_mcp.context.output import unmapped
 from orchestra_mcp.context.output.installed import Installed, composed, installed, key
 from orchestra_mcp.types import Frame, Trace
 
@@ -119,7 +120,7 @@ def _find(frame: Frame, language: str, project: _Project) -> str:
         return found
     if _RUNTIME.match(path) or _elixirs_own(frame, language, project):
         return ""
-    if source := _source(path, project):
+    if source := unmapped.source(path, project.files, project.by_name):
         project.unbuilt.add(raw)
         return source
     return _longest(path, project)
@@ -209,7 +210,7 @@ def _declared(place: Installed, raw: str, project: _Project) -> str:
         path = f"{directory}/{below}".lstrip("/")
         if path in project.files:
             return path
-        if place.kind == "node" and (sources := _sources(path, project)):
+        if place.kind == "node" and (sources := unmapped.beside(path, project.files)):
             project.unbuilt.add(raw)
             return sources
     return ""
@@ -232,52 +233,6 @@ def _of_another(place: Installed, found: str, project: _Project) -> bool:
     directories = found.split("/")[:-1]
     above = {"/".join(directories[:end]) for end in range(1, len(directories) + 1)}
     return any(directory in above for directory in project.packages.values())
-
-
-# Add here: directories of built files, and what the compiler was given for a suffix.
-_BUILT = frozenset({"dist", "build", "out", "lib"})
-_UNBUILT = {
-    ".js": (".ts", ".tsx", ".mts", ".cts"), ".mjs": (".mts", ".ts", ".tsx"), ".cjs": (".cts", ".ts", ".tsx"),
-}  # fmt: skip
-_MAX_DEPTH = 40
-"""So many components of a built file's path are looked at."""
-
-
-def _sources(path: str, project: _Project) -> str:
-    """The one source beside the build directory of an exact path: `worker/dist/a.js` is `worker/src/a.ts`."""
-    stem, dot, suffix = path.rpartition(".")
-    parts = stem.split("/")
-    built = next((at for at in range(len(parts) - 2, -1, -1) if parts[at] in _BUILT), -1)
-    if built < 0 or path in project.files:
-        return ""
-    parts[built] = "src"
-    fitting = ["/".join(parts) + new for new in _UNBUILT.get(dot + suffix, ())]
-    fitting = [file for file in fitting if file in project.files]
-    return fitting[0] if len(fitting) == 1 else ""
-
-
-def _source(path: str, project: _Project) -> str:
-    """The source of a built file that is not in the project itself; below the root, where the trace's root is unknown."""
-    if path[path.rfind(".") :] not in _UNBUILT:
-        return ""
-    parts = [part for part in path.split("/") if part][-_MAX_DEPTH:]
-    for start in range(len(parts) - 1):
-        tail = "/".join(parts[start:])
-        if tail in project.files:
-            return ""
-        # A package's directory says which one; without it the project must have none of the name before `dist`.
-        found = _sources(tail, project)
-        if found and any(
-            file[start - len(parts) :] == tuple(parts[start:]) for file in project.by_name.get(parts[-1], [])
-        ):
-            return ""
-        if found and (parts[start] not in _BUILT or not start or not _has_directory(parts[start - 1], project)):
-            return found
-    return ""
-
-
-def _has_directory(name: str, project: _Project) -> bool:
-    return any(f"{name}/" in file and name in file.split("/")[:-1] for file in project.files)
 
 
 def _elixirs_own(frame: Frame, language: str, project: _Project) -> bool:

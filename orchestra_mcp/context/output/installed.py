@@ -23,7 +23,7 @@ _INSTALLED = re.compile(
 )
 _TRIMMED = re.compile(r"[\w-]+(?:\.[\w-]+)+/[^@]*@v\d")
 """Go leaves only the module's path when it builds with `-trimpath`."""
-_COMPOSER = re.compile(r"(?:.*/)?vendor/(?P<rest>[\w.-]+/[\w.-]+/.+\.php)$")
+_COMPOSER = re.compile(r"(?:.*/)?vendor/(?P<rest>[\w.-]+/[\w.-]+/.+)$")
 # Add here: where a package's name ends and the path below its directory begins.
 _FORMS = {
     "python": re.compile(r"(?P<name>[^/]+)/(?P<rest>.+)$"),
@@ -61,7 +61,7 @@ def installed(path: str) -> Installed | None:
 
 def composed(path: str) -> Installed | None:
     """The same for Composer's `vendor`, which may also be the name of a directory of the project."""
-    match = _COMPOSER.match(path)
+    match = _COMPOSER.match(path) if path.endswith(".php") else None
     return None if match is None else _named("composer", match["rest"])
 
 
