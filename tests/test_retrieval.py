@@ -400,3 +400,64 @@ async def test_the_index_is_kept_in_the_data_directory_and_found_again(shop: Pat
     changed = await ProjectEvidence(shop, (), home).rank(said, retrieval.Clues())
     assert "exchange" in {place.name for place in changed.places}
     assert "rate" not in {place.name for place in changed.places}
+
+
+# --------------------------------------------------------------------------------- what a reviewer found, once broken
+
+
+async def test_of_a_long_named_file_whole_definitions_are_shown_the_relevant_ones_first(shop: Path) -> None:
+    functions = "\n\n".join(
+        f"def step_{n}(value):\n    '''Does step {n}.'''\n    return value + {n}\n" for n in range(900)
+    )
+    (shop / "shop" / "long.py").write_text(functions)
+    question = Question(text="What is wrong with step_733?", files=("shop/long.py",))
+    found = await collect(question, shop, ProjectEvidence(shop), budget=3000)
+    shown = [e for e in found.excerpts if e.path == "shop/long.py"]
+    assert shown[0].symbol == "step_733"
+    assert all(e.end - e.start == 2 for e in shown if e.symbol)  # each with all of its three lines
+    assert found.tokens > 2000
+
+
+async def test_reasons_stay_short_however_many_there_are(shop: Path) -> None:
+    found = await collect(
+        Question(text="price rate currency order item invoice shop test USD"), shop, ProjectEvidence(shop), budget=4000
+    )
+    assert max(len(e.why) for e in found.excerpts) <= 200
+
+
+async def test_a_review_names_the_changed_files_first_and_then_their_tests(shop: Path) -> None:
+    (shop / "shop" / "rates.py").write_text("def rate(currency):\n    return {'EUR': 1, 'USD': 2}[currency]\n")
+    found = await collect(Question(text="Please review my changes"), shop, ProjectEvidence(shop), budget=4000)
+    assert found.files[:2] == ("shop/rates.py", "tests/test_rates.py")
+
+
+async def test_a_caller_in_the_changed_file_itself_is_shown_unless_it_changed_too(shop: Path) -> None:
+    path = shop / "shop" / "pricing.py"
+    path.write_text(path.read_text() + "\n\ndef total(items):\n    return sum(price_of(i, 'EUR') for i in items)\n")
+    git(shop, "commit", "-qam", "Sum up")
+    path.write_text(path.read_text().replace("(item, currency)", "(item, currency, date)"))
+    eyes = ProjectEvidence(shop)
+    found = await neighbours.callers(await eyes.changes(), 60.0, eyes)
+    assert {c.symbol for c in found} == {"invoice", "total"}
+
+
+def test_a_placeholder_is_not_searched_for() -> None:
+    assert not {"redacted", "known", "value"} & set(signals.read("the «redacted:known-value#1» is wrong").terms)
+
+
+def test_a_test_inside_the_file_that_it_tests_comes_after_the_code() -> None:
+    corpus = Small(
+        a="class tests:\n    def coupon_expires(self):\n        return coupon\n\n\ndef use_coupon(coupon):\n    return coupon\n"
+    )
+    assert rank("the coupon", corpus).places[0].name == "use_coupon"
+
+
+async def test_a_failure_in_the_middle_of_a_long_log_is_found(shop: Path) -> None:
+    noise = "".join(f"GET /api/item/{n} 200 in {n % 97} ms\n" for n in range(4000))
+    trace = (
+        'Traceback (most recent call last):\n  File "/srv/shop/pricing.py", line 5, in price_of\n'
+        "    return item.price * rate(currency)\nKeyError: 'USD'\n"
+    )
+    question = Question(text="Why did the worker die?", error=noise + trace + noise)
+    found = await collect(question, shop, ProjectEvidence(shop), budget=6000)
+    assert [frame.path for t in found.traces for frame in t.frames] == ["shop/pricing.py"]
