@@ -17,7 +17,9 @@ _MENTION = re.compile(
 _LINK = re.compile(r"https?://\S+/(?:blob|tree|blame|raw)/[^/\s]+/([\w./@+-]+\.\w+)(?:#L(\d+))?")
 _URL = re.compile(r"\bhttps?://\S+")
 _UNITTEST = re.compile(r"\b(test\w*) \(((?:\w+\.)+\w+)\)")
-_CLASS_TEST = re.compile(r"\b((?:\w+\.)*(?:[A-Z]\w*(?:Tests?|IT|Spec|TestCase)|Test[A-Z]\w*))(?:#|\.|::| > |>)\[?(\w+)")
+_CLASS_TEST = re.compile(
+    r"(?<![\w.])((?:\w{1,80}\.){0,12}(?:[A-Z]\w*(?:Tests?|IT|Spec|TestCase)|Test[A-Z]\w*))(?:#|\.|::| > |>)\[?(\w+)"
+)
 """Maven's `FooTest#bar`, Gradle's `FooTest > bar`, and `a.b.FooTest.bar`."""
 _TEST_NAME = re.compile(
     r"(?:^|/)(?:tests?[_-]([^/]+?)|Test([A-Z][^/]+?)|([^/]+?)(?:[_.-](?:tests?|spec|e2e)|Tests?|TestCase|Spec|IT))\.\w+$"

@@ -1,4 +1,4 @@
-"""What a question says, taken apart: which words weigh how much, and which names, paths, modules and messages it holds.
+"""What a question says, taken apart: which words weigh how much, and which names it holds.
 
 Pure. A question is cut into lines of different worth: its title, prose, code, output and the noise of issue templates.
 A word counts by the best line that it stands in. What a snippet in the question defines itself (`class Book(Model)`)
@@ -18,7 +18,6 @@ from orchestra_mcp.identifiers import parts_of
 MAX_CHARS = 65_536
 MAX_TERMS = 90
 """Words that are looked up; of more, those that weigh most."""
-MAX_MESSAGES = 12
 
 Line = Literal["title", "prose", "code", "output", "noise"]
 
@@ -51,20 +50,8 @@ _DEFINES = re.compile(
     r"^\s*(?:>>>\s*|\.\.\.\s*)?(?:(?:public|private|protected|static|final|abstract|export|default|async)\s+)*"
     r"(?:def|class|interface|enum|record|struct|func|fn|function|trait|type)\s+(?:\([^)]*\)\s*)?([A-Za-z_]\w*)"
 )
-_ASSIGNS = re.compile(
-    r"^\s*(?:>>>\s*|\.\.\.\s*)?(?:(?:const|let|var|final)\s+)?([A-Za-z_]\w*)\s*(?::\s*[\w\[\], .]+)?=(?!=)"
-)
-_IMPORTS = re.compile(
-    r"^\s*(?:>>>\s*)?(?:from\s+([\w.]+)\s+import\s+([\w, *()]+)|import\s+(?:static\s+)?([\w.]+)|use\s+([\w:]+))"
-)
-_DOTTED = re.compile(r"(?<![\w./-])[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 _WORD = re.compile(r"[^\W\d]\w+")
-_QUOTED = re.compile(r"\"([^\"\n]{8,300})\"|`([^`\n]{8,300})`|(?<!\w)'([^'\n]{8,300})'(?!\w)|“([^”\n]{8,300})”")
-_ERROR_LINE = re.compile(
-    r"(?:^|\s)([A-Z]\w*(?:\.\w+)*(?:Error|Exception|Warning|Failure|Panic)|panic|error|fatal)\b:\s*(.{6,300})"
-)
 _URL = re.compile(r"\b[a-z][\w+.-]{1,20}://\S+", re.IGNORECASE)
-_LINK = re.compile(r"https?://\S+/(?:blob|tree|blame|raw)/[^/\s]+/([\w./@+-]+\.\w+)(?:#L(\d+))?")
 _SPLIT_NAME = re.compile(r"\.|::|#|->|/")
 
 STOP = frozenset(
@@ -94,18 +81,11 @@ class Signals:
     """Identifiers as written, such as `QuerySet.filter` → how much they weigh, 0 to 1."""
     own: frozenset[str] = frozenset()
     """Names that the question defines itself."""
-    modules: tuple[str, ...] = ()
-    """Dotted names that may be modules, from imports and prose: `django.db.models`."""
-    links: tuple[tuple[str, int], ...] = ()
-    """Paths and lines (0: none) of links to a repository's files."""
-    messages: tuple[str, ...] = ()
-    """Error messages and other quoted sentences, as they may stand in the code."""
 
 
 def read(text: str, without: Set[str] = frozenset()) -> Signals:
     """Take a question apart; `without` are words that are part of the request and not of what it is about."""
     text = _REDACTED.sub(" ", _COMMENT.sub(" ", text[:MAX_CHARS]))
-    links = tuple(dict.fromkeys((m[1], int(m[2] or 0)) for m in _LINK.finditer(text)))
     lines = list(classified(_URL.sub(" ", text)))
     own = frozenset(m[1] for kind, line in lines if kind in ("code", "output") if (m := _DEFINES.match(line)))
     weights = _weigh(lines)
@@ -114,9 +94,6 @@ def read(text: str, without: Set[str] = frozenset()) -> Signals:
         terms={term: weight for term, weight in _terms(weights, own).items() if term not in without},
         names=_names(lines, own),
         own=own,
-        modules=_modules(lines),
-        links=links,
-        messages=_messages(lines),
     )
 
 
@@ -190,32 +167,3 @@ def _names(lines: Iterable[tuple[Line, str]], own: frozenset[str]) -> dict[str, 
                 continue
             found[name] = max(found.get(name, 0.0), min(1.0, worth))
     return dict(sorted(found.items(), key=lambda item: -item[1])[:MAX_TERMS])
-
-
-def _modules(lines: Iterable[tuple[Line, str]]) -> tuple[str, ...]:
-    found: dict[str, None] = {}
-    for kind, line in lines:
-        if kind == "noise":
-            continue
-        if imported := _IMPORTS.match(line):
-            base = (imported[1] or imported[3] or imported[4] or "").replace("::", ".")
-            found[base] = None
-            for name in re.findall(r"\w+", imported[2] or ""):
-                found[f"{base}.{name}"] = None
-        for dotted in _DOTTED.findall(line):
-            found[dotted] = None
-    return tuple(name for name in found if name)[:MAX_TERMS]
-
-
-def _messages(lines: Iterable[tuple[Line, str]]) -> tuple[str, ...]:
-    found: dict[str, None] = {}
-    for kind, line in lines:
-        if kind == "noise":
-            continue
-        if error := _ERROR_LINE.search(line):
-            found[error[2].strip()] = None
-        for groups in _QUOTED.findall(line):
-            quoted = "".join(groups).strip()
-            if quoted.count(" ") >= 2:
-                found[quoted] = None
-    return tuple(found)[:MAX_MESSAGES]
