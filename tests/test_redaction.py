@@ -127,7 +127,7 @@ def test_a_vendor_s_key_is_taken_out_wherever_it_stands(kind: str, place: str) -
         ("postgres://app:hunt@er2x@db/app", "hunt@er2x"),
         ("app:$apr1$a1b2c3d4$" + made(BASE62, 22), made(BASE62, 22)),
         ("app:$2y$10$" + made(BASE62, 53), made(BASE62, 53)),
-        ("//registry.npmjs.org/:_authToken=8e03978e-40d5-43e8-bc93-6894a57f9324", "8e03978e"),
+        ("//npm.example.org/:_authToken=8e03978e-40d5-43e8-bc93-6894a57f9324", "8e03978e"),
         ("HEROKU_API_KEY=8e03978e-40d5-43e8-bc93-6894a57f9324", "8e03978e"),
         ('{"auths": {"x": {"auth": "YXBwOmh1bnRlcjJ4MzM="}}}', "YXBwOmh1bnRlcjJ4"),
         ("Cookie: theme=dark; sessionid=" + made(HEX, 32), made(HEX, 32)),

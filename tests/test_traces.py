@@ -1013,7 +1013,7 @@ MORE = [
         pytest.param("webpack://_N_E/./app/page.tsx?3f2a", "", "typescript", "web/app/page.tsx", id="webpack"),
         pytest.param("file:///C:/work/web/app/page.tsx?t=1", "", "typescript", "web/app/page.tsx", id="file URL"),
         pytest.param("github.com/a/shop/cart/total.go", "github.com/a/shop/cart.Total", "go", "cart/total.go", id="trimpath"),
-        pytest.param("/root/go/pkg/mod/github.com/a/log@v1.2.0/cart/total.go", "", "go", "", id="other Go module"),
+        pytest.param("/home/dev/go/pkg/mod/github.com/a/log@v1.2.0/cart/total.go", "", "go", "", id="other Go module"),
         pytest.param("bazel-out/k8-fastbuild/bin/kernel/fs/read.c", "", "c", "kernel/fs/read.c", id="Bazel"),
         pytest.param("/home/me/try/main.py", "", "python", "", id="a name that everybody uses"),
         pytest.param("main.py", "", "python", "src/deep/main.py", id="such a name alone"),
