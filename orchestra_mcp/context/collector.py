@@ -280,8 +280,13 @@ class _Case:
 
     def _pack(self, budget: int) -> tuple[tuple[Excerpt, ...], tuple[str, ...]]:
         """Each kind of evidence has a share that it cannot exceed; code gets all that the others leave."""
-        about_changes = bool(self.diffs) and max(c.score for c in self.diffs) > seeds.SYMBOL
-        shares = ((self.extras, 12), (self.given, 25), (self.diffs, 40 if about_changes else 20))
+        best = max((c.score for c in self.diffs), default=0.0)
+        unasked = best <= seeds.LAST_COMMIT  # the last commit's diff, on a clean tree: only if there is room to spare
+        shares = [
+            (self.extras, 12),
+            (self.given, 25),
+            ([] if unasked else self.diffs, 40 if best > seeds.SYMBOL else 20),
+        ]
         scored: list[tuple[float, Excerpt]] = []
         left_out: list[str] = []
         left = budget
@@ -294,8 +299,11 @@ class _Case:
             scored += parts
             left_out += missing
         parts, missing = pack_scored(self.code, left, whole=max(400, left * 2 // 5))
+        left -= sum(e.tokens for _, e in parts)
         scored += parts
         left_out = [*missing, *left_out]
+        if unasked:
+            scored += pack_scored(self.diffs, min(left, budget * 20 // 100))[0]
         ordered = sorted(scored, key=lambda pair: -pair[0])
         return tuple(excerpt for _, excerpt in ordered), tuple(left_out)
 
