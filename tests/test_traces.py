@@ -1011,7 +1011,7 @@ MORE = [
         pytest.param("/usr/lib/ruby/gems/3.2.0/gems/other-1.2.0/lib/shop/order.rb", "", "ruby", "", id="other gem"),
         pytest.param("webpack-internal:///(app-pages-browser)/./app/page.tsx", "", "typescript", "web/app/page.tsx", id="Next.js"),
         pytest.param("webpack://_N_E/./app/page.tsx?3f2a", "", "typescript", "web/app/page.tsx", id="webpack"),
-        pytest.param("file:///C:/work/web/app/page.tsx?t=1", "", "typescript", "web/app/page.tsx", id="file URL"),
+        pytest.param("file:///C:/dev/web/app/page.tsx?t=1", "", "typescript", "web/app/page.tsx", id="file URL"),
         pytest.param("github.com/a/shop/cart/total.go", "github.com/a/shop/cart.Total", "go", "cart/total.go", id="trimpath"),
         pytest.param("/home/dev/go/pkg/mod/github.com/a/log@v1.2.0/cart/total.go", "", "go", "", id="other Go module"),
         pytest.param("bazel-out/k8-fastbuild/bin/kernel/fs/read.c", "", "c", "kernel/fs/read.c", id="Bazel"),

@@ -16,7 +16,7 @@ from orchestra_mcp.context.packing import Candidate, estimate_tokens
 from orchestra_mcp.context.searching import chain
 from orchestra_mcp.context.seeds import CALLED, CALLER, changed_lines, of_definition
 from orchestra_mcp.paths import aside
-from orchestra_mcp.types import Change, Trace
+from orchestra_mcp.types import Change, Frame, Trace
 
 MAX_CALLED = 4
 MAX_CALLERS = 6
@@ -32,10 +32,9 @@ MAX_OUTLINE = 40
 async def called(traces: Sequence[Trace], eyes: ProjectEvidence) -> list[Candidate]:
     """The definitions of what the innermost own line of each trace calls."""
     found: list[Candidate] = []
-    for trace in chain(traces):
-        frame = next((f for f in reversed(trace.frames) if f.path and f.line), None)
-        syntax = await eyes.syntax(frame.path) if frame else None
-        if frame is None or syntax is None:
+    for frame in _failing(traces):
+        syntax = await eyes.syntax(frame.path)
+        if syntax is None:
             continue
         for name in await anyio.to_thread.run_sync(uses.calls, syntax, frame.line, frame.line):
             definitions = [d for d in await eyes.locate(name) if not aside(d.path)]
@@ -82,15 +81,20 @@ async def _altered(change: Change, eyes: ProjectEvidence) -> Sequence[SignatureC
 async def blamed(traces: Sequence[Trace], eyes: ProjectEvidence) -> list[str]:
     """Who last changed the innermost own lines of the traces, one line each."""
     said: list[str] = []
-    for trace in chain(traces):
-        frame = next((f for f in reversed(trace.frames) if f.path and f.line), None)
-        if frame is None or len(said) >= MAX_BLAMED:
-            continue
+    for frame in _failing(traces):
+        if len(said) >= MAX_BLAMED:
+            break
         for line in await eyes.blame(frame.path, frame.line, frame.line):
             commit = line.commit
             what = f"{commit.id} {commit.at:%Y-%m-%d} {commit.subject[:100]}" if commit else "not committed yet"
             said.append(f"{frame.path}:{frame.line} was last changed by: {what}")
     return list(dict.fromkeys(said))
+
+
+def _failing(traces: Sequence[Trace]) -> list[Frame]:
+    """The innermost own line of each trace."""
+    innermost = (next((f for f in reversed(trace.frames) if f.path and f.line), None) for trace in chain(traces))
+    return [frame for frame in innermost if frame is not None]
 
 
 async def outlines(paths: Sequence[str], limit: int, eyes: ProjectEvidence) -> str:

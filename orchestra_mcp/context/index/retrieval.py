@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from orchestra_mcp.context.reading.signals import STOP, Signals
+from orchestra_mcp.context.reading.signals import SCOPES, STOP, Signals
 from orchestra_mcp.identifiers import parts_of
 from orchestra_mcp.paths import Kind, kind_of
 
@@ -348,7 +348,7 @@ def _keys(names: Mapping[str, float]) -> dict[str, float]:
 
 
 def _parts(name: str) -> Iterable[str]:
-    for part in re.split(r"\.|::|#|->|/", name):
+    for part in SCOPES.split(name):
         key = part.strip("_").lower()
         if len(key) > 2 and key not in STOP:
             yield key

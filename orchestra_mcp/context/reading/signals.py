@@ -52,7 +52,8 @@ _DEFINES = re.compile(
 )
 _WORD = re.compile(r"[^\W\d]\w+")
 _URL = re.compile(r"\b[a-z][\w+.-]{1,20}://\S+", re.IGNORECASE)
-_SPLIT_NAME = re.compile(r"\.|::|#|->|/")
+SCOPES = re.compile(r"\.|::|#|->|/")
+"""What stands between the parts of a name with its scopes."""
 
 STOP = frozenset(
     """a about above after again all also although always am an and any are as ask at be because been before being best
@@ -162,7 +163,7 @@ def _names(lines: Iterable[tuple[Line, str]], own: frozenset[str]) -> dict[str, 
         if kind in ("code", "output"):
             candidates = (*candidates, *_WORD.findall(line))
         for name in candidates:
-            last = _SPLIT_NAME.split(name)[-1]
+            last = SCOPES.split(name)[-1]
             if name in own or last in own or len(last) < 3 or last.lower() in STOP:
                 continue
             found[name] = max(found.get(name, 0.0), min(1.0, worth))
