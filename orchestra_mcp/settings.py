@@ -79,6 +79,8 @@ class Limits(Noun):
     """A consultation ends with what it has after this many seconds."""
     seat_timeout_s: float = Field(default=240, gt=0)
     """One expert's longest time for one answer, in seconds."""
+    verify_s: float = Field(default=120, gt=0)
+    """One run of the verify command, in seconds."""
     first_token_s: float = Field(default=90, gt=0)
     """Longest silence before the first sign of life, in seconds."""
     idle_s: float = Field(default=60, gt=0)
@@ -97,6 +99,15 @@ class Privacy(Noun):
     """Take out mail addresses, phone, account and card numbers and public IP addresses too, not only secrets."""
 
 
+class Council(Noun):
+    """`[council]`: how a council works."""
+
+    prefer: Literal["cost", "speed"] = "cost"
+    """`speed` asks the next expert at the same time as the openers, before it is known whether they differ."""
+    run_answers: bool = True
+    """Run programs that answers consist of, in a sandbox without network, to see whether they behave alike."""
+
+
 class Settings(Noun):
     """All settings, after the project's file has narrowed the user's."""
 
@@ -104,6 +115,10 @@ class Settings(Noun):
     seats: tuple[SeatSpec, ...] = ()
     limits: Limits = Limits()
     privacy: Privacy = Privacy()
+    council: Council = Council()
+    verify: dict[str, str] = Field(default_factory=dict)
+    """Project directory → the command whose tests decide about a proposed patch, such as `pytest -q`. Only the user's
+    own file can allow one."""
     roots: tuple[str, ...] = ()
     """When set, only directories below one of these may be consulted about."""
     only: tuple[str, ...] = ()
@@ -252,7 +267,7 @@ def _explain(error: ValidationError | TypeError) -> str:
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] != "extra_forbidden":
         return f"{where}: {first['msg']}"
-    tables: dict[str, type[Noun]] = {"models": ModelSpec, "seats": SeatSpec, "limits": Limits, "privacy": Privacy}
+    tables: dict[str, type[Noun]] = {"models": ModelSpec, "seats": SeatSpec, "limits": Limits, "privacy": Privacy, "council": Council}
     table = tables.get(str(first["loc"][0]), Settings) if len(first["loc"]) > 1 else Settings
     known = [name for name in table.model_fields if name not in MADE_BY_US]
     return f"{where} is not a setting; known here: {', '.join(known)}"

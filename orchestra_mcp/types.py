@@ -1,15 +1,15 @@
 """All nouns of the house, in the order in which a question meets them.
 
-Question → Dossier (Excerpt, Trace, Change) → Seat → Opinion (Claim) → Ballot → Verdict (Solution, Dissent).
-Around them: Usage and CallRecord (money), Event (what observers see), Consultation (what the store keeps), and
-`Evidence`, the only eyes that the council has on a repository.
+Question → Dossier (Excerpt, Trace, Change) → Seat → Opinion (Claim, Behaviour, Trial) → Ballot → Verdict (Solution,
+Stance, Dissent) → Label. Around them: Usage and CallRecord (money), Event (what observers see), Consultation (what the
+store keeps), and the only eyes and hands that the council has: `Evidence` and `Workbench`.
 
 Every class is a frozen pydantic model, so that one class serves as MCP schema, JSON body and stored document.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -26,6 +26,10 @@ Mode = Literal[
 Effort = Literal["quick", "standard", "deep", "auto"]
 Detail = Literal["brief", "standard", "full"]
 StrategyName = Literal["consult", "debate"]
+EvidenceKind = Literal[
+    "executed", "exact", "same-code", "cited", "entailed", "reviewed", "text-only", "single", "none"
+]  # fmt: skip
+"""By what it is known that answers say the same, strongest first; `single`: one answer, `none`: none at all."""
 Status = Literal["running", "complete", "degraded", "failed", "cancelled", "interrupted"]
 
 
@@ -308,6 +312,8 @@ class Seat(Noun):
     kind: Literal["model", "resident"] = "model"
     model: str = ""
     """Name of a model that the gateway knows; for a resident, the analyst's name."""
+    model_id: str = ""
+    """The vendor's id of the model; its track record is kept by it, whatever the seat is called."""
     family: str = ""
     """Who trained the model (`openai`, `anthropic`, `google`, …); errors of one family are correlated."""
     provider: str = ""
@@ -326,6 +332,78 @@ class Check(Noun):
     note: str = ""
 
 
+class Probe(Noun):
+    """One input on which programs are compared: a call, or what is typed into them."""
+
+    kind: Literal["call", "stdin"]
+    text: str
+    """`call`: statements of which the last one is an expression; `stdin`: the whole standard input."""
+    expected: str | None = None
+    """What the question says must come out: the value as the language prints it, or the standard output."""
+    source: str = ""
+    """`question`, or the seat that gave it."""
+
+
+class Behaviour(Noun):
+    """What one program did on shared probes, in their order."""
+
+    loaded: bool = True
+    """False when it could not even be loaded; then there are no outcomes."""
+    outcomes: tuple[str, ...] = ()
+    """Canonical text of each result: the value's `repr`, the standard output, `EXC:Type`, or `TIMEOUT`."""
+    note: str = ""
+    """Why it did not load, or what is worth knowing."""
+
+
+class Trial(Noun):
+    """What trying a proposed patch gave, away from the user's files."""
+
+    applies: bool
+    parses: bool | None = None
+    """None when no changed file has a grammar."""
+    before: Literal["passed", "failed", "not run"] = "not run"
+    """The verify command without the patch."""
+    after: Literal["passed", "failed", "not run"] = "not run"
+    """The verify command with it."""
+    note: str = ""
+    """One line: what was done and found, or why it could not be."""
+    output: str = ""
+    """The end of what the verify command printed, redacted."""
+    seconds: float = 0.0
+
+    @property
+    def verdict(self) -> Literal["fixes", "keeps", "breaks", "fails", "broken", "untested"]:
+        """`fixes`: red tests turn green; `keeps`: green ones stay so; `breaks`: green ones turn red; `fails`: red ones
+        stay so; `broken`: it does not apply or not parse; `untested`: it applies and parses, no tests were run."""
+        if not self.applies or self.parses is False:
+            return "broken"
+        if self.after == "not run" or self.before == "not run":
+            return "untested"
+        if self.after == "passed":
+            return "fixes" if self.before == "failed" else "keeps"
+        return "breaks" if self.before == "passed" else "fails"
+
+
+class Workbench(Protocol):
+    """The council's hands: what may be tried, in limited child processes, away from the user's files and the network.
+
+    `context/` implements it; the council gets it handed in. Nothing raises for what a program or patch does wrong.
+    """
+
+    async def behave(self, code: str, language: str, probes: Sequence[Probe]) -> Behaviour | None:
+        """Run a program on probes, each in a limited time; None where it must not or cannot be run here."""
+        ...
+
+    async def normal_form(self, code: str, language: str) -> str:
+        """The code without comments, layout and names of locals; empty when it does not parse."""
+        ...
+
+    async def try_patch(self, patch: str) -> Trial:
+        """Apply a unified diff to a copy of the working tree, parse what it changes and, where the user has allowed a
+        verify command, run it before and after."""
+        ...
+
+
 class Claim(Noun):
     """A statement that points at code, so that a machine can look."""
 
@@ -334,6 +412,12 @@ class Claim(Noun):
     line: int = 0
     symbol: str = ""
     quote: str = ""
+    calls: str = ""
+    """A function that `symbol` is said to call; checked against the syntax tree."""
+    raises: str = ""
+    """An exception that is said to be raised at this place or on the trace's path."""
+    test: str = ""
+    """Of a defect in code: statements that end in an expression which must be true, and is not."""
     check: Check | None = None
 
 
@@ -382,6 +466,12 @@ class Opinion(Noun):
     patch: str = ""
     inputs: tuple[str, ...] = ()
     """For code: example calls or a test by which answers can be compared."""
+    option: str = ""
+    """Where the question lists its options: the label of the one that was chosen."""
+    code: str = ""
+    """The program that the answer consists of, when it is one."""
+    language: str = ""
+    """Of `code`."""
     would_change: str = ""
     """What would change this expert's mind."""
     confidence: float | None = None
@@ -400,7 +490,7 @@ class Absence(Noun):
     """The stable word of `errors.ProviderError.kind`, or `late`, `cancelled`, `budget`."""
     reason: str
     seconds: float = 0.0
-    stage: Literal["opinion", "review", "chair"] = "opinion"
+    stage: Literal["opinion", "compare", "review", "chair"] = "opinion"
 
 
 class Defect(Noun):
@@ -423,6 +513,8 @@ class Ballot(Noun):
     """Groups of opinions that say the same, in the judge's eyes."""
     defects: tuple[Defect, ...] = ()
     why: str = ""
+    model_id: str = ""
+    """As `Seat.model_id`, so that a judge's record survives a change of names."""
     usage: Usage = Usage()
     seconds: float = 0.0
 
@@ -447,6 +539,38 @@ class Solution(Noun):
     assumptions: tuple[str, ...] = ()
     plan: tuple[str, ...] = ()
     patch: str = ""
+    code: str = ""
+    evidence: EvidenceKind = "none"
+    """By what its experts are known to agree."""
+    shown: str = ""
+    """What running it showed: `passes 4 of 4 sample cases`, `the patch turns the tests green`."""
+    defects: tuple[Claim, ...] = ()
+    """What reviewers hold against it, each with its check; only verified ones count."""
+
+
+class Stance(Noun):
+    """One cell of the agreement matrix: what one expert makes of one solution, and by which kind of evidence."""
+
+    seat: str
+    solution: int
+    """Rank of the solution."""
+    stance: Literal["supports", "doubts", "contradicts"]
+    evidence: Literal["answer", "executed", "verified", "review", "claim"]
+    """`answer`: it is or rivals its own answer; `executed`: programs or tests ran; `verified`: a checked defect;
+    `review`: its ranking; `claim`: an accusation that could not be checked."""
+    note: str = ""
+
+
+class Shift(Noun):
+    """A changed mind in a debate."""
+
+    seat: str
+    round: int
+    before: str
+    after: str
+    counted: bool
+    """True when it brought new verified evidence, so that its vote moved with it."""
+    because: str = ""
 
 
 class Dissent(Noun):
@@ -466,7 +590,7 @@ class Agreement(Noun):
     share: float = 0.0
     """Weight of the winning cluster over the weight of all opinions, 0 to 1."""
     margin: float = 0.0
-    evidence: Literal["exact", "cited", "reviewed", "text-only", "single", "none"] = "none"
+    evidence: EvidenceKind = "none"
     independent_votes: float = 0.0
     """n / (1 + (n − 1) ρ), since models err together; ρ = 0.47 where nothing better is known."""
 
@@ -495,6 +619,12 @@ class Verdict(Noun):
     question: str
     strategy: StrategyName = "consult"
     mode: Mode = "auto"
+    domain: str = ""
+    """What the question is about, for track records: a programming language, or `general`."""
+    effort: Effort = "auto"
+    """How deep the council went, or was asked to go."""
+    seating: str = ""
+    """Why these experts were asked, in one line."""
     status: Status = "complete"
     headline: str
     """First line of every report: who answered, who did not and why."""
@@ -505,7 +635,13 @@ class Verdict(Noun):
     confidence: float = 0.0
     """Probability that the first solution is right, estimated from evidence and agreement; 0 to 1."""
     confidence_basis: str = ""
+    features: tuple[float, ...] = ()
+    """The x of the logistic behind the confidence (`council/confidence.py`), kept so that it can be refitted."""
+    next_check: str = ""
+    """Where confidence is low: the cheapest check that would settle it."""
     agreement: Agreement = Agreement()
+    matrix: tuple[Stance, ...] = ()
+    shifts: tuple[Shift, ...] = ()
     arguments: tuple[Argument, ...] = ()
     would_change: str = ""
     rounds: int = 1
@@ -564,6 +700,29 @@ Entry = Dossier | Opinion | Absence | Ballot | CallRecord
 """What is appended to a consultation while it runs."""
 
 
+class Label(Noun):
+    """One consultation whose outcome is known, as the council learns from it."""
+
+    consultation: str
+    at: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    mode: Mode = "auto"
+    domain: str = ""
+    clusters: tuple[tuple[str, ...], ...]
+    """For each solution in its rank, the model ids of those who gave it."""
+    right: int | None = None
+    """Index of the solution that proved right; None when only wrong ones are known."""
+    wrong: tuple[int, ...] = ()
+    """Indexes of solutions that proved wrong."""
+    weight: float = 1.0
+    """1 for the user's or the tests' word, less for what was only partly right."""
+    evidence: EvidenceKind = "none"
+    features: tuple[float, ...] = ()
+    """As `Verdict.features`."""
+    rankings: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    """Each judge's model id and its ranking of the solutions by index, best first."""
+    source: Literal["user", "verify"] = "user"
+
+
 class Consultation(Noun):
     """Everything the store knows of one consultation."""
 
@@ -580,6 +739,8 @@ class Consultation(Noun):
     ballots: tuple[Ballot, ...] = ()
     calls: tuple[CallRecord, ...] = ()
     verdict: Verdict | None = None
+    labels: tuple[Label, ...] = ()
+    """What became of it, as it was marked."""
     failure: str = ""
 
     @property
