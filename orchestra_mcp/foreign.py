@@ -17,7 +17,8 @@ ESCAPES = re.compile(
 UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]"
 )
-IMAGE = re.compile(r"!\[([^\]]*)\]\([^)]*\)|<img\b[^>]*>", re.IGNORECASE)
+# No bracket within and a bound, so that a text of nothing but beginnings is read once; what is left becomes text anyway.
+IMAGE = re.compile(r"!\[([^\[\]]{0,500})\]\([^)]{0,2000}\)|<img\b[^<>]*>", re.IGNORECASE)
 # HTML that could load, run or restyle something: declarations, a tag with an attribute (HTML takes a slash for a blank
 # before one), and tags that act without any. `List<String>` is left as it is.
 LIVE_HTML = re.compile(

@@ -18,6 +18,7 @@ from orchestra_mcp.types import (
     Excerpt,
     Plan,
     Seat,
+    Shift,
     Solution,
     Summary,
     Usage,
@@ -92,12 +93,28 @@ def _verdict(verdict: Verdict, room: dict[str, int]) -> str:
             label = "Ruling" if verdict.answered else "No ruling, only facts"
         lead = f"## {label}: {one_line(verdict.solutions[0].position, line)}"
         sure = f"Confidence {verdict.confidence:.0%} ({one_line(verdict.confidence_basis, 300)})."
+        if verdict.next_check:
+            sure += f"\n\n**Cheapest check that would settle it:** {one_line(verdict.next_check, 2 * line)}"
         parts += [lead, sure, _quote(verdict.answer, room["answer"])]
     else:
         parts.append(verdict.answer)
     if verdict.plan:
         steps = [f"{number}. {one_line(step, line)}" for number, step in enumerate(verdict.plan[: room["plan"]], 1)]
         parts += ["## Action plan", "\n".join(steps)]
+    parts += _positions(verdict, room)
+    if verdict.findings:
+        facts = "\n".join(f"- {_claim(claim, line)}" for claim in verdict.findings[: room["findings"]])
+        parts += ["## What static analysis shows", facts]
+    if verdict.notes:
+        parts.append("\n".join(f"- Note: {one_line(note, line)}" for note in verdict.notes[: room["notes"]]))
+    parts += ["---", _footer(verdict, room)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _positions(verdict: Verdict, room: dict[str, int]) -> list[str]:
+    """Who holds what: both sides of a debate, the ranking, the minority, changed minds, the matrix."""
+    line = room["line"]
+    parts: list[str] = []
     if verdict.arguments:
         parts += ["## Strongest argument of each side", "\n\n".join(_sides(verdict, room))]
         if verdict.would_change:
@@ -107,13 +124,11 @@ def _verdict(verdict: Verdict, room: dict[str, int]) -> str:
         parts += ["## Ranked solutions", "\n".join(_solution(s, room) for s in shown)]
     if verdict.dissent and not verdict.arguments:
         parts += ["## Minority report", "\n\n".join(_dissent(verdict, room))]
-    if verdict.findings:
-        facts = "\n".join(f"- {_claim(claim, line)}" for claim in verdict.findings[: room["findings"]])
-        parts += ["## What static analysis shows", facts]
-    if verdict.notes:
-        parts.append("\n".join(f"- Note: {one_line(note, line)}" for note in verdict.notes[: room["notes"]]))
-    parts += ["---", _footer(verdict, room)]
-    return "\n\n".join(part for part in parts if part)
+    if verdict.shifts:
+        parts += ["## Changed minds", "\n".join(_shift(shift, line) for shift in verdict.shifts[: room["plan"]])]
+    if room["other"] and len(verdict.solutions) > 1 and verdict.matrix:
+        parts += ["## Who holds what", _matrix(verdict, room)]
+    return parts
 
 
 def transcript(consultation: Consultation) -> str:
@@ -132,6 +147,7 @@ def transcript(consultation: Consultation) -> str:
         )
     if consultation.failure:
         parts.append(f"**Failed:** {one_line(consultation.failure, 600)}")
+    parts += [f"**Marked:** {label.told} ({label.source}, {label.at:%Y-%m-%d})." for label in consultation.labels]
     parts.append(QUOTED)
     if consultation.verdict:
         parts.append("# Verdict\n\n" + verdict_report(consultation.verdict, "full"))
@@ -182,6 +198,8 @@ def plan_report(plan: Plan) -> str:
     ]
     if plan.openers:
         parts.append("First asked: " + "; ".join(_seat(seat) for seat in plan.openers) + ".")
+        if plan.why:
+            parts.append(one_line(plan.why, 300))
         if plan.reserve:
             parts.append("In reserve: " + "; ".join(_seat(seat) for seat in plan.reserve) + ".")
         cost = f"Estimated cost: at most ${plan.estimated_cost_usd:.4f} (openers, one review, chair)"
@@ -266,11 +284,41 @@ def history_report(summaries: Sequence[Summary]) -> str:
     )
 
 
+def _shift(shift: Shift, line: int) -> str:
+    held = "its vote moved" if shift.counted else "its vote did not move"
+    return (
+        f"- {one_line(shift.seat, 80)}, round {shift.round}: {one_line(shift.before, line)} → "
+        f"{one_line(shift.after, line)} ({one_line(shift.because, line)}; {held})"
+    )
+
+
+STANCES = {"supports": "+", "doubts": "?", "contradicts": "−"}
+
+
+def _matrix(verdict: Verdict, room: dict[str, int]) -> str:
+    """Experts by solutions: what each makes of each, and by which kind of evidence."""
+    places = [s.rank for s in verdict.solutions[: room["solutions"]]]
+    cells = {(stance.seat, stance.solution): stance for stance in verdict.matrix}
+    seats = list(dict.fromkeys(seat for seat, _ in cells))[:8]
+    head = f"| expert | {' | '.join(f'solution {place}' for place in places)} |\n|---|{'---|' * len(places)}"
+    rows = []
+    for seat in seats:
+        shown = (cells.get((seat, place)) for place in places)
+        row = " | ".join(f"{STANCES[c.stance]} {c.evidence}" if c else "" for c in shown)
+        rows.append(f"| {one_line(seat, 40)} | {row} |")
+    return f"{head}\n" + "\n".join(rows) + "\n\n_+ supports, ? doubts, − contradicts; by which evidence._"
+
+
 def _solution(solution: Solution, room: dict[str, int]) -> str:
     line = room["line"]
     who = _names(solution.seats, line)
     lines = [f"{solution.rank}. **{one_line(solution.position, line)}** — {solution.probability:.0%}, {who}"]
+    if solution.shown:
+        lines.append(f"   - Tried: {one_line(solution.shown, line)}")
     lines += [f"   - {_claim(claim, line, shown=True)}" for claim in solution.claims[: room["claims"]]]
+    lines += [
+        f"   - Held against it: {_claim(claim, line, shown=True)}" for claim in solution.defects[: room["claims"]]
+    ]
     if more := solution.claims[room["claims"] :]:
         held = sum(bool(c.check and c.check.outcome == "verified") for c in more)
         lines.append(f"   - … {len(more)} more citations, {held} of them hold")
@@ -313,8 +361,9 @@ def _footer(verdict: Verdict, room: dict[str, int]) -> str:
     else:
         went = "Nothing left this machine"
     files = f" ({_names(sent.files, 2 * line)})" if sent.files else ""
+    why = f" {one_line(verdict.seating, 2 * line)}" if verdict.seating and room["other"] else ""
     return (
-        f"{experts} {went}{files}. Redactions: {_redactions(sent.redactions)}. Cost {_money(verdict.usage)}, "
+        f"{experts}{why} {went}{files}. Redactions: {_redactions(sent.redactions)}. Cost {_money(verdict.usage)}, "
         f"{verdict.usage.calls} calls, {verdict.seconds:.1f} s. {_sentence(one_line(verdict.stopped, line))}"
         f"Consultation `{verdict.id}`{f', continues `{verdict.continues}`' if verdict.continues else ''}."
     )

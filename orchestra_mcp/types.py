@@ -30,6 +30,8 @@ EvidenceKind = Literal[
     "executed", "exact", "same-code", "cited", "entailed", "reviewed", "text-only", "single", "none"
 ]  # fmt: skip
 """By what it is known that answers say the same, strongest first; `single`: one answer, `none`: none at all."""
+OutcomeName = Literal["worked", "partly", "wrong"]
+"""What became of a solution when it was tried."""
 Status = Literal["running", "complete", "degraded", "failed", "cancelled", "interrupted"]
 
 
@@ -330,6 +332,8 @@ class Check(Noun):
 
     outcome: Literal["verified", "refuted", "unchecked"]
     note: str = ""
+    name: str = ""
+    """Of a check of a whole answer: which one of its mode it is (`council.prompts.files.CHECKS`)."""
 
 
 class Probe(Noun):
@@ -390,6 +394,11 @@ class Workbench(Protocol):
     `context/` implements it; the council gets it handed in. Nothing raises for what a program or patch does wrong.
     """
 
+    @property
+    def refusal(self) -> str:
+        """Why programs of answers are not run here, as a sentence; empty while nothing speaks against it."""
+        ...
+
     async def behave(self, code: str, language: str, probes: Sequence[Probe]) -> Behaviour | None:
         """Run a program on probes, each in a limited time; None where it must not or cannot be run here."""
         ...
@@ -448,6 +457,16 @@ class Usage(Noun):
         )  # fmt: skip
 
 
+class Defect(Noun):
+    """What a reviewer holds against a candidate, with the evidence that it gave."""
+
+    candidate: str
+    """Seat whose opinion is meant (the reviewer saw only a letter)."""
+    critic: str = ""
+    """Seat that holds it."""
+    claim: Claim
+
+
 class Opinion(Noun):
     """What one expert said, parsed; `position` is the one line by which opinions are compared."""
 
@@ -455,6 +474,8 @@ class Opinion(Noun):
     kind: Literal["model", "resident"] = "model"
     family: str = ""
     model: str = ""
+    model_id: str = ""
+    """As `Seat.model_id`, so that its record survives a change of names."""
     round: int = 1
     position: str
     answer: str
@@ -476,6 +497,10 @@ class Opinion(Noun):
     """What would change this expert's mind."""
     confidence: float | None = None
     """What the expert says of itself; logged, never trusted."""
+    defects: tuple[Defect, ...] = ()
+    """What it holds against others' answers, from the second round on."""
+    advocate: bool = False
+    """It speaks as the devil's advocate, which is nobody's vote."""
     structured: bool = True
     """False when the reply was prose and only its text could be read."""
     usage: Usage = Usage()
@@ -491,14 +516,6 @@ class Absence(Noun):
     reason: str
     seconds: float = 0.0
     stage: Literal["opinion", "compare", "review", "chair"] = "opinion"
-
-
-class Defect(Noun):
-    """What a reviewer holds against a candidate, with the evidence that it gave."""
-
-    candidate: str
-    """Seat whose opinion is meant (the reviewer saw only a letter)."""
-    claim: Claim
 
 
 class Ballot(Noun):
@@ -722,6 +739,37 @@ class Label(Noun):
     """Each judge's model id and its ranking of the solutions by index, best first."""
     source: Literal["user", "verify"] = "user"
 
+    def marked(self, marks: Sequence[tuple[int, OutcomeName]]) -> Label:
+        """The same facts with what became of the solutions, as (rank counted from 1, outcome) pairs.
+
+        One label can name one right solution. Where several worked, the best ranked one is it, and those who gave the
+        others are counted with it: they were right too. What worked only in part is right with half the weight, as long
+        as nothing worked whole.
+        """
+        worked = sorted({rank - 1 for rank, outcome in marks if outcome == "worked"})
+        partly = sorted({rank - 1 for rank, outcome in marks if outcome == "partly"})
+        held = worked or partly
+        clusters = list(self.clusters)
+        for other in held[1:]:
+            clusters[held[0]] = tuple(dict.fromkeys((*clusters[held[0]], *clusters[other])))
+            clusters[other] = ()
+        return self.model_copy(
+            update={
+                "clusters": tuple(clusters),
+                "right": held[0] if held else None,
+                "wrong": tuple(sorted({rank - 1 for rank, outcome in marks if outcome == "wrong"} - set(held))),
+                "weight": 0.5 if partly and not worked else 1.0,
+            }
+        )
+
+    @property
+    def told(self) -> str:
+        """What is known, in words: `solution 1 was wrong, solution 2 worked`."""
+        known = [(index, "was wrong") for index in self.wrong]
+        if self.right is not None:
+            known.append((self.right, "worked" if self.weight >= 1 else "partly worked"))
+        return ", ".join(f"solution {index + 1} {what}" for index, what in sorted(known))
+
 
 class Consultation(Noun):
     """Everything the store knows of one consultation."""
@@ -740,7 +788,7 @@ class Consultation(Noun):
     calls: tuple[CallRecord, ...] = ()
     verdict: Verdict | None = None
     labels: tuple[Label, ...] = ()
-    """What became of it, as it was marked."""
+    """What became of it: one label for each mark, oldest first (`Store.labels` gives one for all of them)."""
     failure: str = ""
 
     @property
@@ -771,6 +819,8 @@ class Plan(Noun):
     """Who would be asked first."""
     reserve: tuple[Seat, ...]
     """Who would be asked when the openers differ or fail."""
+    why: str = ""
+    """Why these open, and how deep it would go."""
     estimated_cost_usd: Decimal
     """For the openers, one review and the chair; an upper estimate from prices and the dossier's size."""
     unpriced: tuple[str, ...] = ()

@@ -130,7 +130,7 @@ async def test_a_dead_opener_is_replaced_by_a_seat_in_reserve(
     }
     async with council(experts, environ, tmp_path) as (orchestra, _):
         verdict = await orchestra.ask(question(repo))
-    assert verdict.answered == ("beta", "gamma", "delta")
+    assert set(verdict.answered) == {"beta", "gamma", "delta"}
     assert "alpha did not answer" in verdict.headline
 
 
@@ -284,7 +284,7 @@ async def test_events_tell_who_was_asked_and_who_answered_in_order(
     async with council({"alpha": Expert(expert(SAME, [HERE]))}, environ, tmp_path) as (orchestra, _):
         await orchestra.ask(question(repo), events.append)
     kinds = [event.kind for event in events if event.seat in ("", "alpha")]
-    assert kinds[:4] == ["collecting", "collected", "asked", "answered"]
+    assert kinds[:5] == ["collecting", "collected", "seated", "asked", "answered"]
     assert kinds[-1] == "closed"
 
 

@@ -49,6 +49,7 @@ PARAMETERS = {
     "debate": "proposition positions rounds files experts max_cost_usd deadline_s detail consultation_id project_dir",
     "collect_context": "question mode files error diff experts project_dir",
     "get_consultation": "id wait_s detail",
+    "mark_outcome": "outcome id solution",
     "council_status": "",
 }
 Configured = Callable[..., dict[str, str]]

@@ -142,3 +142,105 @@ def test_any_json_value_in_any_field_is_survived(value: object) -> None:
         }
     )
     assert reading.read_opinion(text, WORDS)["position"] == "the parser drops a line"
+
+
+OPTIONS = "Which store fits?\n\nA. Redis\nB. Postgres\nC. Kafka"
+STARTER = "Write this class.\n\nclass Stack:\n    def push(self, item):\n        pass"
+CODE = "class Stack:\n    def push(self, item):\n        return {'answer': item, \"position\": 1}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(B)",
+        "B. Postgres",
+        "A is too small for this. The answer is (B).",
+        '{"position": "B", "answer": "It is there already."}',
+        '{"position": "Take what is there", "answer": "It is there already, so the answer is B."}',
+    ],
+)
+def test_a_chosen_option_is_the_position_as_the_question_writes_it(text: str) -> None:
+    fields = reading.read_opinion(text, WORDS, OPTIONS)
+    assert (fields["option"], fields["position"]) == ("B", "B. Postgres")
+
+
+def test_without_a_clear_choice_the_position_stays_the_experts_own() -> None:
+    fields = reading.read_opinion("It depends on the size of the data. Redis or Kafka.", WORDS, OPTIONS)
+    assert not fields.get("option")
+    assert fields["position"] == "It depends on the size of the data."
+
+
+def test_a_bare_program_is_an_opinion_and_is_kept_in_a_fence() -> None:
+    fields = reading.read_opinion(CODE, frozenset(), STARTER)
+    assert fields["position"] == "program: class Stack"
+    assert (fields["code"], fields["language"]) == (CODE, "python")
+    assert fields["answer"] == f"```python\n{CODE}\n```"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"A stack on a list is enough.\n\n```python\n{CODE}\n```",
+        json.dumps({"position": "A stack on a list is enough.", "answer": f"So:\n```python\n{CODE}\n```"}),
+        json.dumps({"position": "A stack on a list is enough.", "answer": CODE}),
+        json.dumps({"position": "A stack on a list is enough.", "answer": "Like this.", "code": CODE}),
+    ],
+    ids=["prose and a fence", "fenced in JSON", "bare in JSON", "a field of its own"],
+)
+def test_the_program_of_an_answer_is_found_wherever_it_stands(text: str) -> None:
+    fields = reading.read_opinion(text, WORDS, STARTER)
+    assert fields["position"] == "A stack on a list is enough."
+    assert (fields["code"], fields["language"]) == (CODE, "python")
+    assert CODE in fields["answer"]
+    assert "```" in fields["answer"]
+
+
+def test_a_program_that_was_cut_off_is_an_opinion_too() -> None:
+    fields = reading.read_opinion(
+        "```python\nclass Stack:\n    def push(self, item):\n        return self.", WORDS, STARTER
+    )
+    assert fields["code"].endswith("return self.")
+
+
+def test_inputs_keep_their_lines_and_claims_their_calls_exceptions_and_tests() -> None:
+    claim = {"claim": "x", "symbol": "read", "calls": "strip()", "raises": "KeyError", "test": "s = f(1)\ns == 2"}
+    text = json.dumps({**GOOD, "evidence": [claim], "inputs": ["1. f(1)", {"call": "f(2)"}, "x = 1\nf(x)", "", None]})
+    fields = reading.read_opinion(text, WORDS)
+    assert fields["inputs"] == ("f(1)", "f(2)", "x = 1\nf(x)")
+    assert [(c.calls, c.raises, c.test) for c in fields["claims"]] == [("strip", "KeyError", "s = f(1)\ns == 2")]
+
+
+@pytest.mark.parametrize(
+    ("text", "groups"),
+    [
+        ('{"groups": [["A", "C"], ["B"]]}', (("A", "C"), ("B",))),
+        ('Sure:\n```json\n{"groups": [["C", "A"]]}\n```', (("C", "A"), ("B",))),
+        ('{"groups": [["A", "B"], ["B", "C"]]}', (("A", "B"), ("C",))),
+        ('{"groups": ["A, B", "C"]}', (("A", "B"), ("C",))),
+        ("The groups are [A, C] and [B].", (("A", "C"), ("B",))),
+    ],
+)
+def test_groups_are_read_and_a_letter_is_in_one_of_them(text: str, groups: tuple[tuple[str, ...], ...]) -> None:
+    assert reading.read_groups(text, ("A", "B", "C")) == groups
+
+
+@pytest.mark.parametrize("text", ["", "They all agree.", '{"groups": []}', '{"groups": [["X"]]}'])
+def test_a_comparison_without_groups_is_a_bad_reply(text: str) -> None:
+    with pytest.raises(BadReply):
+        reading.read_groups(text, ("A", "B"))
+
+
+def test_defects_are_read_with_whom_they_are_against() -> None:
+    given = [
+        {"candidate": "Argument 2", "claim": "it loses a row", "path": "a.py", "line": 3, "quote": "rows[:-1]"},
+        {"candidate": 1, "claim": "no such call", "symbol": "read", "calls": "strip"},
+        {"candidate": "argument 9", "claim": "nobody"},
+        {"claim": "against nobody"},
+        "a sentence",
+    ]
+    found = reading.read_defects(json.dumps({**GOOD, "defects": given}), ("argument 1", "argument 2"))
+    assert [(label, claim.text, claim.line, claim.calls) for label, claim in found] == [
+        ("argument 2", "it loses a row", 3, ""),
+        ("argument 1", "no such call", 0, "strip"),
+    ]
+    assert reading.read_defects("I hold nothing against them.", ("argument 1",)) == ()

@@ -38,6 +38,7 @@ from orchestra_mcp.types import (
     Dossier,
     Entry,
     Excerpt,
+    Label,
     Opinion,
     Question,
     Solution,
@@ -234,6 +235,75 @@ async def test_consent_is_kept_for_one_project_and_outlives_the_process(opener: 
     async with opener(home) as store:
         assert await store.allowed("/p") == {"openai", "google", "mistral"}
         assert await store.allowed("/q") == frozenset()
+
+
+def facts(id: str, at: datetime = LONG_AGO, source: Literal["user", "verify"] = "user") -> Label:
+    """A label of three solutions of which nothing is known yet."""
+    return Label(
+        consultation=id, at=at, mode="debug", domain="python", clusters=(("m1", "m2"), ("m3",), ("m4",)),
+        evidence="cited", features=(0.5, 1.0), rankings=(("m1", (1, 0)),), source=source,
+    )  # fmt: skip
+
+
+async def test_the_last_word_on_a_solution_counts_and_all_marks_make_one_label(store: Store) -> None:
+    await whole(store, "c1")
+    days = [LONG_AGO + timedelta(days=day) for day in range(4)]
+    first = await store.mark(facts("c1", days[0]), "worked", 1)
+    assert first == facts("c1", days[0]).marked([(1, "worked")])
+    await store.mark(facts("c1", days[1]), "wrong", 1)
+    await store.mark(facts("c1", days[2]), "partly", 3)
+    last = await store.mark(facts("c1", days[3]), "worked", 2)
+    assert (last.right, last.wrong, last.weight, last.at) == (1, (0,), 1.0, days[3])
+    assert (last.clusters, last.features, last.rankings) == (facts("c1").clusters, (0.5, 1.0), (("m1", (1, 0)),))
+    assert await store.labels() == (last,)
+    kept = (await store.get("c1")).labels
+    assert [label.told for label in kept] == ["solution 1 was wrong", "solution 3 partly worked", "solution 2 worked"]
+    assert [label.at for label in kept] == days[1:]
+
+
+async def test_the_users_word_goes_before_that_of_the_verify_command(store: Store) -> None:
+    await whole(store, "c1")
+    later = LONG_AGO + timedelta(days=1)
+    await store.mark(facts("c1"), "wrong", 1)
+    await store.mark(facts("c1", later, "verify"), "worked", 1)
+    label = await store.mark(facts("c1", later, "verify"), "worked", 3)
+    assert (label.right, label.wrong, label.source) == (2, (0,), "user")
+    await whole(store, "c2")
+    assert (await store.mark(facts("c2", later, "verify"), "worked", 1)).source == "verify"
+
+
+async def test_labels_come_newest_first_and_the_limit_counts_consultations(store: Store) -> None:
+    for number, day in enumerate([3, 1, 2]):
+        await whole(store, f"c{number}")
+        for rank in (1, 2):
+            await store.mark(facts(f"c{number}", LONG_AGO + timedelta(days=day, hours=rank)), "wrong", rank)
+    assert [(label.consultation, label.wrong) for label in await store.labels()] == [
+        ("c0", (0, 1)), ("c2", (0, 1)), ("c1", (0, 1)),
+    ]  # fmt: skip
+    assert [label.consultation for label in await store.labels(limit=2)] == ["c0", "c2"]
+    assert await store.labels(limit=0) == ()
+
+
+async def test_what_never_began_cannot_be_marked(store: Store) -> None:
+    with pytest.raises(StoreError, match="c9"):
+        await store.mark(facts("c9"), "worked", 1)
+    assert await store.labels() == ()
+    assert await store.recent_ballots() == ()
+
+
+async def test_recent_ballots_are_grouped_by_consultation_newest_first(store: Store) -> None:
+    def ballot(judge: str) -> Ballot:
+        return Ballot(judge=judge, shown=("a", "b"), ranking=("b", "a"), model_id=f"{judge}-1")
+
+    await whole(store, "c1", ballot("ada"), opinion(), ballot("bob"))
+    await whole(store, "c2", opinion())
+    await store.begin("c3", Question(text="Why?"), "c3")
+    await store.add("c3", ballot("eve"))
+    await whole(store, "c0", ballot("dan"))
+    everything = ((ballot("dan"),), (ballot("eve"),), (ballot("ada"), ballot("bob")))
+    assert await store.recent_ballots() == everything
+    assert await store.recent_ballots(limit=2) == everything[:2]
+    assert await store.recent_ballots(limit=0) == ()
 
 
 async def test_a_write_that_is_cancelled_is_whole_or_absent_and_the_store_goes_on(store: Store) -> None:
@@ -515,6 +585,23 @@ async def test_what_a_newer_version_wrote_into_rows_does_not_keep_us_from_readin
         assert found.opinions == (opinion(),)
         assert found.verdict == verdict("c1")
         assert (await store.list())[0].id == "c1"
+
+
+async def test_a_mark_of_a_newer_version_is_left_out_and_the_others_still_count(home: Path) -> None:
+    async with open_store(home) as store:
+        for id in ("c1", "c2", "c3"):
+            await whole(store, id)
+            await store.mark(facts(id), "wrong", 1)
+        await store.mark(facts("c1"), "worked", 2)
+        with raw(home) as connection:
+            connection.execute("UPDATE outcomes SET outcome = 'glorious' WHERE consultation = 'c1' AND solution = 1")
+            connection.execute("UPDATE outcomes SET label = json_set(label, '$.mood', 'good', '$.evidence', 'dreamt')")
+            connection.execute("UPDATE outcomes SET source = 'colleague' WHERE consultation = 'c2'")
+            connection.execute("UPDATE outcomes SET label = 'damaged' WHERE consultation = 'c3'")
+        assert {(label.consultation, label.told) for label in await store.labels()} == {
+            ("c1", "solution 2 worked"), ("c2", "solution 1 was wrong"),
+        }  # fmt: skip
+        assert [len((await store.get(id)).labels) for id in ("c1", "c2", "c3")] == [1, 1, 0]
 
 
 async def test_reading_does_not_wait_for_a_writer(home: Path) -> None:

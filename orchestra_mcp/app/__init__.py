@@ -14,11 +14,13 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
+from typing import Literal
 
 import anyio
 from anyio.abc import TaskGroup
 
 from orchestra_mcp import __version__, settings
+from orchestra_mcp.app.convening import convene
 from orchestra_mcp.app.run import CANCEL_S, Run
 from orchestra_mcp.app.sitting import Case, Sitting, clean, midnight, unfailing
 from orchestra_mcp.app.table import Table
@@ -26,11 +28,10 @@ from orchestra_mcp.context.collector import clean_question
 from orchestra_mcp.context.evidence import ProjectEvidence
 from orchestra_mcp.context.project import find_root
 from orchestra_mcp.context.secrecy.redaction import Redactor
+from orchestra_mcp.council.labels import label_of
 from orchestra_mcp.council.minutes import Minutes
 from orchestra_mcp.council.prompts import pick_mode
-from orchestra_mcp.council.room import MAX_TOKENS
 from orchestra_mcp.errors import NotFound, StoreError, UserError
-from orchestra_mcp.gateway.catalog import price
 from orchestra_mcp.gateway.roster import Roster, open_roster
 from orchestra_mcp.settings import Keys, Settings
 from orchestra_mcp.store import open_store
@@ -39,23 +40,19 @@ from orchestra_mcp.types import (
     CallRecord,
     Consultation,
     CouncilStatus,
+    Label,
     Observer,
+    OutcomeName,
     Plan,
     Question,
-    Seat,
     Summary,
     Turn,
-    Usage,
     Verdict,
 )
 
 __all__ = ["Orchestra", "Run"]
 
 ID_ALPHABET = string.ascii_lowercase + string.digits
-NUMBERED = 1.25
-"""What line numbers add to the tokens of code, at most."""
-RULES_TOKENS = 1_200
-"""Of the instructions around the evidence."""
 KEPT_RUNS = 50
 KEPT_TURNS = 6
 """Earlier turns of a conversation that experts are shown."""
@@ -153,9 +150,9 @@ class Orchestra:
         if question.continues:
             question, thread, history = await self._continued(question)
         current = self._table.settings(question.project)
-        seating = await self._table.seat(question, current)
+        seats = await self._table.able(question, current)
         config = settings.config_file(self._environ)
-        await self._table.require_consent(question, (*seating.openers, *seating.reserve), config)
+        await self._table.require_consent(question, seats, config)
         redactor, evidence = self._eyes(question, current)
         # First, since the numbers in its placeholders are taken then.
         history = tuple([await _clean_turn(turn, evidence, redactor) for turn in history[-KEPT_TURNS:]])
@@ -163,7 +160,7 @@ class Orchestra:
         shown = await clean_question(question, evidence, redactor=redactor)
         id = "".join(secrets.choice(ID_ALPHABET) for _ in range(12))
         # Only who may see this question can be judge or chair: neither unnamed nor unallowed seats.
-        seated = {seat.name: seat for seat in (*seating.openers, *seating.reserve)}
+        seated = {seat.name: seat for seat in seats}
         minutes = Minutes(id, shown, mode=pick_mode(question), seats=seated)
         run = Run(id, shown, minutes, redactor)
         minutes.notes.extend([await clean(warning, evidence, redactor) for warning in current.warnings])
@@ -174,7 +171,7 @@ class Orchestra:
             run.recorded = False
             minutes.notes.append(redactor.redact(f"This consultation is not being recorded: {error}"))
         self._keep(run)
-        case = Case(question, evidence, seating, current, history, unfailing(observer, redactor), redactor)
+        case = Case(question, evidence, seats, current, history, unfailing(observer, redactor), redactor)
         self._group.start_soon(self._sitting.sit, run, case)
         return run
 
@@ -192,33 +189,23 @@ class Orchestra:
     async def plan(self, question: Question) -> Plan:
         """Collect the context and say who would be asked at what cost, without asking anybody."""
         current = self._table.settings(question.project)
-        seating = await self._table.seat(question, current)
+        seats = await self._table.able(question, current)
         redactor, evidence = self._eyes(question, current)
-        dossier = await self._sitting.dossier(question, current, seating, evidence, redactor)
-        priced = {
-            seat: known
-            for seat in (*seating.openers, *seating.reserve)
-            if (known := price(self._roster.models[seat.model]))
-        }
-
-        def cost_of(seat: Seat, purpose: str) -> Decimal:
-            tokens = Usage(
-                input_tokens=int(dossier.tokens * NUMBERED) + RULES_TOKENS, output_tokens=MAX_TOKENS[purpose]
-            )
-            return priced[seat].cost(tokens) if seat in priced else Decimal(0)
-
-        cost = sum((cost_of(seat, "opinion") for seat in seating.openers), Decimal(0))
-        if seating.openers:  # anyone at the table may be judge or chair: the dearest counts
-            cost += sum(
-                max(cost_of(seat, purpose) for seat in priced) if priced else 0 for purpose in ("review", "chair")
-            )
-        unpriced = [seat.name for seat in seating.openers if seat not in priced]
+        dossier = await self._sitting.dossier(question, current, seats, evidence, redactor)
+        council = await convene(question, dossier, seats, self._roster.models, self._store)
+        openers, pricing = council.seating.openers, council.pricing
+        cost = sum((pricing.most(seat, "opinion") or Decimal(0) for seat in openers), Decimal(0))
+        if openers:  # anyone at the table may be judge or chair: the dearest counts
+            for purpose in ("review", "chair"):
+                cost += max((pricing.most(seat, purpose) or Decimal(0) for seat in seats), default=Decimal(0))
+        unpriced = [seat.name for seat in openers if pricing.most(seat, "opinion") is None]
         if question.project is None:
             dossier = dossier.model_copy(update={"notes": (*dossier.notes, NO_PROJECT)})
         return Plan(
             dossier=dossier,
-            openers=seating.openers,
-            reserve=seating.reserve,
+            openers=openers,
+            reserve=council.seating.reserve,
+            why=council.why,
             estimated_cost_usd=cost,
             unpriced=tuple(dict.fromkeys(unpriced)),
             needs_consent=await self.needs_consent(question.project, question.experts),
@@ -243,6 +230,27 @@ class Orchestra:
             await anyio.sleep(min(0.5, end - anyio.current_time()))
             found = await self._store.get(found.id)
         return found
+
+    async def mark(
+        self, id: str, solution: int, outcome: OutcomeName, source: Literal["user", "verify"] = "user"
+    ) -> Label:
+        """Remember what became of a solution (its rank, counted from 1); the last word on each solution counts.
+
+        Returns:
+            All that is now known of this consultation's solutions.
+
+        Raises:
+            NotFound: as `consultation`.
+            UserError: it still runs, was not recorded, or has no such solution.
+        """
+        kept = await self.consultation(id)
+        run = self._runs.get(kept.id)
+        if run and not run.recorded:
+            raise UserError(
+                f"Consultation {kept.id} was not recorded, so its outcome cannot be kept either: `orchestra doctor` "
+                "says what is wrong with the store."
+            )
+        return await self._store.mark(label_of(kept, ((solution, outcome),), source), outcome, solution)
 
     async def history(self, limit: int = 20, project: str | None = None) -> tuple[Summary, ...]:
         """The newest consultations, newest first."""

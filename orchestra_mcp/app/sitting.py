@@ -14,14 +14,16 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
+from orchestra_mcp.app.convening import convene
 from orchestra_mcp.app.run import CANCEL_S, Run
 from orchestra_mcp.context.collector import collect
 from orchestra_mcp.context.evidence import ProjectEvidence
 from orchestra_mcp.context.secrecy.redaction import Redactor
+from orchestra_mcp.context.trial.workbench import ProjectWorkbench
+from orchestra_mcp.council.labels import label_of
 from orchestra_mcp.council.minutes import Minutes
 from orchestra_mcp.council.prompts import Writer
 from orchestra_mcp.council.room import Room
-from orchestra_mcp.council.seating import Seating
 from orchestra_mcp.council.strategies import STRATEGIES
 from orchestra_mcp.council.verdicts import conclude
 from orchestra_mcp.errors import OrchestraError, StoreError
@@ -36,6 +38,7 @@ from orchestra_mcp.types import (
     Entry,
     Event,
     Observer,
+    OutcomeName,
     Question,
     Seat,
     Status,
@@ -51,6 +54,10 @@ LARGE_WINDOW = 128_000
 """What is taken for a window of unknown size, in tokens."""
 
 
+TOLD: Mapping[str, OutcomeName] = {"fixes": "worked", "breaks": "wrong", "fails": "wrong"}
+"""What a trial of a patch tells of its solution; one that keeps green tests green tells nothing of the question."""
+
+
 @dataclass(frozen=True)
 class Case:
     """What a consultation starts with."""
@@ -58,7 +65,8 @@ class Case:
     question: Question
     """As it was asked, with whatever secrets are in it; only the collector sees this one."""
     evidence: ProjectEvidence | None
-    seating: Seating
+    seats: tuple[Seat, ...]
+    """Who may be asked."""
     settings: Settings
     history: tuple[Turn, ...]
     """Earlier turns, redacted for this consultation."""
@@ -116,6 +124,9 @@ class Sitting:
             if verdict:  # the store may have failed only now
                 notes = tuple(dict.fromkeys((*verdict.notes, *run.minutes.notes)))
                 verdict = verdict.model_copy(update={"notes": notes})
+            if verdict and status in ("complete", "degraded"):
+                with anyio.move_on_after(CANCEL_S, shield=True):
+                    await self._learn_from_tests(run, verdict)
             run.end(verdict, failure)
             case.observer(Event(run=run.id, kind="closed", detail=status, seconds=run.minutes.seconds))
 
@@ -124,7 +135,7 @@ class Sitting:
         limit = min(question.deadline_s or current.limits.deadline_s, current.limits.deadline_s)
         with anyio.move_on_after(limit) as scope:
             observer(Event(run=run.id, kind="collecting"))
-            dossier = await self.dossier(case.question, current, case.seating, case.evidence, case.redactor)
+            dossier = await self.dossier(case.question, current, case.seats, case.evidence, case.redactor)
             texts = (question.text, question.error, question.diff, *question.positions)
             redactions = case.redactor.count((*texts, *(excerpt.text for excerpt in dossier.excerpts)))
             minutes.dossier = dossier.model_copy(update={"history": case.history, "redactions": redactions})
@@ -136,28 +147,51 @@ class Sitting:
                     detail=f"{len(minutes.dossier.excerpts)} excerpts, {minutes.dossier.tokens} tokens",
                 )
             )
+            council = await convene(question, minutes.dossier, case.seats, self._roster.models, self._store)
+            minutes.domain, minutes.effort, minutes.seating = council.domain, council.effort, council.why
+            minutes.experience = council.experience
+            observer(Event(run=run.id, kind="seated", detail=council.why[:200]))
             asked = current.limits.max_cost_usd if question.max_cost_usd is None else question.max_cost_usd
             budget = min(asked, current.limits.max_cost_usd)
 
             async def record(entry: Entry) -> None:
                 await self._record(run, entry)
 
-            with self._roster.budget(run.id, budget, await self._spent_today(run)):
-                room = Room(
-                    minutes=minutes,
-                    writer=await self._writer(question, minutes),
-                    provider=self._roster.provider,
-                    evidence=case.evidence,
-                    limits=current.limits,
-                    record=record,
-                    observe=observer,
-                    clean=case.clean,
-                    started=run.started,
-                )
-                await STRATEGIES[question.strategy](room, case.seating)
+            spent = await self._spent_today(run)
+            async with self._workbench(case) as workbench:
+                with self._roster.budget(run.id, budget, spent):
+                    room = Room(
+                        minutes=minutes,
+                        writer=await self._writer(question, minutes),
+                        provider=self._roster.provider,
+                        evidence=case.evidence,
+                        limits=current.limits,
+                        record=record,
+                        observe=observer,
+                        workbench=workbench,
+                        price=council.pricing.expected,
+                        hurry=current.council.prefer == "speed",
+                        clean=case.clean,
+                        started=run.started,
+                    )
+                    await STRATEGIES[question.strategy](room, council.seating)
         if scope.cancelled_caught:
             minutes.stopped = f"the deadline of {limit:g} s was reached"
             run.late.extend(minutes.stop("late", f"the deadline of {limit:g} s was reached before that"))
+
+    async def _learn_from_tests(self, run: Run, verdict: Verdict) -> None:
+        """What the user's verify command said of a proposed patch is an outcome, like the user's own word."""
+        trials = run.minutes.found.trials
+        for solution in verdict.solutions:
+            said = {trials[seat].verdict for seat in solution.seats if seat in trials}
+            outcome = next((name for verdict, name in TOLD.items() if verdict in said), None)
+            if outcome is None or not run.recorded:
+                continue
+            try:
+                kept = await self._store.get(run.id)
+                await self._store.mark(label_of(kept, ((solution.rank, outcome),), "verify"), outcome, solution.rank)
+            except OrchestraError as error:
+                logger.warning("the outcome of %s was not kept: %s", run.id, run.redactor.redact(str(error)))
 
     async def _record(self, run: Run, entry: Entry) -> None:
         """Store what just happened, with the calls that it took. A store that fails costs the record, not the answer."""
@@ -196,12 +230,12 @@ class Sitting:
         self,
         question: Question,
         current: Settings,
-        seating: Seating,
+        seats: Sequence[Seat],
         evidence: ProjectEvidence | None,
         redactor: Redactor,
     ) -> Dossier:
         """The evidence for a question, within the settings' budget and what the largest window at the table holds."""
-        rooms = await self._rooms(seating.openers + seating.reserve)
+        rooms = await self._rooms(seats)
         budget = min(current.limits.dossier_tokens, max(rooms.values(), default=current.limits.dossier_tokens))
         root = Path(question.project) if question.project else None
         found = await collect(question, root, evidence, budget=budget, redactor=redactor)
@@ -210,6 +244,18 @@ class Sitting:
             for name in ("notes", "left_out")
         }
         return found.model_copy(update=remarks)
+
+    def _workbench(self, case: Case) -> ProjectWorkbench:
+        """What may be tried: programs, and patches with the command that the user has allowed for this project."""
+        root = Path(case.question.project) if case.question.project else None
+        current = case.settings
+        return ProjectWorkbench(
+            root,
+            verify=verify_command(current.verify, root),
+            verify_s=current.limits.verify_s,
+            run_answers=current.council.run_answers,
+            clean=case.clean,
+        )
 
     async def _rooms(self, seats: Sequence[Seat]) -> dict[str, int]:
         """Seat → tokens of evidence for which its window has room; a window that nobody knows counts as large."""
@@ -231,6 +277,13 @@ async def clean(text: str, evidence: ProjectEvidence | None, redactor: Redactor)
     if evidence is not None:
         return await evidence.clean(text)
     return await anyio.to_thread.run_sync(redactor.redact, text, abandon_on_cancel=True)
+
+
+def verify_command(allowed: Mapping[str, str], root: Path | None) -> str:
+    """The verify command that the user has allowed for a project; empty when there is none."""
+    if root is None:
+        return ""
+    return next((command for place, command in allowed.items() if Path(place).expanduser().resolve() == root), "")
 
 
 def midnight() -> datetime:

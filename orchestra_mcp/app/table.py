@@ -7,7 +7,7 @@ from pathlib import Path
 
 from orchestra_mcp import settings
 from orchestra_mcp.council.residents import RESIDENTS
-from orchestra_mcp.council.seating import Seating, seat_council
+from orchestra_mcp.council.seating import able
 from orchestra_mcp.errors import ConsentNeeded
 from orchestra_mcp.gateway.catalog import family_of, prior_of
 from orchestra_mcp.gateway.roster import Roster
@@ -40,16 +40,13 @@ class Table:
             and (seat.local or not local_only)
         )
 
-    async def seat(self, question: Question, current: Settings) -> Seating:
-        """Who opens and who is held back for this question.
+    async def able(self, question: Question, current: Settings) -> tuple[Seat, ...]:
+        """Who may be asked this question: those whom it names, else all that may sit.
 
         Raises:
             NotFound: an expert was named who is not seated.
         """
-        seats = await self.seats(current, question.local_only)
-        models = self._roster.models
-        free = frozenset(s.name for s in seats if s.local and not models[s.model].input_usd_per_mtok)
-        return seat_council(seats, question, free, frozenset(RESIDENTS))
+        return able(await self.seats(current, question.local_only), question, frozenset(RESIDENTS))
 
     async def missing_consent(self, project: str, seats: Sequence[Seat]) -> tuple[str, ...]:
         """Providers of these seats that may not see the project's code yet; never local ones."""
@@ -98,6 +95,7 @@ def _seat(spec: SeatSpec, model: ModelSpec) -> Seat:
     return Seat(
         name=spec.name,
         model=spec.model,
+        model_id=model.model,
         family=model.family or family_of(model.model),
         provider=provider_of(model),
         brief=spec.brief,

@@ -1,7 +1,7 @@
 """The command line: `orchestra` for people and scripts, `orchestra-mcp` for the MCP clients that start it.
 
 `arguments` is the table of commands; each command is a function in a module that is imported when the command is run:
-`asking` (ask, debate, context), `records` (status, history, show), `setup` with `found`, `clients`,
+`asking` (ask, debate, context), `records` (status, history, show, outcome), `setup` with `found`, `clients`,
 `merging` and `files`, `doctor` with `checks` and `models`, `serving`. `terminal` decides what reaches the screen, `progress` shows a council at work, `running` opens
 Orchestra and turns errors and signals into exit codes.
 """

@@ -21,6 +21,7 @@ MODES = (
 )  # fmt: skip
 EFFORTS = ("quick", "standard", "deep", "auto")
 DETAILS = ("brief", "standard", "full")
+OUTCOMES = ("worked", "partly", "wrong")
 CLIENTS = ("claude-code", "claude-desktop", "cursor", "vscode", "codex", "gemini", "print")
 
 USAGE_ERROR = 2
@@ -180,6 +181,17 @@ def show_options(parser: Parser) -> None:
     parser.add_argument("--detail", choices=DETAILS, default="standard", help="full: everything that was said and sent")
 
 
+def outcome_options(parser: Parser) -> None:
+    """Which solution is meant, and what became of it."""
+    parser.add_argument(
+        "id", metavar="ID", nargs="?", default="latest", help="its id, the beginning of one, or latest (the default)"
+    )
+    parser.add_argument("outcome", metavar="OUTCOME", choices=OUTCOMES, help="worked, partly or wrong")
+    parser.add_argument(
+        "--solution", type=count, default=1, metavar="N", help="the solution's rank in the report (default: 1)"
+    )
+
+
 def setup_options(parser: Parser) -> None:
     """Which client is set up, and how."""
     parser.add_argument("--client", choices=CLIENTS, help="write this client's MCP configuration; print: only show it")
@@ -241,6 +253,12 @@ COMMANDS: dict[str, Command] = {
     ),
     "history": Command("past consultations, newest first", f"{CLI}.records:history", (history_options, project, common)),
     "show": Command("one consultation", f"{CLI}.records:show", (show_options, common)),
+    "outcome": Command(
+        "say what became of a solution, so that the council learns",
+        f"{CLI}.records:outcome",
+        (outcome_options, common),
+        "The last word on each solution counts. Experts that were right weigh more in later questions of that kind.",
+    ),
     "setup": Command(
         "show what was found, connect an MCP client",
         f"{CLI}.setup:setup",

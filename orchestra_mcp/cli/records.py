@@ -1,4 +1,4 @@
-"""`orchestra status`, `history` and `show`: what is known, without asking anybody."""
+"""`orchestra status`, `history`, `show` and `outcome`: what is known, without asking anybody."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import argparse
 from orchestra_mcp.app import Orchestra
 from orchestra_mcp.cli.running import with_orchestra
 from orchestra_mcp.cli.terminal import Desk
+from orchestra_mcp.council.labels import noted
 from orchestra_mcp.report import history_report, status_report, transcript, verdict_report
-from orchestra_mcp.types import Consultation, CouncilStatus, Summary
+from orchestra_mcp.types import Consultation, CouncilStatus, Label, Summary
 
 
 def status(args: argparse.Namespace, desk: Desk) -> int:
@@ -56,4 +57,18 @@ def show(args: argparse.Namespace, desk: Desk) -> int:
         desk.markdown(transcript(found))
     else:
         desk.markdown(verdict_report(found.verdict, args.detail))
+    return 0
+
+
+def outcome(args: argparse.Namespace, desk: Desk) -> int:
+    """Remember what became of a solution."""
+
+    async def work(orchestra: Orchestra) -> Label:
+        return await orchestra.mark(args.id, args.solution, args.outcome)
+
+    label = with_orchestra(work)
+    if desk.as_json:
+        desk.document(label.model_dump(mode="json"))
+    else:
+        desk.markdown(noted(label, args.outcome, args.solution))
     return 0

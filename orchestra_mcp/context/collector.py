@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -26,6 +27,8 @@ from orchestra_mcp.context.reading.prose import identifiers
 from orchestra_mcp.context.repository import diffs
 from orchestra_mcp.context.secrecy.framesecrecy import places_only
 from orchestra_mcp.context.secrecy.redaction import Redactor
+from orchestra_mcp.context.wanted import gather
+from orchestra_mcp.context.wanted.scene import Scene, spots
 from orchestra_mcp.types import Change, Dossier, Excerpt, Question, Trace
 
 MAX_LOG = 65_536
@@ -35,6 +38,10 @@ MAX_CHANGES = 300_000
 MAX_FILES = 30
 """Ranked files that the dossier names."""
 MAX_ALARMS = 12
+WANTED_SHARE = 8
+"""Per cent of the budget for what only the question's mode wants to see; where that is less than `MIN_WANTED` tokens, the
+code has it instead."""
+MIN_WANTED = 300
 
 _COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b]{0,500}(?:\x07|\x1b\\)")
 _FAILURE = re.compile(
@@ -56,6 +63,7 @@ async def collect(
     budget: int,
     secrets: Sequence[str] = (),
     redactor: Redactor | None = None,
+    wanted: Sequence[str] = (),
 ) -> Dossier:
     """Gather the evidence for a question.
 
@@ -66,6 +74,7 @@ async def collect(
         budget: tokens for all excerpts together.
         secrets: values that must never be shown.
         redactor: that of the consultation, for a question without a project; with one, it is that of the evidence.
+        wanted: further kinds of evidence, names of `wanted.GATHERERS`, as the question's mode asks for them.
 
     Returns:
         The dossier, redacted; its excerpts are ordered by usefulness and together within the budget.
@@ -78,6 +87,7 @@ async def collect(
     await case.read_attachments()
     if eyes is not None:
         await case.look_at_project()
+        await case.gather(wanted)
     return await case.close(budget)
 
 
@@ -123,6 +133,7 @@ class _Case:
         self.code: list[Candidate] = []
         self.diffs: list[Candidate] = []
         self.extras: list[Candidate] = []
+        self.wanted: list[Candidate] = []
         self.head = ""
 
     async def clean(self, text: str) -> str:
@@ -259,6 +270,19 @@ class _Case:
             text = await self.clean("\n".join(lines_of_log))
             self.extras.append(Candidate("history", text, "recent commits here", 22, limit=400))
 
+    async def gather(self, names: Sequence[str]) -> None:
+        """What the question's mode wants to see beside all that."""
+        room = self.budget * WANTED_SHARE // 100
+        if self.eyes is None or not names or room < MIN_WANTED:
+            return
+        changed = spots(c for c in self.code if "changed here" in c.why) if self.about_changes else ()
+        scene = Scene(
+            self.eyes, self.text, frozenset(re.findall(r"[A-Za-z_]\w{2,60}", self.text)[:500]), spots(self.code), changed,
+            self.changes, self.traces, room // len(names),
+        )  # fmt: skip
+        for candidate in await gather(names, scene):
+            self.wanted.append(replace(candidate, text=await self.clean(candidate.text)))
+
     async def close(self, budget: int) -> Dossier:
         """Cut to the budget and put together."""
         excerpts, left_out = await anyio.to_thread.run_sync(self._pack, budget)
@@ -284,6 +308,7 @@ class _Case:
         unasked = best <= seeds.LAST_COMMIT  # the last commit's diff, on a clean tree: only if there is room to spare
         shares = [
             (self.extras, 12),
+            (self.wanted, WANTED_SHARE),
             (self.given, 25),
             ([] if unasked else self.diffs, 40 if best > seeds.SYMBOL else 20),
         ]
@@ -291,7 +316,7 @@ class _Case:
         left_out: list[str] = []
         left = budget
         for candidates, percent in shares:
-            if not self.code and candidates is not self.extras:
+            if not self.code and candidates is not self.extras and candidates is not self.wanted:
                 percent = 60  # nothing else needs the room
             share = min(left, budget * percent // 100)
             parts, missing = pack_scored(candidates, share, whole=share)

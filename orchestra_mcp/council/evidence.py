@@ -1,4 +1,4 @@
-"""Claims against the code: does the file exist, the line, the symbol, the quoted text?
+"""Claims against the code: does the file exist, the line, the symbol, the quoted text, the call, the exception?
 
 This checks that a citation is true, not that the conclusion drawn from it is right; the note says what was looked at.
 """
@@ -6,22 +6,37 @@ This checks that a citation is true, not that the conclusion drawn from it is ri
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from orchestra_mcp.types import Check, Claim, Evidence
+from orchestra_mcp.council.residents.trees import callee, last_line, line_of
+from orchestra_mcp.types import Check, Claim, Evidence, Trace
 
 NEAR = 3  # lines by which a citation may be off and still be counted as that place
 
 
-async def check_claims(claims: Sequence[Claim], evidence: Evidence | None) -> tuple[Claim, ...]:
+async def check_claims(
+    claims: Sequence[Claim], evidence: Evidence | None, traces: Sequence[Trace] = ()
+) -> tuple[Claim, ...]:
     """Every claim with its check. Without a project, or with nothing to look at, a claim stays unchecked."""
     if evidence is None:
         return tuple(_with(claim, "unchecked", "no project to look at") for claim in claims)
-    return tuple([await check_claim(claim, evidence) for claim in claims])
+    return tuple([await check_claim(claim, evidence, traces) for claim in claims])
 
 
-async def check_claim(claim: Claim, evidence: Evidence) -> Claim:
-    """One claim with its check, its path mended to the project's and, where known, the symbol around its line."""
+async def check_claim(claim: Claim, evidence: Evidence, traces: Sequence[Trace] = ()) -> Claim:
+    """One claim with its check, its path mended to the project's and, where known, the symbol around its line.
+
+    What is said of a place (that it calls something, that it raises something) is looked at once the place itself holds.
+    """
+    claim = await _check_place(claim, evidence)
+    if claim.check and claim.check.outcome == "verified" and claim.calls:
+        claim = await _check_call(claim, evidence)
+    if claim.check and claim.check.outcome == "verified" and claim.raises:
+        claim = await _check_raise(claim, evidence, traces)
+    return claim
+
+
+async def _check_place(claim: Claim, evidence: Evidence) -> Claim:
     if not (claim.path or claim.symbol):
         return _with(claim, "unchecked", "names no file, line or symbol")
     if not claim.path:
@@ -105,6 +120,61 @@ async def _check_symbol_anywhere(claim: Claim, evidence: Evidence) -> Claim:
         path, line, _ = places[0]
         return _with(claim, "verified", f"{claim.symbol} is used at {path}:{line}, not defined in this project")
     return _with(claim, "refuted", f"{claim.symbol} occurs nowhere in the project")
+
+
+async def _check_call(claim: Claim, evidence: Evidence) -> Claim:
+    """Whether the function at the claim's place calls what it is said to call."""
+    span, syntax = await _function_of(claim, evidence), await evidence.syntax(claim.path)
+    if span is None or syntax is None or claim.check is None:
+        return claim
+    wanted = re.split(r"[.:]+", claim.calls.removesuffix("()"))[-1]
+    start, end = span
+    stack = [syntax.root]
+    while stack:
+        node = stack.pop()
+        if last_line(node) < start or line_of(node) > end:
+            continue
+        if callee(node)[1] == wanted and line_of(node) >= start:
+            return _with(claim, "verified", f"{claim.check.note}; calls {wanted} at line {line_of(node)}")
+        stack.extend(node.named_children)
+    return _with(claim, "refuted", f"no call of {wanted} stands in lines {start}–{end} of {claim.path}")
+
+
+async def _check_raise(claim: Claim, evidence: Evidence, traces: Sequence[Trace]) -> Claim:
+    """Whether an exception is raised in the function at the claim's place, or passed through it in a given trace."""
+    wanted = re.split(r"[.:]+", claim.raises.removesuffix("()"))[-1]
+    span = await _function_of(claim, evidence)
+    if claim.check is None:
+        return claim
+    for trace in traces:
+        for link in _links(trace):
+            through = any(f.path == claim.path and (span is None or span[0] <= f.line <= span[1]) for f in link.frames)
+            if through and link.exception.rpartition(".")[2] == wanted:
+                return _with(claim, "verified", f"{claim.check.note}; {wanted} passed through it in the given trace")
+    if span is None:
+        return claim
+    lines = await evidence.read(claim.path, *span)
+    spelled = re.compile(rf"\b(?:raise|throw|throws|panic!?|Err|except|catch|rescue)\b.*\b{re.escape(wanted)}\b")
+    at = next((number for number, line in enumerate(lines, span[0]) if spelled.search(line)), 0)
+    if at:
+        return _with(claim, "verified", f"{claim.check.note}; {wanted} stands at line {at}")
+    # What a function calls can raise it, so that its absence refutes nothing.
+    return _with(claim, "unchecked", f"{claim.check.note}; whether it raises {wanted} cannot be seen here")
+
+
+async def _function_of(claim: Claim, evidence: Evidence) -> tuple[int, int] | None:
+    found = await evidence.locate(claim.symbol, claim.path) if claim.symbol else ()
+    spot = next((d for d in found if not claim.line or d.start <= claim.line <= d.end), found[0] if found else None)
+    if spot is None and claim.line:
+        spot = await evidence.enclosing(claim.path, claim.line)
+    return (spot.start, spot.end) if spot else None
+
+
+def _links(trace: Trace) -> Iterator[Trace]:
+    link: Trace | None = trace
+    while link is not None:
+        yield link
+        link = link.cause
 
 
 def _match_path(path: str, files: Sequence[str]) -> str:

@@ -1,16 +1,18 @@
 """From what a model wrote to a structured opinion, ballot or synthesis. Pure, and forgiving about form.
 
-A reply may be JSON, JSON in a fence or in prose, broken JSON, or plain prose: all are read. What is empty, cut off, a
-refusal, markup or nonsense is not: it raises `BadReply`, so that it can never become a vote.
+A reply may be JSON, JSON in a fence or in prose, broken JSON, a bare program, or plain prose: all are read. What is
+empty, cut off, a refusal, markup or nonsense is not: it raises `BadReply`, so that it can never become a vote.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from orchestra_mcp.council.options import chosen, options_of
+from orchestra_mcp.council.programs import language_of, program_in
 from orchestra_mcp.errors import BadReply
 from orchestra_mcp.foreign import plain
 from orchestra_mcp.types import Claim
@@ -31,7 +33,9 @@ TEMPLATE = frozenset(
         "the ruling in markdown, at most 300 words: what decided it, and what the losing side is right about",
     }
 )
+GROUP_KEYS = ("groups", "same", "clusters")
 MAX_POSITION = 240
+MAX_CODE = 60_000
 MAX_ANSWER = 24_000
 MAX_ITEMS = 20
 MAX_MENDED = 60_000
@@ -93,13 +97,17 @@ def _parse(piece: str) -> object:
         return None
 
 
-def read_opinion(text: str, vocabulary: frozenset[str]) -> dict[str, Any]:
+def read_opinion(text: str, vocabulary: frozenset[str], question: str = "") -> dict[str, Any]:
     """The fields of an `Opinion`, all but who said it.
+
+    Where the question lists options, the position of who chose one is that option, as the question writes it. Where
+    the answer is a program, `code` holds it and the answer keeps it in a fence.
 
     Args:
         text: the model's reply.
         vocabulary: words of the question and the evidence; prose that shares none of them, and has no common words
             either, is nonsense.
+        question: what was asked, with its options or starter code.
 
     Raises:
         BadReply: `empty`, `refusal` or `garbage`.
@@ -107,9 +115,28 @@ def read_opinion(text: str, vocabulary: frozenset[str]) -> dict[str, Any]:
     text = clean(text)
     if not text:
         raise BadReply("the reply was empty", "empty")
-    table = read_object(text, (*POSITION_KEYS, *ANSWER_KEYS))
-    if table is None:
-        return _read_prose(text, vocabulary)
+    looks_like_json = bool(re.match(r"(?:```\w*\s*)?[{\[]", text))
+    table = _strict_object(text) if not looks_like_json else None
+    if table is None and not looks_like_json and (program := program_in(text, question))[0]:
+        # Before broken JSON is looked for: programs have braces and keys too.
+        return _read_program(text, *program)
+    table = table or read_object(text, (*POSITION_KEYS, *ANSWER_KEYS))
+    fields = _read_prose(text, vocabulary, question) if table is None else _read_table(table, vocabulary, question)
+    return _with_option(fields, question)
+
+
+def _strict_object(text: str) -> dict[str, Any] | None:
+    """A whole and valid JSON object of ours between other text, else None."""
+    start, end = text.find("{"), text.rfind("}")
+    try:
+        found = json.loads(text[start : end + 1]) if 0 <= start < end else None
+    except (ValueError, RecursionError):
+        return None
+    table = {str(key).lower(): value for key, value in found.items()} if isinstance(found, dict) else {}
+    return table if table.keys() & {*POSITION_KEYS, *ANSWER_KEYS} else None
+
+
+def _read_table(table: Mapping[str, Any], vocabulary: frozenset[str], question: str) -> dict[str, Any]:
     position = _line(_first(table, POSITION_KEYS))
     answer = _text(_first(table, ANSWER_KEYS))
     if not (position or answer):
@@ -117,8 +144,15 @@ def read_opinion(text: str, vocabulary: frozenset[str]) -> dict[str, Any]:
     if TEMPLATE & {position.lower(), answer.lower()}:
         raise BadReply("the reply repeated the form instead of filling it in", "garbage")
     _must_not_refuse(answer or position)
-    position = position or first_sentence(answer)
-    _must_make_sense(f"{position} {answer}", vocabulary)
+    code, language = program_in(answer, question)
+    if not code and isinstance(table.get("code"), str) and len(given := _text(table["code"])) > 1:
+        code, language = program_in(given, question) if "```" in given else (given, language_of(given))
+        answer = f"{answer}\n\n{fenced(code, language)}".strip() if code else answer
+    elif code and "```" not in answer:
+        answer = fenced(code, language)
+    position = position or (_named_after(code) if code else first_sentence(answer))
+    if not code and not _chooses(position, answer, question):
+        _must_make_sense(f"{position} {answer}", vocabulary)
     claims = tuple(filter(None, (_claim(item) for item in _items(_first(table, CLAIM_KEYS)))))
     return {
         "position": position,
@@ -128,19 +162,22 @@ def read_opinion(text: str, vocabulary: frozenset[str]) -> dict[str, Any]:
         "risks": _lines(table.get("risks")),
         "plan": _lines(table.get("plan") or table.get("steps") or table.get("next_steps")),
         "patch": _patch(table.get("patch")),
-        "inputs": _lines(table.get("inputs")),
+        "inputs": _inputs(table.get("inputs")),
+        "code": code[:MAX_CODE],
+        "language": language if code else "",
         "would_change": _line(table.get("would_change_my_mind") or table.get("would_change")),
         "confidence": _fraction(table.get("confidence")),
     }
 
 
-def _read_prose(text: str, vocabulary: frozenset[str]) -> dict[str, Any]:
+def _read_prose(text: str, vocabulary: frozenset[str], question: str) -> dict[str, Any]:
     if _is_markup(text):
         raise BadReply("the reply was a web page, not an answer", "garbage")
     if (table := read_object(text, ERROR_KEYS)) and set(table) <= ERROR_KEYS:
         raise BadReply("the reply was an error message, not an answer", "garbage")
     _must_not_refuse(text)
-    _must_make_sense(text, vocabulary)
+    if not _chooses("", text, question):
+        _must_make_sense(text, vocabulary)
     return {
         "position": first_sentence(text),
         "answer": clip(text, MAX_ANSWER),
@@ -148,6 +185,51 @@ def _read_prose(text: str, vocabulary: frozenset[str]) -> dict[str, Any]:
         "plan": numbered_steps(text),
         "structured": False,
     }
+
+
+def _read_program(text: str, code: str, language: str) -> dict[str, Any]:
+    """A reply that is a program, perhaps with a few words around it."""
+    outside = "\n".join(text.split("```")[::2]) if "```" in text else text.replace(code, "", 1)
+    _must_not_refuse(outside)
+    said = first_sentence(outside)
+    return {
+        "position": said if len(said.split()) > 3 and not said.endswith(":") else _named_after(code),
+        "answer": clip(text if "```" in text else fenced(code, language), MAX_ANSWER),
+        "code": code[:MAX_CODE],
+        "language": language,
+        "structured": False,
+    }
+
+
+def fenced(code: str, language: str = "") -> str:
+    """Code in a Markdown fence that nothing in it can close."""
+    longest = max((len(run) for run in re.findall(r"^\s*(`{3,})", code, re.MULTILINE)), default=2)
+    fence = "`" * (longest + 1)
+    return f"{fence}{language}\n{code}\n{fence}"
+
+
+def _named_after(code: str) -> str:
+    """One line for a program without words: `program: class Stack, def main`."""
+    found = re.findall(
+        r"^(?:export |pub |async )*((?:def|class|function|func|fn|struct|interface) +\w+)", code, re.MULTILINE
+    )
+    names = ", ".join(" ".join(name.split()) for name in dict.fromkeys(found[:4]))
+    lines = sum(1 for line in code.splitlines() if line.strip())
+    return shorten(f"program: {names or f'{lines} lines'}", MAX_POSITION)
+
+
+def _chooses(position: str, answer: str, question: str) -> bool:
+    return chosen(position, answer, options_of(question)) is not None
+
+
+def _with_option(fields: dict[str, Any], question: str) -> dict[str, Any]:
+    """The fields with the option that was chosen, as the question writes it, where it lists any."""
+    if not question or fields.get("code") or not (options := options_of(question)):
+        return fields
+    position = fields["position"] if fields.get("structured", True) else ""
+    if (option := chosen(position, fields["answer"], options)) is None:
+        return fields
+    return {**fields, "option": option.label, "position": shorten(option.line, MAX_POSITION)}
 
 
 def read_synthesis(text: str, vocabulary: frozenset[str]) -> dict[str, Any]:
@@ -185,6 +267,54 @@ def read_ballot(text: str, letters: tuple[str, ...]) -> dict[str, Any]:
             if claim:
                 defects.append((who[0], claim))
     return {"ranking": ranking, "same": same, "defects": tuple(defects), "why": _line(table.get("why"), 600)}
+
+
+def read_groups(text: str, letters: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """Which letters mean the same, in the words of a comparison; a letter that it leaves out stands alone.
+
+    Raises:
+        BadReply: no group with a known letter can be read.
+    """
+    text = clean(text)
+    table = read_object(text, GROUP_KEYS)
+    items = (
+        _items(_first(table, GROUP_KEYS))
+        if table
+        else re.findall(r"[\[{(]([A-Z](?:\s*[,;&]\s*[A-Z]){0,25})[\])}]", text)
+    )
+    groups: list[tuple[str, ...]] = []
+    seen: set[str] = set()
+    for item in items:
+        # A letter in two groups would join both; the first word counts.
+        group = tuple(letter for letter in _letters(item, letters) if letter not in seen)
+        seen.update(group)
+        groups += [group] if group else []
+    if not groups:
+        raise BadReply("no groups could be read from the comparison", "garbage")
+    return (*groups, *((letter,) for letter in letters if letter not in seen))
+
+
+def read_defects(text: str, labels: Sequence[str]) -> tuple[tuple[str, Claim], ...]:
+    """What a debater holds against others: (one of `labels`, claim). What is unreadable is left out."""
+    table = read_object(clean(text), ("defects",)) or {}
+    defects: list[tuple[str, Claim]] = []
+    for item in _items(table.get("defects"))[:MAX_ITEMS]:
+        if not isinstance(item, Mapping):
+            continue
+        label = _label(_line(item.get("candidate") or item.get("argument") or item.get("against"), 80), labels)
+        claim = _claim({**item, "text": item.get("claim") or item.get("text")})
+        if label and claim:
+            defects.append((label, claim))
+    return tuple(defects)
+
+
+def _label(said: str, labels: Sequence[str]) -> str:
+    """The label that is meant: by its words, else by its number or letter alone."""
+    by_words = {label.casefold(): label for label in labels}
+    if found := by_words.get(said.casefold().strip(" .:()[]")):
+        return found
+    ends = [label for label in labels if re.findall(r"\w+", said)[-1:] == re.findall(r"\w+", label)[-1:]]
+    return ends[0] if len(ends) == 1 else ""
 
 
 def claims_in(text: str) -> tuple[Claim, ...]:
@@ -283,6 +413,9 @@ def _claim(item: object) -> Claim | None:
         line=int(number.group(1)) if number else 0,
         symbol=symbol,
         quote=quote,
+        calls=_line(item.get("calls"), 200).removesuffix("()"),
+        raises=_line(item.get("raises"), 120),
+        test=_text(item.get("test"))[:2_000],
     )
 
 
@@ -321,6 +454,18 @@ def _lines(value: object) -> tuple[str, ...]:
     items = value.splitlines() if isinstance(value, str) else _items(value)
     plain = (re.sub(r"^\s*(?:\d{1,2}[.)]|[-*•])\s+", "", _line(item, 400)) for item in items)
     return tuple(line for line in plain if line)[:MAX_ITEMS]
+
+
+def _inputs(value: object) -> tuple[str, ...]:
+    """Example inputs as they were written: their line ends mean something."""
+    if isinstance(value, str):
+        value = [value] if re.search(r"^\s*(?:>>>|```)", value) else value.splitlines()
+    found = (
+        _text(_first(item, ("call", "input", "code", "test")) if isinstance(item, Mapping) else item)[:4_000]
+        for item in _items(value)
+    )
+    plain = (re.sub(r"^(?:\d{1,2}[.)]|[-*•])\s+", "", text) for text in found)
+    return tuple(text for text in plain if text)[:MAX_ITEMS]
 
 
 def _patch(value: object) -> str:

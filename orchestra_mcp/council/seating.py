@@ -1,89 +1,198 @@
-"""Who is asked first, who is held back. Pure."""
+"""Who is asked first, who is held back, and why. Pure.
+
+Greedy by track record, a family once while another family is as good; the cheapest pair that is good enough opens, since
+only disagreement shows that the dear ones are needed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import random
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from itertools import combinations
 from typing import NamedTuple
 
+from orchestra_mcp.council.experience import Experience
 from orchestra_mcp.errors import NotFound
-from orchestra_mcp.types import Question, Seat
+from orchestra_mcp.types import Effort, Question, Seat
 
-OPENERS = {"quick": 1, "standard": 2, "auto": 2, "deep": 4}
+OPENERS: Mapping[Effort, int] = {"quick": 1, "standard": 2, "auto": 2, "deep": 3}
 MAX_SEATS = 4
 """More than four seats add nothing measurable."""
 FREE_OPENERS = 3
 """Local seats without a price open at once, up to this many: holding them back saves nothing and costs time."""
+NEAR_BEST = 0.10
+"""An opener may be worse than the best seat by so much: agreement of weaker ones proves too little."""
+AS_GOOD = 0.05
+"""A second seat of one family is only preferred to another family's where that is worse by more than this."""
+EXPLORE = 0.05
+"""How often a seat in reserve takes the place of the last opener, so that little-known ones are learned about."""
+
+
+_Skill = Callable[[Seat], float]
 
 
 class Seating(NamedTuple):
-    """Who opens, and who is asked when openers differ or fail; the strongest first."""
+    """Who opens, and who is asked when openers differ or fail, the strongest first."""
 
     openers: tuple[Seat, ...]
     reserve: tuple[Seat, ...]
+    why: str = ""
+    """The choice in one line."""
+
+
+class Prices(NamedTuple):
+    """What one answer of each seat costs, as far as it is known, and who costs nothing."""
+
+    usd: Mapping[str, Decimal]
+    free: frozenset[str] = frozenset()
+
+    def of(self, seat: Seat) -> float:
+        """US dollars for one answer; a seat of unknown price counts as dear as the dearest."""
+        if seat.name in self.free:
+            return 0.0
+        return float(self.usd.get(seat.name, max(self.usd.values(), default=Decimal(1))))
+
+
+UNPRICED = Prices({})
+
+
+def able(seats: Sequence[Seat], question: Question, residents: frozenset[str] = frozenset()) -> tuple[Seat, ...]:
+    """Who may be asked at all: those whom the question names, else everyone.
+
+    Raises:
+        NotFound: an expert was named who is not seated.
+    """
+    if not question.experts:
+        return tuple(seats)
+    known = {seat.name: seat for seat in seats}
+    if missing := [name for name in question.experts if name not in known and name not in residents]:
+        raise NotFound(f"There is no expert {missing[0]!r}. Seated: {', '.join((*known, *sorted(residents)))}.")
+    return tuple(dict.fromkeys(known[name] for name in question.experts if name in known))
 
 
 def seat_council(
     seats: Sequence[Seat],
     question: Question,
-    free: frozenset[str] = frozenset(),
-    residents: frozenset[str] = frozenset(),
+    experience: Experience,
+    prices: Prices = UNPRICED,
+    effort: Effort = "standard",
+    dice: random.Random | None = None,
 ) -> Seating:
-    """Choose openers of different families, strongest first; all that were named when experts were named.
+    """Choose who opens.
+
+    Experts that the question names all open, and nobody else is asked. Else the openers come from different families:
+    the cheapest ones that are within `NEAR_BEST` of the best seat (for `quick` the best seat alone, for `deep` and a
+    debate the best ones whatever they cost).
 
     Args:
-        seats: the model seats of this council, in the user's order (which decides between equals).
-        question: its `experts` and `effort` count.
-        free: names of seats whose calls cost nothing.
-        residents: names of the resident analysts, who always sit; naming only them seats no model.
-
-    Raises:
-        NotFound: an expert was named who is not seated.
+        seats: who may be asked, as `able` gives them.
+        question: its experts and strategy count.
+        experience: what is known of the seats for this kind of question.
+        prices: what an answer of each costs.
+        effort: how deep to go; `auto` counts as `standard`.
+        dice: for exploration; None means that nobody is tried out.
     """
+
+    def skill(seat: Seat) -> float:
+        return experience.skill.get(seat.name, seat.prior)
+
+    ranked = sorted(seats, key=lambda seat: (-skill(seat), prices.of(seat), seat.model_id or seat.model or seat.name))
     if question.experts:
-        known = {seat.name: seat for seat in seats}
-        if missing := [name for name in question.experts if name not in known and name not in residents]:
-            raise NotFound(f"There is no expert {missing[0]!r}. Seated: {', '.join((*known, *sorted(residents)))}.")
-        return Seating(tuple(dict.fromkeys(known[name] for name in question.experts if name in known)), ())
-    ranked = sorted(seats, key=lambda seat: -seat.prior)
-    wanted = OPENERS[question.effort]
+        return Seating(tuple(seats), (), _named(seats))
+    if not ranked:
+        return Seating((), (), "")
+    wanted = OPENERS[effort]
     if question.strategy == "debate":
         wanted = max(wanted, 3)
-    openers = _spread(ranked, wanted)
-    if question.effort != "quick":
+        chosen = _spread(ranked, wanted, skill)
+        why = "a debate needs the strongest of different families"
+    elif wanted == 1:
+        chosen, why = ranked[:1], f"quick effort asks the best one for this ({skill(ranked[0]):.0%} expected)"
+    elif effort == "deep":
+        chosen, why = _spread(ranked, wanted, skill), "deep effort opens with the strongest of different families"
+    else:
+        chosen, why = _pair(ranked, skill, prices)
+    if effort != "quick":
         for seat in ranked:
-            if len(openers) < FREE_OPENERS and seat.name in free and seat not in openers:
-                openers.append(seat)
-    openers.sort(key=ranked.index)
-    return Seating(tuple(openers), tuple(seat for seat in ranked if seat not in openers))
-
-
-def _spread(ranked: Sequence[Seat], wanted: int) -> list[Seat]:
-    """The strongest seats, a family a second time only when every family has been taken."""
-    chosen: list[Seat] = []
-    families: set[str] = set()
-    for again in (False, True):
-        for seat in ranked:
-            family = seat.family or seat.name
-            if len(chosen) < wanted and seat not in chosen and (again or family not in families):
+            if len(chosen) < FREE_OPENERS and seat.name in prices.free and seat not in chosen:
                 chosen.append(seat)
-                families.add(family)
+    chosen, tried = _explore(chosen, ranked, dice)
+    why += f"; {tried} is tried out, to learn about it" if tried else ""
+    chosen.sort(key=ranked.index)
+    names = " and ".join(seat.name for seat in chosen) if len(chosen) < 3 else ", ".join(s.name for s in chosen)
+    return Seating(tuple(chosen), tuple(s for s in ranked if s not in chosen), f"{names} opened: {why}.")
+
+
+def _pair(ranked: Sequence[Seat], skill: _Skill, prices: Prices) -> tuple[list[Seat], str]:
+    """The cheapest two of different families that are both near the best; else the best and the next family."""
+    near = [seat for seat in ranked if skill(seat) >= skill(ranked[0]) - NEAR_BEST - 1e-9]
+    pairs = [pair for pair in combinations(near, 2) if _family(pair[0]) != _family(pair[1])]
+    if pairs and prices.usd:
+        best = min(pairs, key=lambda pair: (sum(map(prices.of, pair)), -sum(map(skill, pair)), pairs.index(pair)))
+        return list(best), "the cheapest two of different families within 10 points of the best"
+    return _spread(ranked, 2, skill), "the strongest of different families"
+
+
+def _spread(ranked: Sequence[Seat], wanted: int, skill: _Skill) -> list[Seat]:
+    """The strongest seats; a family a second time only where no other one is as good, within `AS_GOOD`."""
+    chosen: list[Seat] = []
+    while len(chosen) < min(wanted, len(ranked)):
+        left = [seat for seat in ranked if seat not in chosen]
+        families = {_family(seat) for seat in chosen}
+        fresh = [seat for seat in left if _family(seat) not in families]
+        take = fresh[0] if fresh and (len(chosen) == 1 or skill(fresh[0]) >= skill(left[0]) - AS_GOOD) else left[0]
+        chosen.append(take)
     return chosen
 
 
-def chairs(seats: Sequence[Seat], winners: Sequence[str], failed: frozenset[str]) -> tuple[Seat, ...]:
+def _explore(chosen: list[Seat], ranked: Sequence[Seat], dice: random.Random | None) -> tuple[list[Seat], str]:
+    """Once in a while the least of the openers, never the strongest seat, makes room for one in reserve."""
+    reserve = [seat for seat in ranked if seat not in chosen]
+    if dice is None or len(chosen) < 2 or not reserve or dice.random() >= EXPLORE:
+        return chosen, ""
+    last = max(chosen, key=ranked.index)
+    others = [seat for seat in reserve if ranked.index(seat) > ranked.index(last)]
+    if not others or last == ranked[0]:
+        return chosen, ""
+    tried = dice.choice(others)
+    return [*(seat for seat in chosen if seat != last), tried], tried.name
+
+
+def _named(seats: Sequence[Seat]) -> str:
+    return f"{', '.join(seat.name for seat in seats)} opened, as they were named." if seats else ""
+
+
+def _family(seat: Seat) -> str:
+    return seat.family or seat.name
+
+
+def chairs(
+    seats: Sequence[Seat], winners: Sequence[str], failed: frozenset[str], experience: Experience
+) -> tuple[Seat, ...]:
     """Who may write the synthesis, best first: a non-author of the winning answer within .05 of the strongest, else
     the strongest; the others after that. Seats that failed in this consultation come last."""
-    ranked = sorted(seats, key=lambda seat: -seat.prior)
+
+    def skill(seat: Seat) -> float:
+        return experience.skill.get(seat.name, seat.prior)
+
+    ranked = sorted(seats, key=lambda seat: (-skill(seat), seat.model_id or seat.model))
     if not ranked:
         return ()
-    best = ranked[0].prior
-    neutral = [s for s in ranked if s.name not in winners and s.name not in failed and s.prior >= best - 0.05]
+    best = skill(ranked[0])
+    neutral = [s for s in ranked if s.name not in winners and s.name not in failed and skill(s) >= best - AS_GOOD]
     first = neutral[:1]
     rest = [seat for seat in ranked if seat not in first]
     return (*first, *sorted(rest, key=lambda seat: seat.name in failed))
 
 
-def judges(seats: Sequence[Seat], authors: Sequence[str], failed: frozenset[str], wanted: int) -> tuple[Seat, ...]:
-    """Who reviews: reliable seats, before all those who wrote none of the answers."""
-    able = [seat for seat in seats if seat.name not in failed]
-    return tuple(sorted(able, key=lambda seat: (seat.name in authors, -seat.prior))[:wanted])
+def judges(
+    seats: Sequence[Seat], authors: Sequence[str], failed: frozenset[str], wanted: int, experience: Experience
+) -> tuple[Seat, ...]:
+    """Who reviews: the most reliable seats, before all those who wrote none of the answers; none in quarantine."""
+
+    def reliability(seat: Seat) -> float:
+        return experience.judging.get(seat.name, experience.skill.get(seat.name, seat.prior))
+
+    fit = [seat for seat in seats if seat.name not in failed and experience.judging.get(seat.name, 1.0) > 0]
+    return tuple(sorted(fit, key=lambda s: (s.name in authors, -reliability(s), s.model_id or s.model))[:wanted])

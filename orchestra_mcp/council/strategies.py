@@ -6,99 +6,48 @@ cancelled wait or a lost chair never costs what was already answered.
 
 from __future__ import annotations
 
-import random
-import re
-from collections.abc import Awaitable, Callable
-from functools import partial
+from collections.abc import Awaitable, Callable, Sequence
 
 import anyio
 
-from orchestra_mcp.council import verdicts
-from orchestra_mcp.council.agreement import NEGATIONS, cluster, normal
+from orchestra_mcp.council import stopping, verdicts
+from orchestra_mcp.council.comparing import compare
+from orchestra_mcp.council.debate import debate, rebut
+from orchestra_mcp.council.hearing import hear, never
+from orchestra_mcp.council.ranking import PASSES, TRIALS, Ranked, rank
+from orchestra_mcp.council.reviewing import poll
 from orchestra_mcp.council.room import Room
-from orchestra_mcp.council.seating import MAX_SEATS, Seating, chairs, judges
-from orchestra_mcp.gateway.provider import Message
-from orchestra_mcp.types import Opinion, Seat
+from orchestra_mcp.council.ruling import rule
+from orchestra_mcp.council.seating import MAX_SEATS, Seating, judges
+from orchestra_mcp.council.trying import try_answers
+from orchestra_mcp.council.weights import vote
+from orchestra_mcp.types import Effort, EvidenceKind, Opinion, Seat
 
 Strategy = Callable[[Room, Seating], Awaitable[None]]
 
-MAX_ROUNDS = 6
-JUDGES = {"quick": 0, "standard": 2, "auto": 2, "deep": 3}
-YES = re.compile(r"^\W*(?:for|yes|agree|support|in favou?r|accept|true|correct)\b", re.IGNORECASE)
-NO = re.compile(r"^\W*(?:against|no|disagree|oppose|reject|false|incorrect|not)\b", re.IGNORECASE)
+JUDGES: dict[Effort, int] = {"quick": 0, "standard": 2, "auto": 2, "deep": 2}
+"""Reviewers: a third one added nothing."""
+TESTED: frozenset[EvidenceKind] = frozenset({"executed", "exact", "same-code", "cited", "entailed"})
+"""Kinds of agreement that rest on more than alike wording."""
 
 
 async def consult(room: Room, seating: Seating) -> None:
-    """Openers apart; agreement ends it; else further seats, a blind review, and the chair."""
+    """Openers apart; test of agreement; the seat most likely to settle it, while that pays; critique; the chair."""
     minutes = room.minutes
-    effort = minutes.question.effort
-
+    reserve = list(seating.reserve)
     async with anyio.create_task_group() as group:
         group.start_soon(room.hear_residents)
         minutes.stage = "hearing the experts"
-        await room.hear(seating.openers, room.writer.opinion, seating.reserve)
-    if len(minutes.opinions) > 1 and _agree(minutes.opinions):
-        minutes.stopped = "the experts agree, so nobody else was asked"
-        room.tell("agreed", detail=minutes.opinions[0].position)
-    elif len(minutes.opinions) > 1 and effort != "quick":
-        await _widen(room, seating)
-        if _agree(minutes.opinions):
-            minutes.stopped = "the experts agree after a further one was asked"
-        else:
-            await _review(room, seating)
-            how = "were reviewed blind" if minutes.ballots else "could not be reviewed"
-            minutes.stopped = f"the experts differ; their answers {how}"
-    elif len(minutes.opinions) > 1:
-        minutes.stopped = "the experts differ, and a quick consultation has no review"
-    elif minutes.opinions:
-        asked = len(set(minutes.asked))
-        minutes.stopped = "one expert was asked" if asked == 1 else "only one expert gave a usable answer"
-    else:
-        minutes.stopped = "no language model answered" if seating.openers else "no language model was asked"
-    if effort != "quick":
-        await _rule(room)
-
-
-async def debate(room: Room, seating: Seating) -> None:
-    """Rounds in which everyone sees the others' latest arguments unsigned; ends when minds no longer move."""
-    minutes, question = room.minutes, room.minutes.question
-    positions = question.positions or ("for", "against")
-    seats = list(seating.openers)
-    spares = seating.reserve
-    limit = max(1, min(question.rounds, MAX_ROUNDS))
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(room.hear_residents)
-        for number in range(1, limit + 1):
-            minutes.round, minutes.stage = number, f"debating, round {number} of {limit}"
-            latest = _latest(minutes.opinions)
-            heard = await room.hear(seats, partial(_turn, room, latest, positions), spares, number)
-            _take_sides(minutes.opinions, positions)
-            speakers = {opinion.seat for opinion in heard}
-            seats = [minutes.seats[name] for name in minutes.asked if name in speakers]
-            spares = ()
-            now = _latest(minutes.opinions)
-            if len(seats) < 2:
-                minutes.stopped = "fewer than two experts were left to debate"
-                break
-            if len({opinion.position for opinion in now.values()}) == 1:
-                minutes.stopped = f"all positions converged in round {number}"
-                break
-            if number > 1 and all(now[name].position == latest[name].position for name in speakers & set(latest)):
-                minutes.stopped = f"nobody changed position in round {number}"
-                break
-        else:
-            minutes.stopped = f"the agreed {limit} rounds were over"
-    if aside := [opinion.seat for opinion in minutes.standing() if opinion.position not in positions]:
-        minutes.notes.append(f"{', '.join(aside)} took none of the positions offered ({' / '.join(positions)}).")
-    if not minutes.opinions:
-        minutes.stopped = (
-            "no language model answered"
-            if seating.openers
-            else "no language model was asked, and resident analysts cannot argue"
-        )
-    elif len(minutes.opinions) > 1:
-        await _rule(room)
+        await _open(room, seating, reserve)
+    await _settle(room)
+    while not (reason := _enough(room, reserve)):
+        minutes.stage = "asking a further expert"
+        seat = _next(room, reserve)
+        await hear(room, [seat], room.writer.opinion, round=1)
+        await _settle(room)
+    minutes.stopped = reason
+    await _critique(room, seating)
+    await rule(room)
 
 
 STRATEGIES: dict[str, Strategy] = {
@@ -108,83 +57,117 @@ STRATEGIES: dict[str, Strategy] = {
 }
 
 
-def _agree(opinions: list[Opinion]) -> bool:
-    """All say the same, and on more evidence than similar wording."""
-    clusters = cluster(opinions)
-    return len(clusters) == 1 and clusters[0].evidence in ("exact", "cited")
+async def _open(room: Room, seating: Seating, reserve: list[Seat]) -> None:
+    """Hear the openers; in a hurry the next seat starts with them, and is told to stop when they agree."""
+    ahead = reserve[:1] if room.hurry and len(seating.openers) > 1 and room.minutes.effort != "quick" else []
+    openers = {seat.name for seat in seating.openers}
+
+    def agreed(opinions: Sequence[Opinion]) -> bool:
+        heard = [opinion for opinion in opinions if opinion.seat in openers]
+        return len(heard) == len(openers) and _one_voice(room, heard)
+
+    seats = (*seating.openers, *ahead)
+    spares = [seat for seat in reserve if seat not in ahead]
+    await hear(room, seats, room.writer.opinion, spares, enough=agreed if ahead else never)
 
 
-async def _widen(room: Room, seating: Seating) -> None:
-    """Ask reserve seats one by one, the strongest first, until two answers agree or the table is full."""
+async def _settle(room: Room) -> None:
+    """Find out which answers say the same: run them, try their patches, and compare what only differs in words."""
+    opinions = room.minutes.standing()
+    await try_answers(room, opinions)
+    if len(opinions) > 1:
+        await compare(room, opinions)
+
+
+def _enough(room: Room, reserve: Sequence[Seat]) -> str:
+    """Why nobody else is asked; empty while a further expert is worth it."""
     minutes = room.minutes
-    minutes.stage = "asking further experts"
-    for seat in seating.reserve:
-        if seat.name in minutes.asked:
-            continue
-        if len(minutes.answered()) >= MAX_SEATS or any(
-            len(c.seats) > len(minutes.opinions) / 2 for c in cluster(minutes.opinions)
-        ):
+    opinions, effort = minutes.standing(), minutes.effort
+    left = [seat for seat in reserve if seat.name not in minutes.asked]
+    if not opinions:
+        return "no language model answered" if minutes.asked else "no language model was asked"
+    ranked, _ = rank(opinions, minutes)
+    verdict = verdicts.conclude(minutes)
+    one = len(ranked) == 1 and ranked[0].evidence in TESTED and len(opinions) > 1
+    if one and (effort != "deep" or stopping.confident(verdict.confidence, effort)):
+        return "the experts agree, so nobody else was asked"
+    if effort == "quick":
+        return "a quick consultation asks nobody else"
+    if not left:
+        if len(opinions) == 1:
+            return "one expert was asked" if len(set(minutes.asked)) == 1 else "only one expert gave a usable answer"
+        return "the experts agree" if one else "the experts differ, and everyone was asked"
+    if full := stopping.full(len(opinions), MAX_SEATS):
+        return full
+    if sure := stopping.confident(verdict.confidence, effort):
+        return sure
+    if ahead := stopping.lossless(_lead(ranked), [_most(room, seat) for seat in left[: MAX_SEATS - len(opinions)]]):
+        return ahead
+    limit = minutes.question.max_cost_usd or room.limits.max_cost_usd
+    if cost := room.price(_next(room, left), "opinion"):
+        return stopping.not_worthwhile(verdict.confidence, len(opinions), len(ranked) > 1, float(limit), float(cost))
+    return ""
+
+
+def _lead(ranked: Sequence[Ranked]) -> float:
+    """How far the first is ahead of all others together, since a later answer may show that some are one."""
+    return ranked[0].score - sum(max(0.0, r.score) for r in ranked[1:])
+
+
+def _most(room: Room, seat: Seat) -> float:
+    """The most that one more answer can bring: its vote, and what running it may show."""
+    tests = max(TRIALS.values()) if room.evidence is not None and room.workbench is not None else 0.0
+    runs = PASSES if room.minutes.found.behaviours else 0.0
+    return max(room.minutes.weight(seat.name), vote(room.minutes.skill(seat.name))) + max(tests, runs)
+
+
+def _next(room: Room, reserve: Sequence[Seat]) -> Seat:
+    """The seat most likely to settle it: the strongest that was not asked."""
+    return next(seat for seat in reserve if seat.name not in room.minutes.asked)
+
+
+def _one_voice(room: Room, opinions: Sequence[Opinion]) -> bool:
+    """All say the same, and on more evidence than similar wording."""
+    ranked, _ = rank(opinions, room.minutes)
+    return len(ranked) == 1 and ranked[0].evidence in TESTED
+
+
+async def _critique(room: Room, seating: Seating) -> None:
+    """Where answers differ and no execution has told them apart: blind ballots, and a rebuttal in a deep council."""
+    minutes = room.minutes
+    rounds = 0
+    while not stopping.reviewed_enough(rounds, minutes.effort):
+        ranked, _ = rank(minutes.standing(), minutes)
+        if len(ranked) < 2 or _told_apart(ranked):
             return
-        await room.hear([seat], room.writer.opinion)
+        before = _probabilities(room)
+        if rounds == 0:
+            await _review(room, seating, ranked)
+        else:
+            await rebut(room, ranked[:2])
+            await _settle(room)
+        rounds += 1
+        if rounds > 1 and (still := stopping.settled(before, _probabilities(room))):
+            minutes.stopped += f"; {still}"
+            return
 
 
-async def _review(room: Room, seating: Seating) -> None:
-    """Have the most reliable seats rank the others' answers, unsigned; non-authors first."""
+async def _review(room: Room, seating: Seating, ranked: Sequence[Ranked]) -> None:
+    """Have the most reliable seats rank one answer of each solution, unsigned; those who wrote none of them first."""
     minutes = room.minutes
     minutes.stage = "reviewing blind"
     everyone = (*seating.openers, *seating.reserve)
-    wanted = JUDGES[minutes.question.effort]
-    able = [seat for seat in everyone if sum(o.seat != seat.name for o in minutes.opinions) > 1]
-    await room.poll(judges(able, minutes.answered(), minutes.failed, wanted), minutes.opinions)
+    chosen = judges(everyone, minutes.answered(), minutes.failed, JUDGES[minutes.effort], minutes.experience)
+    answers = [r.opinions[0] for r in ranked][:6]
+    ballots = await poll(room, chosen, answers, [opinion.seat for opinion in answers[:2]])
+    minutes.stopped += "; their answers were reviewed blind" if ballots else "; their answers could not be reviewed"
 
 
-async def _rule(room: Room) -> None:
-    """Have a chair write the synthesis, from the solutions in their settled order."""
-    minutes = room.minutes
-    if len(minutes.standing()) < 2:
-        return  # one voice needs nobody to sum it up
-    minutes.stage = "writing the synthesis"
-    verdict = verdicts.conclude(minutes)
-    by_seat = {opinion.seat: opinion for opinion in minutes.standing()}
-    shown = [by_seat[solution.seats[0]] for solution in verdict.solutions[:3]]
-    await room.rule(
-        chairs(list(minutes.seats.values()), verdict.solutions[0].seats, minutes.failed),
-        shown,
-        verdicts.notes_for_chair(verdict, minutes),
-        partial(verdicts.follows_the_order, solutions=verdict.solutions),
-    )
+def _told_apart(ranked: Sequence[Ranked]) -> bool:
+    """The first two have run, and what they did on the question's own cases tells which is better."""
+    return all(r.evidence == "executed" for r in ranked[:2]) and ranked[0].proof > ranked[1].proof
 
 
-def _latest(opinions: list[Opinion]) -> dict[str, Opinion]:
-    return {opinion.seat: opinion for opinion in opinions}
-
-
-def _turn(room: Room, latest: dict[str, Opinion], positions: tuple[str, ...], seat: Seat) -> tuple[Message, ...]:
-    others = [opinion for name, opinion in latest.items() if name != seat.name]
-    random.Random(f"{room.minutes.id}/{seat.name}/{room.minutes.round}").shuffle(others)
-    return room.writer.argue(seat, latest.get(seat.name), others, positions)
-
-
-def _take_sides(opinions: list[Opinion], positions: tuple[str, ...]) -> None:
-    """Put each opinion on the side that it names; what it said stands at the head of its answer."""
-    for index, opinion in enumerate(opinions):
-        if opinion.position in positions:
-            continue
-        side = side_of(opinion.position, positions)
-        if side:
-            answer = opinion.answer if opinion.position in opinion.answer else f"{opinion.position}\n\n{opinion.answer}"
-            opinions[index] = opinion.model_copy(update={"position": side, "answer": answer})
-
-
-def side_of(position: str, positions: tuple[str, ...]) -> str:
-    """Which of the positions a line begins with, else the only one that it names; empty when that is unclear."""
-    plain = position.lower().strip(" *_`\"'.:")
-    for side in sorted(positions, key=len, reverse=True):
-        if re.match(rf"{re.escape(side.lower())}(?!\w)", plain):
-            return side
-    if set(positions) == {"for", "against"}:
-        return "for" if YES.match(plain) else "against" if NO.match(plain) else ""
-    if set(normal(plain).split()) & NEGATIONS:
-        return ""  # whoever says "not Redis" names Redis
-    named = [side for side in positions if re.search(rf"(?<!\w){re.escape(side.lower())}(?!\w)", plain)]
-    return named[0] if len(named) == 1 else ""
+def _probabilities(room: Room) -> dict[str, float]:
+    verdict = verdicts.conclude(room.minutes)
+    return {solution.position: solution.probability for solution in verdict.solutions}

@@ -1,7 +1,6 @@
 """From minutes to a verdict, at any moment and without a model. Pure.
 
-Ranking: weighted support of each cluster plus its strength in the blind review. The chair's words, when there are any,
-become the answer; the order is never the chair's.
+The order is that of `ranking`, never the chair's; the chair's words, when there are any, become the answer.
 """
 
 from __future__ import annotations
@@ -9,55 +8,28 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from itertools import zip_longest
-from typing import NamedTuple
 
-from orchestra_mcp.council import agreement as agree
-from orchestra_mcp.council.minutes import Minutes
-from orchestra_mcp.council.reading import clip, shorten
-from orchestra_mcp.types import (
-    Absence,
-    Agreement,
-    Argument,
-    Claim,
-    Dissent,
-    Opinion,
-    Sent,
-    Solution,
-    Status,
-    Verdict,
-)
+from orchestra_mcp.council import confidence as sureness
+from orchestra_mcp.council.checks import next_check, what_would_decide
+from orchestra_mcp.council.headlines import count, headline, status_of
+from orchestra_mcp.council.likeness import normal, word_overlap
+from orchestra_mcp.council.matrix import matrix
+from orchestra_mcp.council.minutes import RESIDENT_PRIOR, Minutes
+from orchestra_mcp.council.ranking import Ranked, defects, open_accusations, rank
+from orchestra_mcp.council.weights import logit, soundness
+from orchestra_mcp.council.wording import basis, checked, merge, merge_claims
+from orchestra_mcp.types import Agreement, Argument, Claim, Dissent, Opinion, Sent, Solution, Status, Verdict
 
-KAPPA = 1.0
-"""How much the blind review counts beside the votes (between 1 and 2 in simulation)."""
 NOBODY_RIGHT = 0.5
 """Where the first solution is wrong, the chance that none of the others is right either (measured .35 to .56)."""
 MINORITY = 0.15
 """Probability from which a minority report is due."""
-RESIDENT_PRIOR = 0.3
-"""How often the residents' first suspect is a function that the fix changed: .22 of 50 commits, .37 of 43 bug reports
-(`benchmarks/residents.py`)."""
-
-
+UNSURE = 0.6
+"""Confidence below which the report names the cheapest check that would settle it."""
 JUDGES_LETTER = re.compile(r"\b(?:answer|candidate|option|expert)\s+[A-J]\b", re.IGNORECASE)
 """A letter means another answer to every judge, and to the chair."""
 LOWER_MEANT = 0.6
 """Share of common words from which a chair's line is taken to mean a lower solution (a design choice)."""
-REASON_CHARS = 160
-"""Of one absence's reason, in the first line."""
-LEADS: dict[Status, str] = {"degraded": "Degraded: ", "cancelled": "Cancelled: "}
-RESIDENT_CHARS = 1_600
-"""Of each resident's answer, in the answer that they give together."""
-
-
-NO_RULING = "There is no ruling: a debate needs language models, and none took part. This is only what static analysis can show."
-
-
-class Ranked(NamedTuple):
-    """A cluster in its place: its opinions (best first), its score, and whether it was the review that decided."""
-
-    opinions: tuple[Opinion, ...]
-    score: float
-    evidence: agree.EvidenceKind
 
 
 def conclude(minutes: Minutes, final: bool = False, cancelled: bool = False) -> Verdict:
@@ -69,26 +41,33 @@ def conclude(minutes: Minutes, final: bool = False, cancelled: bool = False) -> 
         cancelled: whether it was closed before its time.
     """
     opinions = minutes.standing() or tuple(minutes.residents)
-    priors = {o.seat: minutes.seats[o.seat].prior if o.seat in minutes.seats else RESIDENT_PRIOR for o in opinions}
-    ranked, agreed = rank(opinions, minutes, priors) if minutes.opinions else line_up(opinions)
-    sure = _confidence(ranked, agreed, priors)
+    ranked, agreed = rank(opinions, minutes) if minutes.opinions else line_up(opinions)
+    x, sure = _confidence(ranked, agreed, minutes)
     solutions = _solutions(ranked, sure)
     synthesis = minutes.synthesis
-    status: Status = "cancelled" if cancelled else _status(minutes, final)
+    status: Status = "cancelled" if cancelled else status_of(minutes, final)
+    shifts = minutes.shifts()
     return Verdict(
         id=minutes.id,
         question=minutes.question.text,
         strategy=minutes.question.strategy,
         mode=minutes.mode,
+        domain=minutes.domain,
+        effort=minutes.effort,
+        seating=minutes.seating,
         status=status,
         headline=headline(minutes, status),
-        answer=synthesis.answer if synthesis else _merge(ranked, minutes),
+        answer=synthesis.answer if synthesis else merge(ranked, minutes),
         plan=(synthesis.plan if synthesis else ()) or _merge_plans(ranked),
         solutions=solutions,
-        dissent=_dissent(ranked, solutions, priors),
+        dissent=_dissent(ranked, solutions, minutes),
         confidence=round(sure, 3),
-        confidence_basis=_basis(ranked, agreed, minutes),
+        confidence_basis=basis(ranked, agreed, minutes),
+        features=tuple(round(value, 6) for value in x),
+        next_check=next_check(ranked, minutes) if ranked and sure < UNSURE else "",
         agreement=agreed,
+        matrix=matrix(ranked, minutes) if minutes.opinions else (),
+        shifts=shifts,
         arguments=_arguments(ranked) if minutes.question.strategy == "debate" and minutes.opinions else (),
         would_change=(synthesis.would_change if synthesis else "")
         or next((o.would_change for r in ranked for o in r.opinions if o.would_change), ""),
@@ -106,79 +85,21 @@ def conclude(minutes: Minutes, final: bool = False, cancelled: bool = False) -> 
     )
 
 
-def rank(
-    opinions: Sequence[Opinion], minutes: Minutes, priors: dict[str, float]
-) -> tuple[tuple[Ranked, ...], Agreement]:
-    """Clusters by weighted support plus review, and how far the first one is agreed on."""
-    by_seat = {opinion.seat: opinion for opinion in opinions}
-    clusters = agree.cluster(opinions, minutes.ballots)
-    weights = {seat: agree.weight(opinion, priors[seat]) for seat, opinion in by_seat.items()}
-    merit = agree.tally(minutes.ballots, priors, tuple(by_seat))
-
-    def score(cluster: agree.Cluster) -> float:
-        reviewed = max(merit[seat] for seat in cluster.seats) if minutes.ballots else 0.0
-        return sum(weights[seat] for seat in cluster.seats) + KAPPA * reviewed
-
-    ordered = sorted(clusters, key=lambda c: (-score(c), [o.seat for o in opinions].index(c.seats[0])))
-    ranked = tuple(
-        Ranked(
-            tuple(sorted((by_seat[seat] for seat in c.seats), key=lambda o: -(weights[o.seat] + merit[o.seat]))),
-            round(score(c), 3),
-            c.evidence,
-        )
-        for c in ordered
-    )
-    return ranked, agree.agreement(ordered, weights)
-
-
 def line_up(residents: Sequence[Opinion]) -> tuple[tuple[Ranked, ...], Agreement]:
     """Residents in the order of how much each found, by its own reckoning: they are our code, and look at different things."""
     ordered = sorted(residents, key=lambda o: -(o.confidence or 0.0))
-    ranked = tuple(Ranked((o,), agree.weight(o, RESIDENT_PRIOR), "single") for o in ordered)
+    ranked = tuple(Ranked((o,), soundness(o.claims), 0.0, soundness(o.claims), "single", "", ()) for o in ordered)
     return ranked, Agreement(share=1.0, evidence="single", independent_votes=1.0) if ranked else Agreement()
-
-
-def headline(minutes: Minutes, status: Status) -> str:
-    """Who answered, who did not and why: the first line of every report."""
-    answered = minutes.answered()
-    residents = len(minutes.residents)
-    beside = (
-        f" {residents} resident analyst{'s' * (residents != 1)} (no language model) gave evidence." if residents else ""
-    )
-    if not minutes.seats:
-        alone = "No language model was asked" if minutes.question.experts else "No language model is seated"
-        if residents:
-            names = ", ".join(opinion.seat for opinion in minutes.residents)
-            return f"{alone}: this comes from {_count(residents, 'resident analyst')} ({names}), plain code that reads the evidence."
-        return f"{alone}, and the resident analysts found nothing that they could show."
-    waiting = [name for name in minutes.awaited if name not in answered]
-    missing = _missing(minutes.absences, answered)
-    asked = len(set(minutes.asked))
-    if status == "running":
-        after = f"; waiting for {', '.join(waiting)}" if waiting else ""
-        return (
-            f"Provisional: {len(answered)} of {asked} experts have answered so far{after}."
-            f"{_reasons(missing, answered)}{beside}"
-        )
-    lead = LEADS.get(status, "")
-    if not answered:
-        tail = " This comes from resident analysts only." if residents else ""
-        none = f"No expert answered ({asked} asked)." if asked else "No expert was asked."
-        if not asked and minutes.stopped:
-            none = f"No expert was asked: {minutes.stopped}."
-        return f"{lead if status == 'cancelled' else ''}{none}{_reasons(missing, answered)}{tail}"
-    who = f"{len(answered)} of {asked} experts answered: {', '.join(answered)}."
-    return f"{lead}{who}{_reasons(missing, answered)}{beside}"
 
 
 def follows_the_order(position: str, solutions: Sequence[Solution]) -> bool:
     """False when a chair's line says what a lower solution says, and not what the first one says."""
 
     def nearness(solution: Solution) -> float:
-        said, held = agree.normal(position), agree.normal(solution.position)
+        said, held = normal(position), normal(solution.position)
         if held and f"{said} ".startswith(f"{held} "):
             return 1.0
-        overlap, strict = agree.word_overlap(position, solution.position)
+        overlap, strict = word_overlap(position, solution.position)
         return overlap if strict else 0.0
 
     if len(solutions) < 2:
@@ -191,39 +112,33 @@ def notes_for_chair(verdict: Verdict, minutes: Minutes) -> str:
     """The settled order and what reviewers hold against whom, without names."""
     letters = {seat: letter for letter, s in zip("ABC", verdict.solutions, strict=False) for seat in s.seats}
     lines = [
-        f"{letter} stands {place}: probability {solution.probability:.0%}, {_count(len(solution.seats), 'expert')}, {_checked(solution.claims)}."
+        f"{letter} stands {place}: probability {solution.probability:.0%}, {count(len(solution.seats), 'expert')}, {checked(solution.claims)}."
         for letter, place, solution in zip("ABC", ("first", "second", "third"), verdict.solutions, strict=False)
     ]
-    for ballot in minutes.ballots:
-        for defect in ballot.defects:
-            if defect.candidate in letters:
-                check = f" [{defect.claim.check.outcome}]" if defect.claim.check else ""
-                text = JUDGES_LETTER.sub("another answer", defect.claim.text)
-                lines.append(f"A reviewer holds against {letters[defect.candidate]}: {text}{check}")
+    for letter, solution in zip("ABC", verdict.solutions, strict=False):
+        lines += [f"Running {letter} showed: {solution.shown}."] if solution.shown else []
+    for defect in defects(minutes):
+        if defect.candidate in letters:
+            check = f" [{defect.claim.check.outcome}]" if defect.claim.check else ""
+            text = JUDGES_LETTER.sub("another answer", defect.claim.text)
+            lines.append(f"A reviewer holds against {letters[defect.candidate]}: {text}{check}")
     return "\n".join(lines[:16])
 
 
-def _status(minutes: Minutes, final: bool) -> Status:
-    if not final:
-        return "running"
-    if not (minutes.opinions or minutes.residents):
-        return "failed"
-    lost = any(a.stage == "opinion" for a in minutes.absences) or not minutes.opinions
-    unruled = minutes.synthesis is None and any(a.stage != "opinion" for a in minutes.absences)
-    unreviewed = not minutes.ballots and any(a.stage == "review" for a in minutes.absences)
-    return "degraded" if lost or unruled or unreviewed else "complete"
-
-
-def _confidence(ranked: Sequence[Ranked], agreed: Agreement, priors: dict[str, float]) -> float:
+def _confidence(ranked: Sequence[Ranked], agreed: Agreement, minutes: Minutes) -> tuple[tuple[float, ...], float]:
+    """What the confidence rests on, as the x of its logistic, and the confidence."""
     if not ranked:
-        return 0.0
-    winners = [priors[o.seat] for o in ranked[0].opinions]
-    best = max(agree.soundness(o.claims) for o in ranked[0].opinions)
-    sure = agree.confidence(agreed, winners, list(priors.values()), best)
+        return (), 0.0
     if ranked[0].opinions[0].kind == "resident":
         # They read the same few lines, so that agreeing proves little: never surer than what was measured.
-        return min(sure, RESIDENT_PRIOR)
-    return sure
+        best = max(soundness(o.claims) for o in ranked[0].opinions)
+        return (), min(RESIDENT_PRIOR, RESIDENT_PRIOR * min(1.0, best / 0.85))
+    skills = [[minutes.skill(seat) for seat in r.seats] for r in ranked]
+    x = sureness.features(skills, agreed.evidence)
+    best = max(soundness(o.claims) for o in ranked[0].opinions)
+    sure = sureness.probability(x, agreed.evidence, max(skills[0]), best, minutes.experience.coefficients)
+    # What running it showed is evidence beside the agreement, so that the log-odds add up.
+    return x, min(0.97, sureness.sigmoid(logit(sure) + ranked[0].proof)) if ranked[0].proof else sure
 
 
 def _solutions(ranked: Sequence[Ranked], sure: float) -> tuple[Solution, ...]:
@@ -237,36 +152,42 @@ def _solutions(ranked: Sequence[Ranked], sure: float) -> tuple[Solution, ...]:
             probability=round(
                 sure if place == 1 else min(sure, (1 - sure) * (1 - NOBODY_RIGHT) * max(0.05, r.score) / rest), 3
             ),
-            seats=tuple(o.seat for o in r.opinions),
+            seats=r.seats,
             families=tuple(dict.fromkeys(o.family for o in r.opinions if o.family)),
-            claims=_merge_claims(r.opinions),
+            claims=merge_claims(r.opinions),
             risks=r.opinions[0].risks,
             assumptions=r.opinions[0].assumptions,
             plan=r.opinions[0].plan,
             patch=next((o.patch for o in r.opinions if o.patch), ""),
+            code=r.opinions[0].code,
+            evidence=r.evidence,
+            shown=r.shown,
+            defects=open_accusations(r)[:6],
         )
         for place, r in enumerate(ranked, 1)
     )
 
 
-def _dissent(ranked: Sequence[Ranked], solutions: Sequence[Solution], priors: dict[str, float]) -> tuple[Dissent, ...]:
-    """Others' positions that are likely enough, or held by the strongest seat (which alone is right 37 % of the time)."""
+def _dissent(ranked: Sequence[Ranked], solutions: Sequence[Solution], minutes: Minutes) -> tuple[Dissent, ...]:
+    """Others' positions that are likely enough, or held by the strongest seat (which alone is right 37 % of the time),
+    or all of them while a verified defect stands against the first."""
     if len(ranked) < 2 or ranked[0].opinions[0].kind == "resident":
         return ()
-    top = max(priors.values())
-    strongest = (
-        {seat for seat, prior in priors.items() if prior == top} if list(priors.values()).count(top) == 1 else set()
-    )
+    seats = [seat for r in ranked for seat in r.seats]
+    top = max(minutes.skill(seat) for seat in seats)
+    best = [seat for seat in seats if minutes.skill(seat) == top]
+    strongest = set(best) if len(best) == 1 else set()
+    shaken = any(claim.check and claim.check.outcome == "verified" for claim in open_accusations(ranked[0]))
     return tuple(
         Dissent(
             position=solution.position,
             argument=r.opinions[0].answer,
             seats=solution.seats,
             probability=solution.probability,
-            check=r.opinions[0].would_change or ranked[0].opinions[0].would_change,
+            check=what_would_decide(ranked[0], r, minutes),
         )
         for r, solution in zip(ranked[1:], solutions[1:], strict=True)
-        if solution.probability >= MINORITY or strongest & set(solution.seats) or len(ranked) == 2
+        if solution.probability >= MINORITY or strongest & set(solution.seats) or len(ranked) == 2 or shaken
     )
 
 
@@ -275,7 +196,7 @@ def _arguments(ranked: Sequence[Ranked]) -> tuple[Argument, ...]:
         Argument(
             position=r.opinions[0].position,
             argument=r.opinions[0].answer,
-            seats=tuple(o.seat for o in r.opinions),
+            seats=r.seats,
         )
         for r in ranked
     )
@@ -289,100 +210,11 @@ def _findings(residents: Sequence[Opinion], counted: Sequence[Opinion]) -> tuple
     return tuple(claim for row in zip_longest(*shown) for claim in row if claim)[:12]
 
 
-def _merge(ranked: Sequence[Ranked], minutes: Minutes) -> str:
-    """The answer without a chair: the best expert's own words, or what all residents saw, since each looks elsewhere."""
-    if not ranked:
-        return _no_answer(minutes)
-    if minutes.opinions:
-        return ranked[0].opinions[0].answer
-    # Their next steps are in the plan.
-    heard = [NO_RULING] if minutes.question.strategy == "debate" else []
-    heard += [opinion.answer.split("\n\n**Next steps**")[0] for r in ranked for opinion in r.opinions]
-    return "\n\n".join(clip(answer, RESIDENT_CHARS) for answer in heard)
-
-
 def _merge_plans(ranked: Sequence[Ranked]) -> tuple[str, ...]:
     best = [opinion for r in ranked for opinion in r.opinions]
     if best and best[0].kind == "model":
         best = best[:1]
     return tuple(dict.fromkeys(step for opinion in best for step in opinion.plan))[:8]
-
-
-def _merge_claims(opinions: Sequence[Opinion]) -> tuple[Claim, ...]:
-    seen: dict[tuple[str, int, str], Claim] = {}
-    for claim in (claim for opinion in opinions for claim in opinion.claims):
-        seen.setdefault((claim.path, claim.line, claim.text if not claim.path else claim.quote), claim)
-    return tuple(seen.values())[:12]
-
-
-def _basis(ranked: Sequence[Ranked], agreed: Agreement, minutes: Minutes) -> str:
-    if not ranked:
-        return "nobody answered"
-    best = ranked[0]
-    parts = [_checked(_merge_claims(best.opinions))]
-    if best.opinions[0].kind == "resident":
-        parts.insert(0, "static analysis only")
-    elif len(best.opinions) == 1:
-        parts.insert(
-            0,
-            "one expert's answer"
-            if len(ranked) == 1
-            else f"{len(ranked)} experts with {len(ranked)} different answers",
-        )
-    else:
-        how = {
-            "exact": "in the same words",
-            "cited": "on the same cited code",
-            "reviewed": "in the reviewers' eyes",
-            "text-only": "in wording only",
-        }[best.evidence]
-        families = len({o.family or o.seat for o in best.opinions})
-        parts.insert(
-            0,
-            f"{len(best.opinions)} experts of {families} model families agree {how}"
-            f" ({agreed.independent_votes:.1f} independent votes, {agreed.share:.0%} of the weight)",
-        )
-    if minutes.ballots:
-        parts.append(f"{_count(len(minutes.ballots), 'blind review')}")
-    return "; ".join(parts)
-
-
-def _checked(claims: Sequence[Claim]) -> str:
-    outcomes = [claim.check.outcome for claim in claims if claim.check]
-    if not (looked := [o for o in outcomes if o != "unchecked"]):
-        return "no citation that could be checked"
-    return f"{outcomes.count('verified')} of {len(looked)} citations hold"
-
-
-def _missing(absences: Sequence[Absence], answered: Sequence[str]) -> list[Absence]:
-    """The last absence of each seat; of one that answered, only what it lost later (a review, the chair)."""
-    last = {
-        absence.seat: absence for absence in absences if not (absence.seat in answered and absence.stage == "opinion")
-    }
-    later = {a.seat: a for a in absences if a.seat in answered and a.stage == "opinion"}
-    return [*last.values(), *(a for seat, a in later.items() if seat not in last)]
-
-
-_STAGES = {
-    "opinion": "did not answer",
-    "review": "gave no usable review",
-    "chair": "could not write the synthesis",
-}
-
-
-def _reasons(missing: Sequence[Absence], answered: Sequence[str]) -> str:
-    """What those who are missing did not do, and why; the same reason of several is told once."""
-    seats: dict[tuple[str, str], list[str]] = {}
-    for absence in missing:
-        later = absence.stage == "opinion" and absence.seat in answered
-        what = "left the debate" if later else _STAGES[absence.stage]
-        seats.setdefault((what, absence.reason), []).append(absence.seat)
-    told = (
-        f"{', '.join(names)} {what}: {shorten(reason.rstrip('.'), REASON_CHARS)}"
-        for (what, reason), names in seats.items()
-    )
-    line = "; ".join(told)
-    return f" {line}." if line else ""
 
 
 def _sent(minutes: Minutes) -> Sent:
@@ -401,16 +233,3 @@ def _sent(minutes: Minutes) -> Sent:
         tokens=max(counted, minutes.dossier.tokens) if reached else 0,
         redactions=minutes.dossier.redactions,
     )
-
-
-def _no_answer(minutes: Minutes) -> str:
-    if minutes.seats:
-        return "No expert gave a usable answer, so there is no verdict. The reasons are in the first line; `orchestra doctor` checks every part."
-    return (
-        "There is nothing to report: no language model is seated and static analysis found nothing that it can point at. "
-        "Attach the stack trace (`error`), name the files, or add a model with `orchestra setup`."
-    )
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}{'s' * (n != 1)}"

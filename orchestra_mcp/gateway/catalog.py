@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Literal
+from functools import cache
+from importlib.resources import files
+from typing import Any, Literal, NamedTuple
 
 from orchestra_mcp.gateway.wire import host_of
 from orchestra_mcp.settings import ModelSpec, WireName
@@ -136,34 +138,49 @@ def family_of(model_id: str) -> str:
     return re.split(r"[-_:.\d]", tail, maxsplit=1)[0] or tail
 
 
-_PRIORS: tuple[tuple[str, float], ...] = (
-    # Estimates, not measurements of ours: read off the order of models in public leaderboards of hard question and
-    # coding benchmarks (MMLU-Pro, GPQA, SWE-bench Verified, LiveCodeBench) up to November 2026, pressed into the
-    # narrow range in which councils are insensitive to errors of a tenth. First match counts.
-    (r"gpt-6-astra|claude-fable-5|claude-mythos", 0.80),
-    (r"gpt-6\.1-sol|claude-opus-(5|latest)|gemini-4|gpt-6-sol|gemini-pro-latest", 0.78),
-    (r"grok-(4\.[67]|latest)|claude-sonnet-(5|latest)|gpt-(6\.1-terra|5\.[56]|latest)|claude-opus-4|deepseek-v4-pro",
-     0.75),
-    (r"kimi-k3\.?1?p?1?-pro|glm-5[.p]3(?!-flash)|gemini-3\.(8|1-pro)|qwen3\.8-max|muse-(wonder|spark)", 0.73),
-    (r"kimi-k[3-9]|deepseek-v4|deepseek-flash|mistral-large-4|grok-4|gpt-5|claude-(sonnet|haiku)", 0.68),
-    (r"qwen3\.[5-9]|glm-5|gpt-6-luna|minimax-m3", 0.68),
-    (r"gpt-oss-120b|mistral-(large|medium)|gemini|deepseek|kimi|glm|grok|claude|gpt-4", 0.62),
-    (r"\b(235|120|72|70|65)b\b", 0.60),
-    (r"\b(3[0-9]|2[0-9])b\b|gpt-oss-20b", 0.56),
-    (r"\b(1[0-9]|[789])b\b", 0.50),
-    (r"\b[0-6](\.\d)?b\b|mini|nano|tiny|lite", 0.42),
-    # add here
-)  # fmt: skip
 DEFAULT_PRIOR = 0.58
+MAX_ID = 200
+"""Characters of a model id that are looked at; servers on this machine may list anything."""
 
 
-def prior_of(model_id: str) -> float:
+def prior_of(model_id: str, domain: str = "") -> float:
     """Probability that a model's answer to a hard technical question is right, before anything is known of it.
 
-    An estimate from the order of models in public benchmarks; see the table. Unknown models get 0.58.
+    From public benchmarks; `priors.toml` has the table with its sources. Unknown models get 0.58.
+
+    Args:
+        model_id: the vendor's id, with or without prefixes such as `anthropic/`.
+        domain: what the question is about, as in `Verdict.domain`; for programming languages coding boards count.
     """
-    low = model_id.lower()
-    return next((prior for pattern, prior in _PRIORS if re.search(pattern, low)), DEFAULT_PRIOR)
+    code_domains, rows = _priors()
+    id = _plain_id(model_id)
+    row = next((row for row in rows if row.match.search(id)), None)
+    if row is None:
+        return DEFAULT_PRIOR
+    return row.code if domain in code_domains else row.prior
+
+
+class _Prior(NamedTuple):
+    match: re.Pattern[str]
+    prior: float
+    code: float
+    """As `prior` where coding boards say nothing else."""
+
+
+@cache
+def _priors() -> tuple[frozenset[str], tuple[_Prior, ...]]:
+    """Domains that are about programs, and the rows of `priors.toml`; read once, when a prior is first needed."""
+    import tomllib
+
+    table = tomllib.loads(files(__package__).joinpath("priors.toml").read_text("utf-8"))
+    rows = (_Prior(re.compile(row["match"]), row["prior"], row.get("code", row["prior"])) for row in table["rows"])
+    return frozenset(table["code_domains"]), tuple(rows)
+
+
+def _plain_id(model_id: str) -> str:
+    """An id as the patterns expect it: `meta-llama/Llama-3.1-70B` → `llama-3-1-70b`."""
+    tail = model_id[-MAX_ID:].lower().rsplit("/", 1)[-1]
+    return re.sub(r"[\s._:@]|(?<=\d)p(?=\d)", "-", tail)
 
 
 # ------------------------------------------------------------------------------------ prices and windows

@@ -6,7 +6,18 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
-from orchestra_mcp.types import Consultation, Entry, Question, Status, Summary, Turn, Verdict
+from orchestra_mcp.types import (
+    Ballot,
+    Consultation,
+    Entry,
+    Label,
+    OutcomeName,
+    Question,
+    Status,
+    Summary,
+    Turn,
+    Verdict,
+)
 
 
 class Store(Protocol):
@@ -26,6 +37,31 @@ class Store(Protocol):
 
     async def finish(self, id: str, status: Status, verdict: Verdict | None, failure: str = "") -> None:
         """Record the end of a consultation."""
+        ...
+
+    async def mark(self, label: Label, outcome: OutcomeName, solution: int) -> Label:
+        """Remember what became of one solution, and return all that is now known of this consultation's solutions.
+
+        The last word of one source on one solution replaces its earlier one. Of the label, the facts are kept
+        (clusters, rankings, features, …); what was right or wrong follows from all marks, whoever wrote them.
+
+        Args:
+            label: as `council.labels.label_of` makes it; its `consultation` must have begun.
+            outcome: what became of the solution.
+            solution: its rank, counted from 1; at most the number of the label's clusters.
+        """
+        ...
+
+    async def labels(self, limit: int = 2000) -> tuple[Label, ...]:
+        """One label for each of the last marked consultations, newest first, made of all its marks.
+
+        Where the user and the verify command marked the same solution, the user's word counts. A label that cannot
+        be read is left out: a track record that lacks one is still a track record.
+        """
+        ...
+
+    async def recent_ballots(self, limit: int = 400) -> tuple[tuple[Ballot, ...], ...]:
+        """The ballots of the newest consultations that have any, by consultation, newest first."""
         ...
 
     async def get(self, id: str) -> Consultation:

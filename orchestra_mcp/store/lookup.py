@@ -7,6 +7,8 @@ import sqlite3
 from collections.abc import Callable
 from decimal import Decimal
 from functools import cache
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final
 
 from orchestra_mcp.errors import NotFound, StoreError
@@ -16,6 +18,7 @@ from orchestra_mcp.types import (
     Ballot,
     Consultation,
     Dossier,
+    Label,
     Opinion,
     Question,
     Status,
@@ -29,6 +32,21 @@ Alive = Callable[[str], bool]
 
 NEWEST_FIRST: Final = "ORDER BY started DESC, rowid DESC"
 CALLS_OF: Final = f"SELECT {', '.join(rows.CALL_COLUMNS)} FROM calls WHERE consultation = ? ORDER BY id"
+MARKS: Final = f"SELECT {', '.join(rows.OUTCOME_COLUMNS)} FROM outcomes"
+OLDEST_MARK_FIRST: Final = "ORDER BY at, source, solution"
+LAST_MARKED: Final = f"""
+    {MARKS} WHERE consultation IN
+        (SELECT consultation FROM outcomes GROUP BY consultation ORDER BY max(at) DESC, consultation LIMIT ?)
+    ORDER BY consultation, at, source, solution
+"""
+# `kind = 'ballot'` must stand here as it does in the index.
+BALLOTS: Final = f"""
+    SELECT entries.consultation, body FROM entries JOIN consultations ON consultations.id = entries.consultation
+    WHERE kind = 'ballot' AND consultations.id IN
+        (SELECT id FROM consultations WHERE EXISTS
+            (SELECT 1 FROM entries WHERE consultation = consultations.id AND kind = 'ballot') {NEWEST_FIRST} LIMIT ?)
+    ORDER BY started DESC, consultations.rowid DESC, seq
+"""
 SUMMARIES: Final = """
     SELECT id, text, strategy, mode, project, status, owner, started, confidence,
         (SELECT coalesce(sum(cost_micro_usd), 0) FROM calls WHERE consultation = consultations.id)
@@ -110,6 +128,11 @@ def consultation(connection: sqlite3.Connection, given: str, alive: Alive) -> Co
         ballots=tuple(entry for entry in said if isinstance(entry, Ballot)),
         calls=tuple(rows.call_from(row) for row in connection.execute(CALLS_OF, (id,))),
         verdict=None if verdict is None else rows.decode(Verdict, verdict),
+        labels=tuple(
+            label
+            for row in connection.execute(f"{MARKS} WHERE consultation = ? {OLDEST_MARK_FIRST}", (id,))
+            if (label := rows.label_from(row))
+        ),
         failure=failure,
     )
 
@@ -161,3 +184,21 @@ def spent(connection: sqlite3.Connection, since: int) -> Decimal:
 def consents(connection: sqlite3.Connection, project: str) -> frozenset[str]:
     """Providers that may see a project's code."""
     return frozenset(_ids(connection, "SELECT provider FROM consents WHERE project = ?", project))
+
+
+def known_outcomes(connection: sqlite3.Connection, id: str) -> Label | None:
+    """One label for all marks of a consultation."""
+    return rows.combined(connection.execute(f"{MARKS} WHERE consultation = ? {OLDEST_MARK_FIRST}", (id,)).fetchall())
+
+
+def labels(connection: sqlite3.Connection, limit: int) -> tuple[Label, ...]:
+    """One label for each of the last marked consultations, newest first."""
+    marks = connection.execute(LAST_MARKED, (max(limit, 0),))
+    found = (rows.combined(list(group)) for _, group in groupby(marks, itemgetter(0)))
+    return tuple(sorted((label for label in found if label), key=lambda label: label.at, reverse=True))
+
+
+def ballots(connection: sqlite3.Connection, limit: int) -> tuple[tuple[Ballot, ...], ...]:
+    """The ballots of the newest consultations that have any, newest first."""
+    found = groupby(connection.execute(BALLOTS, (max(limit, 0),)), itemgetter(0))
+    return tuple(tuple(rows.decode(Ballot, body) for _, body in group) for _, group in found)

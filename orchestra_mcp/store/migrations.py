@@ -75,6 +75,20 @@ MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (project, provider)
     );
     """,
+    # 2: what became of the solutions; the label holds the facts that do not change with the outcome.
+    """
+    CREATE TABLE outcomes (
+        consultation  TEXT NOT NULL REFERENCES consultations (id),
+        at            INTEGER NOT NULL,
+        source        TEXT NOT NULL,
+        solution      INTEGER NOT NULL,
+        outcome       TEXT NOT NULL,
+        label         TEXT NOT NULL,
+        PRIMARY KEY (consultation, source, solution)
+    );
+    CREATE INDEX outcomes_by_time ON outcomes (at);
+    CREATE INDEX entries_of_ballots ON entries (consultation, seq) WHERE kind = 'ballot';
+    """,
 )
 
 LATEST = len(MIGRATIONS)

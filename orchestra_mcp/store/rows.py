@@ -6,6 +6,7 @@ when reading, never an error.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -20,9 +21,11 @@ from orchestra_mcp.types import (
     Ballot,
     CallRecord,
     Dossier,
+    Label,
     Mode,
     Noun,
     Opinion,
+    OutcomeName,
     Question,
     Status,
     StrategyName,
@@ -216,6 +219,41 @@ def call_from(row: Row) -> CallRecord:
         error=error,
         at=moment(at),
     )
+
+
+OUTCOME_COLUMNS: Final = ("consultation", "at", "source", "solution", "outcome", "label")
+
+
+def outcome_row(label: Label, outcome: OutcomeName, solution: int) -> Row:
+    """A mark as the values of `OUTCOME_COLUMNS`: the outcome in a column of its own, the label with the facts only."""
+    facts = label.marked(())
+    return (label.consultation, stamp(label.at), label.source, solution, outcome, encode(facts))
+
+
+def label_from(row: Row) -> Label | None:
+    """The label of one mark; None when it makes no sense to this version (an unknown word, a missing solution)."""
+    return combined([row])
+
+
+def combined(marks: Sequence[Row]) -> Label | None:
+    """One label for all marks of one consultation, given oldest first; None when none of them can be read.
+
+    The newest label gives the facts and the time; the user's word on a solution goes before any other.
+    """
+    readable: list[tuple[Label, str, int, OutcomeName]] = []
+    for _, at, source, solution, outcome, body in marks:
+        with suppress(StoreError):
+            facts = decode(Label, body).model_copy(update={"at": moment(at)})
+            if outcome in get_args(OutcomeName) and 1 <= solution <= len(facts.clusters):
+                readable.append((facts, source, solution, outcome))
+    if not readable:
+        return None
+    facts = readable[-1][0]
+    said = {solution: outcome for _, source, solution, outcome in readable if source != "user"}
+    said |= {solution: outcome for _, source, solution, outcome in readable if source == "user"}
+    source = "user" if any(by == "user" for _, by, _, _ in readable) else facts.source
+    fitting = [(solution, outcome) for solution, outcome in said.items() if solution <= len(facts.clusters)]
+    return facts.model_copy(update={"source": source}).marked(fitting)
 
 
 def turn(id: str, question: Question, started: int, verdict: Verdict) -> Turn:

@@ -21,7 +21,19 @@ from orchestra_mcp.errors import StoreError
 from orchestra_mcp.store import database, lookup, rows
 from orchestra_mcp.store.database import Place, Unit, Worker
 from orchestra_mcp.store.locks import OwnerLock, WriterLock
-from orchestra_mcp.types import CallRecord, Consultation, Entry, Question, Status, Summary, Turn, Verdict
+from orchestra_mcp.types import (
+    Ballot,
+    CallRecord,
+    Consultation,
+    Entry,
+    Label,
+    OutcomeName,
+    Question,
+    Status,
+    Summary,
+    Turn,
+    Verdict,
+)
 
 T = TypeVar("T")
 
@@ -46,6 +58,12 @@ FINISH: Final = """
     WHERE id = ? AND (verdict IS NULL OR ?)
 """
 INSERT_CONSENT: Final = "INSERT INTO consents (project, provider, at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+
+MARK: Final = f"""
+    INSERT INTO outcomes ({", ".join(rows.OUTCOME_COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT (consultation, source, solution) DO UPDATE SET at = excluded.at, outcome = excluded.outcome,
+        label = excluded.label
+"""
 
 
 class SqliteStore:
@@ -137,6 +155,17 @@ class SqliteStore:
 
         await self._write(unit)
 
+    async def mark(self, label: Label, outcome: OutcomeName, solution: int) -> Label:
+        """Remember what became of one solution; returns what all marks of the consultation say together."""
+        row = rows.outcome_row(label, outcome, solution)
+
+        def unit(connection: sqlite3.Connection) -> Label:
+            lookup.require(connection, label.consultation)
+            connection.execute(MARK, row)
+            return lookup.known_outcomes(connection, label.consultation) or label
+
+        return await self._write(unit)
+
     async def allow(self, project: str, providers: frozenset[str]) -> None:
         """Remember the user's consent."""
         at = rows.now()
@@ -168,6 +197,14 @@ class SqliteStore:
         """What all calls since then cost, in US dollars."""
         since = rows.stamp(when)
         return await self._read(lambda connection: lookup.spent(connection, since))
+
+    async def labels(self, limit: int = 2000) -> tuple[Label, ...]:
+        """One label for each of the last marked consultations, newest first."""
+        return await self._read(lambda connection: lookup.labels(connection, limit))
+
+    async def recent_ballots(self, limit: int = 400) -> tuple[tuple[Ballot, ...], ...]:
+        """The ballots of the newest consultations that have any, newest first."""
+        return await self._read(lambda connection: lookup.ballots(connection, limit))
 
     async def allowed(self, project: str) -> frozenset[str]:
         """Providers that the user has allowed to see this project's code."""

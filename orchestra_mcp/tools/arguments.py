@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from orchestra_mcp.types import Detail, Effort, Mode
+from orchestra_mcp.types import Detail, Effort, Mode, OutcomeName
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -80,6 +80,8 @@ Deadline = Annotated[float | None, Field(gt=0, le=86_400, description="Then answ
 Continues = Annotated[str, Field(description="Earlier consultation to continue")]
 ProjectDir = Annotated[str, Field(description="Absolute path, if the server runs elsewhere")]
 ConsultationId = Annotated[str, Field(min_length=1, max_length=200)]
+SolutionRank = Annotated[int, Field(ge=1, le=1000, description="Its rank in the report")]
+OutcomeWord = Annotated[OutcomeName, BeforeValidator(lower)]
 Wait = Annotated[float, Field(ge=0, le=3600, description="Wait up to so many seconds for the end")]
 
 

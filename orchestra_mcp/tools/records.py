@@ -1,4 +1,4 @@
-"""What is kept and who sits: consultations, the state of the council, resources and completions."""
+"""What is kept and who sits: consultations, their outcomes, the state of the council, resources and completions."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 from mcp.types import Completion, CompletionArgument, PromptReference, ResourceTemplateReference
 
 from orchestra_mcp.errors import NotFound, OrchestraError
+from orchestra_mcp.foreign import one_line
 from orchestra_mcp.report import status_report, transcript, verdict_report
 from orchestra_mcp.tools import arguments as arg
 from orchestra_mcp.tools.door import URI, Progress, Result, ToolContext, answer, follow, host_of, patience_s
@@ -66,6 +67,20 @@ def _report(kept: Consultation, detail: str) -> str:
     said = f"Consultation {kept.id} is {kept.status}: {counts}."
     why = f" {kept.failure}" if kept.failure else ""
     return f'{said}{why} Everything that was said so far: `get_consultation(id="{kept.id}", detail="full")`.'
+
+
+async def mark_outcome(
+    ctx: ToolContext,
+    outcome: arg.OutcomeWord,
+    id: arg.ConsultationId = "latest",
+    solution: arg.SolutionRank = 1,
+) -> Result:
+    """Say what became of a solution once it was tried, so that the council learns whom to trust."""
+    from orchestra_mcp.council.labels import noted  # here, since the council is not loaded before it is needed
+
+    orchestra = await host_of(ctx).orchestra()
+    label = await orchestra.mark(id, solution, outcome)
+    return answer(one_line(noted(label, outcome, solution), 2_000), "ok", label.consultation)
 
 
 async def council_status(ctx: ToolContext, roots: RootsAnyway) -> Result:

@@ -48,6 +48,8 @@ as `files`. Do not paste files: it reads the project itself.
 - collect_context: to see what would be sent, to whom and at what cost, without sending it.
 - get_consultation: when a reply says "running", for an earlier consultation, or with detail="full" for a \
 transcript.
+- mark_outcome: once a solution was tried and it is known whether it worked; so the council learns whom to \
+trust here.
 - council_status: when experts are missing or something fails; it says how to mend it.
 
 Follow up with consultation_id instead of asking anew. A call takes 10 to 120 s and costs money where paid \
@@ -72,6 +74,8 @@ class ToolRow:
     title: str
     open_world: bool = True
     """It talks to models of others."""
+    writes: bool = False
+    """It changes what is kept here."""
     idempotent: bool = False
     """Calling it twice is the same as calling it once."""
     long: bool = False
@@ -84,7 +88,7 @@ class ToolRow:
             title=self.title,
             description=" ".join((self.run.__doc__ or "").split()),
             annotations=ToolAnnotations(
-                read_only_hint=True,
+                read_only_hint=not self.writes,
                 destructive_hint=False,
                 idempotent_hint=self.idempotent,
                 open_world_hint=self.open_world,
@@ -101,6 +105,7 @@ TOOLS: tuple[ToolRow, ...] = (
     ToolRow(consulting.debate, "Debate a decision", long=True),
     ToolRow(consulting.collect_context, "Preview the context", open_world=False, idempotent=True),
     ToolRow(records.get_consultation, "Get a consultation", open_world=False, idempotent=True, long=True),
+    ToolRow(records.mark_outcome, "Mark an outcome", open_world=False, writes=True, idempotent=True),
     ToolRow(records.council_status, "Council status", open_world=False, idempotent=True),
 )
 """Add a tool here; six at most, and 8,000 bytes of `tools/list` for all of them."""

@@ -1,73 +1,34 @@
 """Prompts are Markdown files; this puts a question, its evidence and others' words into them.
 
-Everything that was not written by us (code, logs, other experts) stands between fences with a random mark, so that
-nothing inside can pose as an instruction or close the fence.
+Everything that was not written by us (code, names of files, logs, other experts) stands between fences with a mark that
+is drawn anew for every prompt, so that nothing inside can pose as an instruction or close the fence.
 """
 
 from __future__ import annotations
 
-import re
-import secrets
 from collections.abc import Mapping, Sequence
-from functools import cache
-from importlib import resources
+from string import ascii_uppercase
 from types import MappingProxyType
 
+from orchestra_mcp.council.prompts.fencing import Fence, unstamped
+from orchestra_mcp.council.prompts.files import CHECKS, ModeSpec, load, mode_brief, mode_spec, version, versions
+from orchestra_mcp.council.prompts.picking import MODES, pick_mode
+from orchestra_mcp.council.prompts.showing import Anonymity, cut, plain_style, room_for, spoken
 from orchestra_mcp.gateway.provider import Message
-from orchestra_mcp.types import Claim, Dossier, Excerpt, Mode, Opinion, Question, Seat
+from orchestra_mcp.types import Claim, Dossier, Excerpt, Opinion, Question, Seat
 
-MODES: dict[Mode, tuple[str, ...]] = {
-    # What each way of being stuck sounds like, most telling first. Add a mode here and a section in modes.md.
-    "security": ("vulnerab", "exploit", "injection", "csrf", "xss", "secure", "security", "sanitiz", "attacker", "secret"),
-    "performance": ("slow", "latency", "performance", "memory leak", "profil", "throughput", "cpu", "optimi", "faster"),
-    "testing": ("write test", "test case", "coverage", "flaky", "how to test", "mock", "fixture", "untested"),
-    "debug": ("error", "exception", "traceback", "crash", "fails", "failing", "bug", "broken", "wrong", "why does", "hang"),
-    "refactoring": ("refactor", "rename", "extract", "clean up", "split this", "duplicate", "dead code", "migrate"),
-    "integration": ("integrat", "webhook", "third-party", "sdk", "oauth", "upgrade", "version of", "compatib", "api"),
-    "architecture": ("architect", "design", "should we", "trade-off", "tradeoff", "structure", "choose between", "scal"),
-    "communication": ("explain to", "commit message", "pull request description", "document", "summari", "release note"),
-    "learning": ("how does", "what is", "explain", "understand", "learn", "difference between"),
-    "quality": ("review", "quality", "readab", "maintain", "best practice", "code smell"),
-}  # fmt: skip
-
-
-VENDORS_NAMES = (
-    "Claude", "ChatGPT", "GPT", "Gemini", "Grok", "DeepSeek", "Mistral", "Llama", "Qwen", "Kimi", "GLM", "Command",
-    # add here
-)  # fmt: skip
-SIGNING = r"\b((?:as|i am|i['’]m|my name is|this is|signed(?: by)?|yours)[,:]?\s+)"
-"""What stands before a name where an author speaks of itself."""
-
-
-def pick_mode(question: Question) -> Mode:
-    """The mode that was asked for, or the first one that the question sounds like; `debug` when an error came with it."""
-    if question.mode != "auto":
-        return question.mode
-    if question.error:
-        return "debug"
-    text = question.text.lower()
-    return next(
-        (mode for mode, signs in MODES.items() if any(re.search(rf"\b{sign}", text) for sign in signs)), "quality"
-    )
-
-
-@cache
-def load(name: str) -> str:
-    """One prompt file of this folder, without its ending."""
-    return resources.files(__package__).joinpath(f"{name}.md").read_text("utf-8").strip()
-
-
-def mode_brief(mode: Mode) -> str:
-    """What an expert should look for in this mode: a section of modes.md."""
-    sections = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", load("modes") + "\n", re.MULTILINE | re.DOTALL))
-    return str(sections.get(mode, "")).strip()
-
+__all__ = [
+    "CHECKS", "MODES", "ModeSpec", "Writer", "load", "mode_brief", "mode_spec", "pick_mode", "unstamped", "version",
+    "versions",
+]  # fmt: skip
 
 NO_LIMITS: Mapping[str, int] = MappingProxyType({})
+MAX_POSITION = 300
+"""Characters of a position that is to be compared with others."""
 
 
 class Writer:
-    """Writes the prompts of one consultation, all fenced with the same random mark."""
+    """Writes the prompts of one consultation, each fenced with a mark of its own."""
 
     def __init__(
         self, question: Question, dossier: Dossier, names: Sequence[str] = (), rooms: Mapping[str, int] = NO_LIMITS
@@ -84,26 +45,47 @@ class Writer:
         self.question = question
         self.dossier = dossier
         self.mode = pick_mode(question)
-        self._mark = secrets.token_hex(4)
-        known = "|".join(re.escape(name) for name in sorted({*names, *VENDORS_NAMES} - {""}, key=len, reverse=True))
-        self._signature = re.compile(rf"{SIGNING}(?:{known})(?!\w)[-\w.]*", re.IGNORECASE)
+        self._who = Anonymity(names)
 
     def opinion(self, seat: Seat) -> tuple[Message, ...]:
         """Ask one expert for an independent answer."""
-        return self._messages(f"{load('opinion')}\n\n{self._role(seat.brief)}", self._case(seat))
+        fence = Fence()
+        return _messages(fence, f"{load('opinion')}\n\n{self._role(seat.brief)}", self._case(seat, fence))
 
     def argue(
-        self, seat: Seat, own: Opinion | None, others: Sequence[Opinion], positions: Sequence[str]
+        self,
+        seat: Seat,
+        own: Opinion | None,
+        others: Sequence[Opinion],
+        positions: Sequence[str],
+        advocate: bool = False,
     ) -> tuple[Message, ...]:
-        """Ask one expert for its side in a debate, showing it the others' latest arguments unsigned."""
-        choice = "\n".join(f"- {position}" for position in positions)
-        said = "\n\n".join(self.fence(f"argument {i}", self._spoken(o)) for i, o in enumerate(others, 1))
-        parts = [self._case(seat), f"Your `position` must begin with exactly one of these:\n{choice}"]
+        """Ask one expert for its side in a debate.
+
+        Args:
+            seat: who is asked.
+            own: what it said last; None in the first round.
+            others: the others' latest arguments, which it sees unsigned and in this order; none in the first round,
+                whose answers are the votes and must be independent.
+            positions: those to choose between.
+            advocate: whether it is to make the strongest case against what all agree on.
+        """
+        fence = Fence()
+        choice = "\n".join(f"- {' '.join(position.split())}" for position in positions)
+        parts = [self._case(seat, fence), f"Your `position` must begin with exactly one of these:\n{choice}"]
+        room = room_for(len(others) + (own is not None))
         if own:
-            parts.append(f"What you said last round:\n{self.fence('your last argument', self._spoken(own))}")
-        if said:
+            said = fence.whole("your last argument", spoken(own, room, fence, self._who))
+            parts.append(f"What you said last round:\n{said}")
+        if others:
+            said = "\n\n".join(
+                fence.whole(f"argument {i}", spoken(o, room, fence, self._who)) for i, o in enumerate(others, 1)
+            )
             parts.append(f"What the others said, unsigned and in random order:\n{said}")
-        return self._messages(f"{load('opinion')}\n\n{load('debate')}\n\n{self._role(seat.brief)}", "\n\n".join(parts))
+        prompts = [load("opinion"), load("debate_later" if own or others else "debate")]
+        if advocate:
+            prompts.append(load("advocate"))
+        return _messages(fence, "\n\n".join((*prompts, self._role(seat.brief))), "\n\n".join(parts))
 
     def repair(self, asked: tuple[Message, ...], reply: str, problem: str) -> tuple[Message, ...]:
         """Ask once more for the same answer in a readable form."""
@@ -113,76 +95,97 @@ class Writer:
             Message(role="user", text=f"Your reply could not be used: {problem}.\n\n{load('repair')}"),
         )
 
-    def review(self, judge: Seat, shown: Sequence[tuple[str, Opinion]]) -> tuple[Message, ...]:
-        """Ask a judge to rank unsigned answers, each under a letter."""
-        return self._messages(load("review"), f"{self._case(judge)}\n\n{self._lettered(shown)}")
+    def review(
+        self, judge: Seat, shown: Sequence[tuple[str, Opinion]], leading: Sequence[str] = ()
+    ) -> tuple[Message, ...]:
+        """Ask a judge to rank unsigned answers, each under a letter.
+
+        Args:
+            judge: who is asked.
+            shown: letters and answers, in the order in which this judge sees them.
+            leading: letters of the answers whose defects are wanted; where none is given, those of the judge's own
+                first two.
+        """
+        fence = Fence()
+        named = [letter for letter, _ in shown if letter in leading]
+        whose = f"only of {' and '.join(named)}, which lead" if named else "only of the two that you rank first"
+        parts = [self._case(judge, fence), self._lettered(shown, fence), f"Give defects {whose}."]
+        return _messages(fence, load("review"), "\n\n".join(parts))
+
+    def compare(self, seat: Seat, positions: Sequence[str]) -> tuple[Message, ...]:
+        """Ask which positions say the same; the reply's letters are A, B, … in this order.
+
+        Nothing but the question and the positions is shown, so that the call is cheap: who is right is not asked.
+
+        Raises:
+            ValueError: for more positions than there are letters.
+        """
+        if len(positions) > len(ascii_uppercase):
+            raise ValueError(f"{len(positions)} positions are too many to be compared at once")
+        fence = Fence()
+        lines = [cut(" ".join(plain_style(self._who.unsigned(p)).split()), MAX_POSITION) for p in positions]
+        shown = "\n\n".join(
+            fence.whole(f"position {letter}", fence.said(line))
+            for letter, line in zip(ascii_uppercase, lines, strict=False)
+        )
+        brief = f"\n\nYour brief: {seat.brief}" if seat.brief else ""
+        return _messages(fence, load("entail") + brief, f"# Question\n{self.question.text}\n\n{shown}")
 
     def chair(
         self, chair: Seat, shown: Sequence[tuple[str, Opinion]], notes: str, findings: Sequence[Claim]
     ) -> tuple[Message, ...]:
         """Ask the chair for the synthesis, from unsigned and checked material."""
-        parts = [self._case(chair), self._lettered(shown)]
+        fence = Fence()
+        parts = [self._case(chair, fence), self._lettered(shown, fence)]
         if notes:  # reviewers' words among them
-            parts.append(f"What the council found:\n{self.fence('standing', notes)}")
+            parts.append(f"What the council found:\n{fence.around('standing', notes)}")
         if findings:
             facts = "\n".join(f"- {claim.path}:{claim.line} {claim.text}" for claim in findings)
-            parts.append(f"Facts from static analysis:\n{self.fence('findings', facts)}")
+            parts.append(f"Facts from static analysis:\n{fence.around('findings', facts)}")
         kind = "chair_debate" if self.question.strategy == "debate" else "chair"
-        return self._messages(load(kind), "\n\n".join(parts))
-
-    def fence(self, label: str, text: str) -> str:
-        """Untrusted text between marks that it cannot contain."""
-        safe = text.replace(self._mark, "")
-        return f'<untrusted-{self._mark} what="{label}">\n{safe}\n</untrusted-{self._mark}>'
-
-    def _messages(self, system: str, user: str) -> tuple[Message, ...]:
-        rules = load("rules").replace("{mark}", self._mark)
-        return (Message(role="system", text=f"{rules}\n\n{system}"), Message(role="user", text=user))
+        return _messages(fence, load(kind).replace("{shape}", mode_spec(self.mode).form), "\n\n".join(parts))
 
     def _role(self, brief: str) -> str:
-        lines = [f"Kind of question: {self.mode}. {mode_brief(self.mode)}"]
-        if brief:
-            lines.insert(0, f"Your brief: {brief}")
-        return "\n".join(lines)
+        spec = mode_spec(self.mode)
+        role = load("modes").replace("{mode}", self.mode).replace("{brief}", spec.brief).replace("{shape}", spec.form)
+        return f"Your brief: {brief}\n{role}" if brief else role
 
-    def _case(self, seat: Seat) -> str:
+    def _case(self, seat: Seat, fence: Fence) -> str:
         dossier = self.dossier.fitted(self._rooms.get(seat.name, self.dossier.tokens))
         parts = [f"# Question\n{self.question.text}"]
         if dossier.history:
             turns = "\n\n".join(
                 f"Asked {turn.at:%Y-%m-%d}: {turn.question}\nOutcome: {turn.outcome}" for turn in dossier.history
             )
-            parts.append(f"# Earlier in this consultation\n{self.fence('earlier turns', turns)}")
+            parts.append(f"# Earlier in this consultation\n{fence.around('earlier turns', turns)}")
         if dossier.excerpts:
-            where = f" of project {dossier.project}" if dossier.project else ""
-            where += f" at {dossier.head}" if dossier.head else ""
-            excerpts = "\n\n".join(self._excerpt(dossier, i) for i in range(len(dossier.excerpts)))
-            parts.append(f"# Evidence{where}\n{excerpts}")
+            where = " at ".join(filter(None, (dossier.project, dossier.head)))
+            excerpts = [fence.around("project", where)] if where else []
+            excerpts += [_excerpt(excerpt, fence) for excerpt in dossier.excerpts]
+            parts.append("# Evidence\n" + "\n\n".join(excerpts))
         if dossier.left_out:
             listed = "\n".join(f"- {line}" for line in dossier.left_out[:15])
-            parts.append(f"# Not shown for lack of room\n{self.fence('left out', listed)}")
+            parts.append(f"# Not shown for lack of room\n{fence.around('left out', listed)}")
         return "\n\n".join(parts)
 
-    def _excerpt(self, dossier: Dossier, index: int) -> str:
-        excerpt = dossier.excerpts[index]
-        place = excerpt.path + (f":{excerpt.start}-{excerpt.end}" if excerpt.path and excerpt.start else "")
-        label = re.sub(r'[\n"<>]', " ", " · ".join(filter(None, (excerpt.source, place, excerpt.symbol, excerpt.why))))
-        return self.fence(label, numbered(excerpt) if excerpt.source in ("file", "symbol") else excerpt.text)
+    def _lettered(self, shown: Sequence[tuple[str, Opinion]], fence: Fence) -> str:
+        room = room_for(len(shown))
+        return "\n\n".join(
+            fence.whole(f"answer {letter}", spoken(opinion, room, fence, self._who)) for letter, opinion in shown
+        )
 
-    def _lettered(self, shown: Sequence[tuple[str, Opinion]]) -> str:
-        return "\n\n".join(self.fence(f"answer {letter}", self._spoken(opinion)) for letter, opinion in shown)
 
-    def _spoken(self, opinion: Opinion, limit: int = 6000) -> str:
-        """An opinion as others may see it: without a name, at most `limit` characters, with its claims checked."""
-        answer = opinion.answer if len(opinion.answer) <= limit else opinion.answer[:limit] + " […]"
-        parts = [f"Position: {opinion.position}", answer]
-        if opinion.claims:
-            parts.append("Evidence:\n" + "\n".join(f"- {spoken_claim(claim)}" for claim in opinion.claims))
-        if opinion.risks:
-            parts.append("Risks: " + "; ".join(opinion.risks))
-        if opinion.patch:
-            parts.append(f"Patch:\n{opinion.patch[:limit]}")
-        return self._signature.sub(r"\1one of the experts", "\n\n".join(parts))
+def _messages(fence: Fence, system: str, user: str) -> tuple[Message, ...]:
+    rules = load("rules").replace("{mark}", fence.mark)
+    return (Message(role="system", text=f"{rules}\n\n{system}"), Message(role="user", text=user))
+
+
+def _excerpt(excerpt: Excerpt, fence: Fence) -> str:
+    """An excerpt under the line that says where it is from; names of files and symbols are the project's words too."""
+    place = excerpt.path + (f":{excerpt.start}-{excerpt.end}" if excerpt.path and excerpt.start else "")
+    head = " · ".join(" ".join(part.split()) for part in (place, excerpt.symbol, excerpt.why) if part)
+    text = numbered(excerpt) if excerpt.source in ("file", "symbol") else excerpt.text
+    return fence.around(excerpt.source, f"{head}\n{text}")
 
 
 def numbered(excerpt: Excerpt) -> str:
@@ -194,10 +197,3 @@ def numbered(excerpt: Excerpt) -> str:
         line if line.lstrip().startswith("…") else f"{number:>4}| {line}"
         for number, line in enumerate(lines, excerpt.start)
     )
-
-
-def spoken_claim(claim: Claim) -> str:
-    """A claim in one line with its place and what the check said."""
-    place = claim.path + (f":{claim.line}" if claim.line else "")
-    check = f" [{claim.check.outcome}: {claim.check.note}]" if claim.check else ""
-    return f"{place or claim.symbol or 'no place'} — {claim.text}{check}"

@@ -1,6 +1,6 @@
 """What a council costs beyond its models: wall time over the slowest expert, CPU, and the price of a hanging one.
 
-    python benchmarks/council.py [--rounds 5] [--latency 1.0]
+    python benchmarks/overhead.py [--rounds 5] [--latency 1.0]
 
 Three scripted experts on three wires answer over loopback HTTP after the same latency, about a repository that is
 made for the run. They agree, so that the ideal is two latencies: the openers at once, then the chair.
