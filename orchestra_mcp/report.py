@@ -365,8 +365,15 @@ def _footer(verdict: Verdict, room: dict[str, int]) -> str:
     return (
         f"{experts}{why} {went}{files}. Redactions: {_redactions(sent.redactions)}. Cost {_money(verdict.usage)}, "
         f"{verdict.usage.calls} calls, {verdict.seconds:.1f} s. {_sentence(one_line(verdict.stopped, line))}"
-        f"Consultation `{verdict.id}`{f', continues `{verdict.continues}`' if verdict.continues else ''}."
+        f"Consultation `{verdict.id}`{f', continues `{verdict.continues}`' if verdict.continues else ''}.{_hint(verdict)}"
     )
+
+
+def _hint(verdict: Verdict) -> str:
+    """How to say what became of it, where there is something to try."""
+    if not verdict.solutions or not verdict.answered or verdict.status == "running":
+        return ""
+    return f" Tried it? `orchestra outcome {verdict.id} worked` (or `wrong`, `partly`), or mark_outcome: the council learns whom to trust."
 
 
 def _claim(claim: Claim, limit: int, shown: bool = False) -> str:

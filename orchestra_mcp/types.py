@@ -642,6 +642,8 @@ class Verdict(Noun):
     """How deep the council went, or was asked to go."""
     seating: str = ""
     """Why these experts were asked, in one line."""
+    prompts: str = ""
+    """With which versions of the prompts."""
     status: Status = "complete"
     headline: str
     """First line of every report: who answered, who did not and why."""

@@ -84,7 +84,9 @@ def test_strengths_agree_with_a_fit_of_another_library() -> None:
 
 
 @given(st.lists(st.permutations("abcd"), min_size=1, max_size=6), st.permutations("abcd"))
-def test_neither_the_order_of_candidates_nor_that_of_presentation_matters(orders: list[list[str]], other: list[str]) -> None:
+def test_neither_the_order_of_candidates_nor_that_of_presentation_matters(
+    orders: list[list[str]], other: list[str]
+) -> None:
     one = strengths([Ranking("j", tuple("abcd"), tuple(order)) for order in orders], "abcd")
     two = strengths([Ranking("j", tuple(other), tuple(order)) for order in reversed(orders)], other)
     assert all(one[key] == pytest.approx(two[key], abs=1e-6) for key in "abcd")
@@ -209,7 +211,9 @@ def test_a_judge_that_nobody_can_be_compared_with_is_not_accused() -> None:
 def test_being_a_little_more_often_first_is_chance() -> None:
     # 6 of 10 against 3 of 10: Fisher's p is (C(10,6)C(10,3) + C(10,7)C(10,2) + C(10,8)C(10,1) + C(10,9)) / C(20,9)
     # = (25200 + 5400 + 450 + 10) / 167960 = .185
-    past = polled({"ja": "a1", "jb": "a1"}, 3) + polled({"ja": "a1", "jb": "c1"}, 3) + polled({"ja": "b1", "jb": "c1"}, 4)
+    past = (
+        polled({"ja": "a1", "jb": "a1"}, 3) + polled({"ja": "a1", "jb": "c1"}, 3) + polled({"ja": "b1", "jb": "c1"}, 4)
+    )
     assert favours_family(past, "ja", FAMILIES, "A") == ""
 
 

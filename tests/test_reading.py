@@ -175,6 +175,7 @@ def test_a_bare_program_is_an_opinion_and_is_kept_in_a_fence() -> None:
     assert fields["position"] == "program: class Stack"
     assert (fields["code"], fields["language"]) == (CODE, "python")
     assert fields["answer"] == f"```python\n{CODE}\n```"
+    assert fields["claims"] == ()
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import hashlib
 import os
 import shlex
 import sys
-import time
 import venv
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,7 +14,7 @@ import anyio
 import pytest
 from conftest import git
 
-from orchestra_mcp.context.trial import confinement, launcher, patchtext, tree
+from orchestra_mcp.context.trial import patchtext, tree
 from orchestra_mcp.context.trial.canonical import canonical
 from orchestra_mcp.context.trial.forms import normal_form
 from orchestra_mcp.context.trial.patches import Misfit, apply
@@ -135,11 +134,9 @@ async def test_what_hangs_loses_only_its_own_outcome() -> None:
 
 
 async def test_a_loop_while_loading_is_found_once_not_for_every_probe() -> None:
-    started = time.monotonic()
     done = await behaviour("while True: pass", *["1"] * 20)
-    assert not done.loaded
+    assert (done.loaded, done.outcomes) == (False, ())
     assert "did not finish" in done.note
-    assert time.monotonic() - started < 20  # one limit of two seconds, not twenty
 
 
 async def test_memory_output_and_files_are_limited() -> None:
@@ -230,13 +227,13 @@ async def test_a_cancelled_program_leaves_no_process(tmp_path: Path, monkeypatch
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(behaviour, "import time\ndef f(): time.sleep(50)", "f()")
         with anyio.fail_after(20):
-            while len(working_below(tmp_path)) < 2:  # the harness, and the process of the probe
+            while len(working_below(tmp_path)) < 2:  # noqa: ASYNC110 - the harness, and the process of the probe
                 await anyio.sleep(0.02)
         tasks.cancel_scope.cancel()
     with anyio.fail_after(20):
         while working_below(tmp_path):  # noqa: ASYNC110 - the kernel ends the probe's process, a moment later
             await anyio.sleep(0.02)
-    assert list(tmp_path.iterdir()) == []
+    assert names(tmp_path) == []
 
 
 def working_below(directory: Path) -> list[str]:
@@ -438,11 +435,11 @@ def test_a_patch_that_does_not_fit_says_which_part_and_why(patch: str, why: str)
     assert why in str(refused.value)
 
 
+@pytest.mark.timeout(20)
 @pytest.mark.parametrize(
     "text", ["a" * 100_000, "\n" * 100_000, "(" * 100_000, "diff --git a/" + " b/" * 30_000, "@" * 100_000]
 )
 def test_hostile_patches_are_read_in_linear_time(text: str) -> None:
-    started = time.process_time()
     for patch in (
         text,
         f"--- {text}\n+++ b/x\n",
@@ -450,7 +447,17 @@ def test_hostile_patches_are_read_in_linear_time(text: str) -> None:
         "--- a/x\n+++ b/x\n" + "@@\n" * 30_000,
     ):
         patchtext.read(patch)
-    assert time.process_time() - started < 5
+        with pytest.raises(Misfit):
+            apply(patch, {"x": b"x\n" * 100_000}.get)
+
+
+@pytest.mark.timeout(20)
+def test_many_hunks_and_equal_lines_take_no_quadratic_time() -> None:
+    with pytest.raises(Misfit, match="more than"):
+        apply("--- a/x\n+++ b/x\n" + "@@ -1 +1 @@\n-x\n+y\n" * 40_000, {"x": b"x\n" * 100_000}.get)
+    block = "-x\n" * 90_000
+    done = apply(f"--- a/x\n+++ b/x\n@@ -5000 +1 @@\n{block}+y\n", {"x": b"x\n" * 100_000}.get)
+    assert done.files == {"x": b"x\n" * 4_999 + b"y\n" + b"x\n" * 5_001}
 
 
 # --------------------------------------------------------------------------------------------------------------- trials
@@ -533,7 +540,7 @@ async def test_red_tests_that_stay_red_are_no_fix(checked: ProjectWorkbench) -> 
 
 
 @posix
-async def test_green_tests_are_kept_or_broken_and_run_once_before(calc: Path, tmp_path: Path) -> None:
+async def test_green_tests_are_kept_or_broken_by_patches_tried_together(calc: Path, tmp_path: Path) -> None:
     extended = TESTS.format(6) + "\n\ndef test_new():\n    import new_helper\n"
     (calc / "test_calc.py").write_text(extended)  # the user's own change, not committed
     (calc / "new_helper.py").write_text("X = 1\n")
@@ -755,7 +762,10 @@ async def test_a_project_that_is_too_large_is_not_copied(calc: Path, monkeypatch
     assert "more than 2 files" in trial.note
 
 
+@posix
 def test_all_but_the_hidden_places_are_opened(tmp_path: Path) -> None:
+    from orchestra_mcp.context.trial import launcher
+
     for name in ("a/b/c", "a/d", "e"):
         (tmp_path / name).mkdir(parents=True)
     top = str(tmp_path)
@@ -764,8 +774,11 @@ def test_all_but_the_hidden_places_are_opened(tmp_path: Path) -> None:
     assert list(launcher.open_but(f"{top}/e", [f"{top}/e"])) == []
 
 
+@posix
 def test_the_numbers_of_system_calls_are_this_machines() -> None:
     """Compared with the C library's own header, where it is installed."""
+    from orchestra_mcp.context.trial import confinement
+
     header = next(iter(Path("/usr/include").glob("**/asm/unistd_64.h")), None)
     if header is None or os.uname().machine != "x86_64":
         pytest.skip("no header of this processor")

@@ -82,7 +82,7 @@ async def convene(
     mode, domain = pick_mode(question), domain_of(question, dossier)
     effort, because = effort_of(question, dossier, mode)
     try:
-        labels, ballots = await store.labels(), await store.recent_ballots()
+        labels, ballots = (await store.labels())[::-1], (await store.recent_ballots())[::-1]
     except StoreError:
         labels, ballots = (), ()
     experience = await anyio.to_thread.run_sync(

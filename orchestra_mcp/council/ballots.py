@@ -156,7 +156,7 @@ def contradict_everyone(past: Sequence[Sequence[Ranking]]) -> dict[str, str]:
         found[worst] = f"contradicts all other judges (mean Kendall τ {suspects[worst]:+.2f})"
 
 
-def favours_family(past: Sequence[Sequence[Ranking]], judge: str, families: Mapping[Hashable, str], own: str) -> str:
+def favours_family(past: Sequence[Sequence[Ranking]], judge: str, families: Mapping[str, str], own: str) -> str:
     """Why a judge is thought to vote for its own family; empty when it is not.
 
     On past ballots on which it saw its own family among others, it put it first more often than judges of other
@@ -173,7 +173,7 @@ def favours_family(past: Sequence[Sequence[Ranking]], judge: str, families: Mapp
     mine, theirs = [], []
     for rankings in past:
         ballot = next((r for r in rankings if r.judge == judge and r.order), None)
-        kin = {key for key in ballot.shown if families.get(key) == own} if ballot else set()
+        kin = {key for key in ballot.shown if families.get(str(key)) == own} if ballot else set()
         neutral = [r for r in rankings if kin & set(r.shown) and _neutral(r, families, own)]
         if ballot and neutral and kin != set(ballot.shown):
             mine.append(ballot.order[0] in kin)
@@ -206,9 +206,9 @@ def tail(chances: Sequence[float], successes: int) -> float:
     return min(1.0, math.fsum(spread[successes:]))
 
 
-def _neutral(ranking: Ranking, families: Mapping[Hashable, str], own: str) -> bool:
+def _neutral(ranking: Ranking, families: Mapping[str, str], own: str) -> bool:
     family = families.get(ranking.judge, "")
-    first = families.get(ranking.order[0], "") if ranking.order else ""
+    first = families.get(str(ranking.order[0]), "") if ranking.order else ""
     return bool(ranking.order) and family != own and not (family and family == first)
 
 

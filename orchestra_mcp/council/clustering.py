@@ -74,7 +74,7 @@ def cluster(opinions: Sequence[Opinion], found: Found = NOTHING, ballots: Sequen
     return tuple(
         Cluster(
             tuple(seats),
-            _alone(seats[0], found) if len(seats) == 1 else max((kinds[s] for s in seats), key=STRENGTH.index),
+            _alone(seats[0], opinions, found) if len(seats) == 1 else max((kinds[s] for s in seats), key=STRENGTH.index),
         )
         for seats in groups.values()
     )
@@ -122,8 +122,12 @@ def undecided(opinions: Sequence[Opinion], found: Found) -> bool:
     return any(same(a, b, found)[0] in ("none", "text-only") for a, b in combinations(opinions, 2))
 
 
-def _alone(seat: str, found: Found) -> EvidenceKind:
-    return "executed" if seat in found.behaviours else "single"
+def _alone(seat: str, opinions: Sequence[Opinion], found: Found) -> EvidenceKind:
+    """Of an answer that nobody shares: how sure that is."""
+    if seat in found.behaviours:
+        return "executed"
+    # Everyone chose one of the question's options, and so it is known that the others chose another one.
+    return "exact" if len(opinions) > 1 and all(opinion.option for opinion in opinions) else "single"
 
 
 def _places(opinion: Opinion) -> set[tuple[str, str]]:

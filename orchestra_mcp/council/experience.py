@@ -7,38 +7,26 @@ Silence teaches nothing: a consultation that nobody marked has no label.
 from __future__ import annotations
 
 import math
-import re
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
-from itertools import combinations
-from typing import NamedTuple
 
-from orchestra_mcp.council.weights import RHO, logit
 from orchestra_mcp.council.ballots import Ranking, contradict_everyone, favours_family, follows_presentation
-from orchestra_mcp.council.confidence import GROUPS, Outcome, features, refit, sigmoid, solve
+from orchestra_mcp.council.confidence import GROUPS, Outcome, features, refit, sigmoid
+from orchestra_mcp.council.fitting import correlation, fitted
+from orchestra_mcp.council.records import HALF, Record, age, hits_of, model_key, model_of, series_of
+from orchestra_mcp.council.weights import RHO, logit
 from orchestra_mcp.types import Ballot, Label, Mode, Seat
 
 PRIOR_COUNT = 10.0
 """Observations that a shipped prior is worth."""
 LOCAL = 18.0
 """κ: observations that the rate over all questions is worth for one mode and domain."""
-DECAY = 0.98
-"""What a week leaves of an outcome's weight: models change behind their names, and so does the work."""
-HALF = 0.5
-"""Of an outcome: what a new version of a model inherits, what a question of the same mode or domain only is worth, and
-what another answer's success says against an answer that was not found to differ by an exact test."""
 NEAR, FAR = 0.10, 0.20
 """Up to NEAR below the best seat a vote counts in full, from FAR on it counts `FLOOR`."""
 FLOOR = 0.001
 """Enough to break a tie between better seats."""
-LEARNED = 100
-"""Labels with at least three of the seats, from which on the weights themselves are fitted."""
-RIDGE = 3.0
-COMMON = 30
-"""Labels that two seats share, from which on their error correlation is believed."""
 JUDGE_COUNT = 5.0
 """Labelled pairs that a judge's prior is worth."""
 
@@ -63,31 +51,6 @@ class Experience:
     """Error correlation of two seats."""
     remarks: Mapping[str, str] = field(default_factory=dict)
     """Seat → what its rates rest on: `prior .74, right in 9 of 12`, `in quarantine as a judge: …`."""
-
-
-class Hit(NamedTuple):
-    """One model's answer whose outcome is known."""
-
-    model: str
-    right: bool
-    weight: float
-
-
-@dataclass
-class Record:
-    """What a model's outcomes come to, each weighed by its certainty and age."""
-
-    hits: float = 0.0
-    total: float = 0.0
-    right: int = 0
-    known: int = 0
-
-    def add(self, hit: Hit, share: float = 1.0) -> None:
-        """Count one more outcome."""
-        self.hits += share * hit.weight * hit.right
-        self.total += share * hit.weight
-        self.right += hit.right
-        self.known += 1
 
 
 def learn(
@@ -115,7 +78,7 @@ def learn(
         name: (local[models[name]].hits + LOCAL * rate) / (local[models[name]].total + LOCAL)
         for name, rate in rates.items()
     }
-    weights = _fitted(weigh(skill), models, labels, now)
+    weights = fitted(weigh(skill), models, labels, now)
     reasons = quarantined(seats, ballots)
     coefficients, outcomes = _calibration(labels, {models[name]: rate for name, rate in rates.items()}, now)
     return Experience(
@@ -128,7 +91,7 @@ def learn(
         coefficients=coefficients,
         outcomes=outcomes,
         labels=len(labels),
-        rho=_correlation(labels, set(models.values())),
+        rho=correlation(labels, set(models.values())),
         remarks={seat.name: _remark(seat, overall[models[seat.name]], reasons.get(seat.name, "")) for seat in seats},
     )
 
@@ -150,49 +113,9 @@ def _weight(p: float, best: float) -> float:
     return max(FLOOR, plain * min(1.0, max(0.0, (best - p - FAR) / (NEAR - FAR)))) if plain > 0 else 0.0
 
 
-def model_of(seat: Seat) -> str:
-    """The name by which a seat's record is kept, the same for all vendors of one model."""
-    return model_key(seat.model_id or seat.model or seat.name)
-
-
-@lru_cache(maxsize=1024)
-def model_key(model_id: str) -> str:
-    """A model id without its vendor and spelling: `anthropic/claude-opus-5.5` → `claude-opus-5-5`."""
-    return re.sub(r"[^a-z0-9]+", "-", model_id.lower().rsplit("/", 1)[-1]).strip("-")
-
-
-def series_of(model: str) -> str:
-    """A model's name without version and date: `claude-opus-5-5` → `claude-opus`; sizes such as `70b` stay."""
-    words = []
-    for word in model_key(model).split("-"):
-        if not re.fullmatch(r"(\d+x)?\d+[bm]", word):
-            word = re.sub(r"\d+", "", word)
-        if word not in ("", "v", "latest", "preview", "exp"):
-            words.append(word)
-    return "-".join(words)
-
-
-def hits_of(label: Label) -> Iterator[Hit]:
-    """Whose answer was right and whose wrong, as far as a label says so.
-
-    The right solution's seats hit. The others miss: in full where the answers were told apart by an exact test or the
-    verify command decided, by half where another answer may have been right too. Of a rejected solution the seats
-    miss, and of the others nothing is known.
-    """
-    exact = label.source == "verify" or label.evidence in ("exact", "executed")
-    for index, cluster in enumerate(label.clusters):
-        for model in cluster:
-            if index == label.right:
-                yield Hit(model_key(model), True, label.weight)
-            elif index in label.wrong:
-                yield Hit(model_key(model), False, label.weight)
-            elif label.right is not None:
-                yield Hit(model_key(model), False, label.weight * (1.0 if exact else HALF))
-
-
 def quarantined(seats: Sequence[Seat], ballots: Sequence[Sequence[Ballot]]) -> dict[str, str]:
     """Seats whose ballots do not count, each with the reason."""
-    families: dict[object, str] = {}
+    families: dict[str, str] = {}
     for seat in seats:
         families |= dict.fromkeys((seat.name, model_of(seat)), seat.family)
     past = [
@@ -212,11 +135,6 @@ def quarantined(seats: Sequence[Seat], ballots: Sequence[Sequence[Ballot]]) -> d
     return found
 
 
-def _age(label: Label, now: datetime) -> float:
-    weeks = max(0.0, (now - label.at).total_seconds() / (7 * 24 * 3600))
-    return float(DECAY**weeks)
-
-
 def _likeness(label: Label, mode: Mode, domain: str) -> float:
     """How much a label says of this mode and domain beyond what it says of all questions: 1, ½ or 0.
 
@@ -234,11 +152,11 @@ def _records(
     overall: defaultdict[str, Record] = defaultdict(Record)
     local: defaultdict[str, Record] = defaultdict(Record)
     for label in labels:
-        age, likeness = _age(label, now), _likeness(label, mode, domain)
+        faded, likeness = age(label, now), _likeness(label, mode, domain)
         for hit in hits_of(label):
-            overall[hit.model].add(hit, age)
+            overall[hit.model].add(hit, faded)
             if likeness:
-                local[hit.model].add(hit, age * likeness)
+                local[hit.model].add(hit, faded * likeness)
     return overall, local
 
 
@@ -274,139 +192,12 @@ def _reliability(model: str, skill: float, labels: Sequence[Label], now: datetim
         for judge, order in label.rankings:
             if label.right is None or model_key(judge) != model or label.right not in order:
                 continue
-            weight = label.weight * _age(label, now)
+            weight = label.weight * age(label, now)
             below = len(order) - 1 - order.index(label.right)
             right += weight * below
             total += weight * (len(order) - 1)
     prior = sigmoid(0.5 * logit(skill))
     return max(0.0, logit((JUDGE_COUNT * prior + right) / (JUDGE_COUNT + total)))
-
-
-# ------------------------------------------------------------------------------------- fitted weights, correlation
-
-
-class Choice(NamedTuple):
-    """One label as the fit sees it: for each option the seats that chose it, and which option was right.
-
-    The last option has no seats: none of the answers was right.
-    """
-
-    options: tuple[tuple[int, ...], ...]
-    right: int
-
-
-def _fitted(
-    weights: dict[str, float], models: Mapping[str, str], labels: Sequence[Label], now: datetime
-) -> dict[str, float]:
-    """Weights that make the labelled outcomes most probable, kept only where they foretell outcomes held out better.
-
-    A conditional logit (McFadden 1974): P(option) ∝ exp(Σ weights of its seats), drawn towards the formula's weights.
-    """
-    names = list(weights)
-    place = {models[name]: index for index, name in enumerate(names)}
-    start = [weights[name] for name in names]
-    folds: list[Counter[Choice]] = [Counter() for _ in range(5)]
-    usable = 0
-    masses: list[dict[Choice, float]] = [defaultdict(float) for _ in folds]
-    for label in labels:
-        choice = _choice(label, place)
-        if choice:
-            masses[usable % 5][choice] += label.weight * _age(label, now)
-            usable += 1
-    if usable < LEARNED:
-        return weights
-    everything: dict[Choice, float] = defaultdict(float)
-    for mass in masses:
-        for choice, weight in mass.items():
-            everything[choice] += weight
-    best = _fit(everything, start, start)
-    before = after = 0.0
-    for held in masses:
-        rest = {choice: weight - held.get(choice, 0.0) for choice, weight in everything.items()}
-        trained = _fit({c: w for c, w in rest.items() if w > 1e-9}, start, best, steps=3)
-        before += _loss(held, start)
-        after += _loss(held, trained)
-    return dict(zip(names, best, strict=True)) if after < before else weights
-
-
-def _choice(label: Label, place: Mapping[str, int]) -> Choice | None:
-    options = [tuple(sorted(place[m] for m in map(model_key, c) if m in place)) for c in label.clusters]
-    if sum(map(len, options)) < 3:
-        return None
-    if label.right is not None:
-        right = options[label.right]
-        kept = sorted({o for o in options if o})
-        return Choice((*kept, ()), kept.index(right) if right else len(kept))
-    if set(label.wrong) >= set(range(len(options))):
-        kept = sorted({o for o in options if o})
-        return Choice((*kept, ()), len(kept))
-    return None
-
-
-def _shares(choice: Choice, weights: Sequence[float]) -> list[float]:
-    scores = [sum(weights[seat] for seat in option) for option in choice.options]
-    top = max(scores)
-    odds = [math.exp(score - top) for score in scores]
-    total = sum(odds)
-    return [odd / total for odd in odds]
-
-
-def _loss(choices: Mapping[Choice, float], weights: Sequence[float]) -> float:
-    return -sum(mass * math.log(max(1e-12, _shares(c, weights)[c.right])) for c, mass in choices.items())
-
-
-def _fit(
-    choices: Mapping[Choice, float], prior: Sequence[float], start: Sequence[float], steps: int = 12
-) -> list[float]:
-    """Newton's method on the penalised log-likelihood; no weight falls below 0."""
-    n = len(prior)
-    weights = list(start)
-    for _ in range(steps):
-        gradient = [2 * RIDGE * (p - w) for p, w in zip(prior, weights, strict=True)]
-        curvature = [[2 * RIDGE * (i == k) for k in range(n)] for i in range(n)]
-        for choice, mass in choices.items():
-            chance = [0.0] * n
-            for option, p in zip(choice.options, _shares(choice, weights), strict=True):
-                for i in option:
-                    chance[i] = p
-                    for k in option:
-                        curvature[i][k] += mass * p
-            for i in choice.options[choice.right]:
-                gradient[i] += mass
-            present = [i for i in range(n) if chance[i]]
-            for i in present:
-                gradient[i] -= mass * chance[i]
-                row = curvature[i]
-                for k in present:
-                    row[k] -= mass * chance[i] * chance[k]
-        free = [i for i in range(n) if weights[i] > 0 or gradient[i] > 0]
-        if not free:
-            break
-        step = solve([[curvature[i][k] for k in free] for i in free], [gradient[i] for i in free])
-        moved = list(weights)
-        for i, s in zip(free, step, strict=True):
-            moved[i] = max(0.0, weights[i] + max(-1.0, min(1.0, s)))
-        change = max(abs(a - b) for a, b in zip(moved, weights, strict=True))
-        weights = moved
-        if change < 1e-6:
-            break
-    return weights
-
-
-def _correlation(labels: Sequence[Label], models: set[str]) -> float:
-    """Mean φ of the errors of two seats over labels that both have; `RHO` where no pair shares enough of them."""
-    counts: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
-    for label in labels:
-        fate = {hit.model: hit.right for hit in hits_of(label) if hit.model in models}
-        for a, b in combinations(sorted(fate), 2):
-            counts[a, b][2 * fate[a] + fate[b]] += 1
-    found = []
-    for neither, second, first, both in counts.values():
-        a, b = first + both, second + both
-        n = neither + first + second + both
-        if n >= COMMON and 0 < a < n and 0 < b < n:
-            found.append((n * both - a * b) / math.sqrt(a * (n - a) * b * (n - b)))
-    return min(0.95, max(0.0, sum(found) / len(found))) if found else RHO
 
 
 # ---------------------------------------------------------------------------------------------- calibration
@@ -438,7 +229,7 @@ def _outcome(label: Label, rates: Mapping[str, float], now: datetime) -> Outcome
     if (label.right is None and 0 not in label.wrong) or not label.clusters:
         return None
     x = _recomputed(label, rates) or label.features
-    return Outcome(x, label.right == 0, label.weight * _age(label, now)) if len(x) == 6 else None
+    return Outcome(x, label.right == 0, label.weight * age(label, now)) if len(x) == 6 else None
 
 
 def _recomputed(label: Label, rates: Mapping[str, float]) -> tuple[float, ...]:

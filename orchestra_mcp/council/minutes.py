@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from orchestra_mcp.council.clustering import Found
-from orchestra_mcp.council.experience import Experience
+from orchestra_mcp.council.experience import Experience, weigh
 from orchestra_mcp.council.likeness import normal
 from orchestra_mcp.council.weights import vote
 from orchestra_mcp.types import (
@@ -112,9 +112,18 @@ class Minutes:
         return known if known is not None else self.seats[seat].prior if seat in self.seats else RESIDENT_PRIOR
 
     def weight(self, seat: str) -> float:
-        """How much a seat's vote counts, before its claims are looked at."""
-        known = self.experience.weights.get(seat)
-        return known if known is not None else vote(self.skill(seat))
+        """How much a seat's vote counts, before its claims are looked at.
+
+        Weak votes fade beside a strong seat; where that seat is absent, they count by the best one that is left.
+        """
+        known = self.experience.weights
+        if seat not in known:
+            return vote(self.skill(seat))
+        lost = {a.seat for a in self.absences if a.stage == "opinion"} - {opinion.seat for opinion in self.opinions}
+        present = {name: self.skill(name) for name in known if name not in lost}
+        if not present or max(present.values()) == max(self.skill(name) for name in known):
+            return known[seat]
+        return weigh(present).get(seat, 0.0)
 
     def voices(self) -> dict[str, list[Opinion]]:
         """What each seat said in its own name, round by round; a devil's advocate speaks in nobody's."""

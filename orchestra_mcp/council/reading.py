@@ -195,6 +195,7 @@ def _read_program(text: str, code: str, language: str) -> dict[str, Any]:
     return {
         "position": said if len(said.split()) > 3 and not said.endswith(":") else _named_after(code),
         "answer": clip(text if "```" in text else fenced(code, language), MAX_ANSWER),
+        "claims": claims_in(outside),
         "code": code[:MAX_CODE],
         "language": language,
         "structured": False,

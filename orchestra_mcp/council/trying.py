@@ -78,7 +78,9 @@ async def _run_programs(room: Room, programs: Sequence[Opinion]) -> None:
             for opinion in wanted:
                 group.start_soon(run, opinion)
     for opinion in wanted:
-        if behaviour := ran.get(opinion.seat):
+        behaviour = ran.get(opinion.seat)
+        # A package that is not installed here says nothing of the program.
+        if behaviour and (behaviour.loaded or not behaviour.note.startswith("needs ")):
             found.behaviours[opinion.seat] = behaviour
         else:
             found.behaviours.pop(opinion.seat, None)

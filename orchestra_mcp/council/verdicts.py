@@ -15,6 +15,7 @@ from orchestra_mcp.council.headlines import count, headline, status_of
 from orchestra_mcp.council.likeness import normal, word_overlap
 from orchestra_mcp.council.matrix import matrix
 from orchestra_mcp.council.minutes import RESIDENT_PRIOR, Minutes
+from orchestra_mcp.council.prompts.files import versions
 from orchestra_mcp.council.ranking import Ranked, defects, open_accusations, rank
 from orchestra_mcp.council.weights import logit, soundness
 from orchestra_mcp.council.wording import basis, checked, merge, merge_claims
@@ -55,6 +56,7 @@ def conclude(minutes: Minutes, final: bool = False, cancelled: bool = False) -> 
         domain=minutes.domain,
         effort=minutes.effort,
         seating=minutes.seating,
+        prompts=versions(),
         status=status,
         headline=headline(minutes, status),
         answer=synthesis.answer if synthesis else merge(ranked, minutes),

@@ -14,6 +14,10 @@ from dataclasses import dataclass
 
 from orchestra_mcp.context.trial.patchtext import MAX_FILES, MAX_PATCH, PatchFile, PatchHunk, read
 
+MAX_HUNKS = 1_000
+"""Hunks of one file."""
+MAX_PLACES = 100
+"""Places that are compared for a hunk which fits everywhere."""
 MAX_FUZZ = 2
 """Outer lines of context that may be wrong."""
 
@@ -147,6 +151,8 @@ def _created(part: PatchFile) -> bytes:
 
 def _patched(path: str, text: str, hunks: Sequence[PatchHunk], notes: list[str]) -> str:
     """A file's text with all hunks in it."""
+    if len(hunks) > MAX_HUNKS:
+        raise Misfit(f"{path}: the patch has more than {MAX_HUNKS:,} hunks for it")
     lines = text.split("\n")
     returns = sum(line.endswith("\r") for line in lines) * 2 > len(lines)
     ended = lines[-1] == ""
@@ -201,8 +207,8 @@ class _Index:
             "".join(self._loose.setdefault(line.rstrip(), chr(0x10000 + len(self._loose))) for line in lines),
         )
 
-    def find(self, block: Sequence[str], loose: bool, most: int = 1000) -> list[int]:
-        """Indexes at which a block of lines begins."""
+    def find(self, block: Sequence[str], loose: bool, near: int = 0) -> list[int]:
+        """Indexes at which a block of lines begins: the first `MAX_PLACES`, and those next to the index `near`."""
         known = self._loose if loose else self._exact
         signs = [known.get(line.rstrip() if loose else line) for line in block]
         if not block or None in signs:
@@ -210,10 +216,13 @@ class _Index:
         needle, text = "".join(sign for sign in signs if sign), self._texts[loose]
         found = list[int]()
         at = text.find(needle)
-        while at >= 0 and len(found) < most:
+        while at >= 0 and len(found) < MAX_PLACES:
             found.append(at)
             at = text.find(needle, at + 1)
-        return found
+        if at >= 0:
+            near = max(0, near)
+            found += [text.find(needle, near), text.rfind(needle, 0, near + len(needle))]
+        return [one for one in found if one >= 0]
 
 
 def _place(hunk: PatchHunk, index: _Index, cursor: int, shift: int) -> tuple[int, int, list[tuple[str, str]]]:
@@ -226,7 +235,7 @@ def _place(hunk: PatchHunk, index: _Index, cursor: int, shift: int) -> tuple[int
     for fuzz, body in _relaxed(hunk.lines):
         block = [text for sign, text in body if sign != "+"]
         for loose in (False, True):
-            found = index.find(block, loose)
+            found = index.find(block, loose, expected or 0)
             if fuzz and len(found) > 1:
                 continue
             if found:

@@ -45,7 +45,7 @@ def python(module: str) -> list[str]:
 
 
 async def run(
-    command: Sequence[str],
+    command: Sequence[str] | str,
     directory: Path,
     environment: Mapping[str, str],
     *,
@@ -57,6 +57,7 @@ async def run(
     """Run a child to its end, with standard error going where standard output goes only when `keep_end` is set.
 
     Args:
+        command: program and arguments; a text is run by the system's shell.
         typed: its whole standard input.
         max_bytes: with `keep_end`, so much of the end of its output is kept; otherwise it is ended when it says more.
 

@@ -77,11 +77,10 @@ async def run(command: str, root: Path, area: Path, shown: Sequence[str], timeou
     for name in ("tmp", "cache"):
         (work / name).mkdir(exist_ok=True)
     report = area / "report"
-    shell = ["/bin/sh", "-c"] if os.name == "posix" else [os.environ.get("COMSPEC", "cmd.exe"), "/d", "/s", "/c"]
-    inner = [*shell, _moved(command, root, tree)]
+    inner: str | list[str] = _moved(command, root, tree)  # a text is for the system's own shell
     if os.name == "posix":
         job = {
-            "command": inner, "hidden": [str(root), "/dev", *_private()], "shown": list(shown), "writable": [str(work)],
+            "command": ["/bin/sh", "-c", inner], "hidden": [str(root), "/dev", *_private()], "shown": list(shown), "writable": [str(work)],
             "limits": _limits(timeout_s), "report": str(report),
         }  # fmt: skip
         inner = [*sandbox.python("launcher"), json.dumps(job)]

@@ -9,10 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
+import anyio
+
 from orchestra_mcp.context.packing import Candidate
 from orchestra_mcp.context.wanted import callsites, overview, papers, signs
 from orchestra_mcp.context.wanted.scene import Scene
 
+WAIT_S = 4.0
+"""Seconds for one kind of evidence; it only adds to what every question gets, and must not hold it up."""
 Gatherer = Callable[[Scene], Awaitable[list[Candidate]]]
 
 GATHERERS: dict[str, Gatherer] = {
@@ -31,9 +35,13 @@ GATHERERS: dict[str, Gatherer] = {
 
 
 async def gather(names: Sequence[str], scene: Scene) -> list[Candidate]:
-    """The evidence of these names.
+    """The evidence of these names; without what takes too long to find.
 
     Raises:
         KeyError: for a name that is not in `GATHERERS`.
     """
-    return [candidate for name in names for candidate in await GATHERERS[name](scene)]
+    found: list[Candidate] = []
+    for name in names:
+        with anyio.move_on_after(WAIT_S):
+            found += await GATHERERS[name](scene)
+    return found

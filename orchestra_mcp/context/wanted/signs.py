@@ -39,9 +39,10 @@ ENTRIES: tuple[tuple[str, str], ...] = (
     ("environment", r"\bos\.(?:environ|getenv)\b|\bprocess\.env\b|\bos\.Getenv\(|\bSystem\.getenv\(|\bENV\["),
 )  # fmt: skip
 _ENTRIES = tuple((kind, re.compile(pattern)) for kind, pattern in ENTRIES)
-WORDS = ("request", "req", "argv", "subprocess", "pickle", "eval", "execute", "urlopen")
+WORDS = ("request", "argv", "subprocess", "pickle", "execute")
 """Looked for in the whole project where the best files show no way in. Add here."""
-ENOUGH = 3
+ENOUGH, FURTHER = 3, 10
+MAX_HITS = 8
 
 LOOPS = re.compile(
     r"(?:for|while|foreach|loop|until|repeat)(?:_\w+)?_(?:statement|expression|loop)|enhanced_for_statement|do_statement"
@@ -65,9 +66,9 @@ async def entry_points(scene: Scene) -> list[Candidate]:
     lines: list[str] = []
     for path in scene.near:
         lines += await anyio.to_thread.run_sync(_entries, path, await scene.eyes.read(path), scene.spots)
-    if len(lines) < ENOUGH:
-        for word in WORDS:
-            hits = [hit for hit in await scene.eyes.mentions(word, 30) if not aside(hit[0])]
+    for word in WORDS if len(lines) < ENOUGH else ():
+        if len(lines) < FURTHER:
+            hits = [hit for hit in await scene.eyes.mentions(word, MAX_HITS) if not aside(hit[0])]
             lines += [f"{path}:{line} {kind}: {shown(text)}" for path, line, text in hits if (kind := entry(text))]
     return listing(lines, "where untrusted input enters, and dangerous places near it", scene.room)
 

@@ -45,13 +45,13 @@ async def check_callers(opinion: Opinion, dossier: Dossier, evidence: Evidence) 
         if sites is None:
             unclear.append(target.name)
         for site in own(sites or ()):
-            if site.around is None or (site.around.path, site.around.qualified) not in inside:
-                calls.setdefault((site.path, site.line), site)
+            calls.setdefault((site.path, site.line), site)
     changed = {edit.path for edit in edits}
     missing = [
         site
         for site in calls.values()
         if site.path not in changed
+        and not (site.around and (site.around.path, site.around.qualified) in inside)
         and not names_path(text, site.path, files)
         and not (site.around and names_symbol(text, site.around, symbols))
     ]
@@ -65,7 +65,8 @@ async def check_callers(opinion: Opinion, dossier: Dossier, evidence: Evidence) 
         return Check(outcome="unchecked", note=f"who calls {listed(unclear)} cannot be told by name")
     if not calls:
         return Check(outcome="unchecked", note=f"no call of {names} was found in the project's own code")
-    return Check(outcome="verified", note=f"names all {len(calls)} callers of {names}")
+    many = f"all {len(calls)} callers" if len(calls) > 1 else "the only caller"
+    return Check(outcome="verified", note=f"names {many} of {names}")
 
 
 async def _patched(edits: Sequence[Edits], evidence: Evidence) -> list[Definition]:

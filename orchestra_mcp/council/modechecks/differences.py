@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from orchestra_mcp.council.modechecks.places import NEAR, Place, alone, listed, places_of
+from orchestra_mcp.council.modechecks.places import NEAR, Place, alone, called, listed, places_of
 from orchestra_mcp.council.residents import trees
-from orchestra_mcp.types import Change, Check, Definition, Dossier, Evidence, Hunk, Opinion
+from orchestra_mcp.types import Change, Check, Definition, Dossier, Evidence, Hunk, Opinion, Syntax
 
 MAX_CHANGES = 60
-MAX_CHANGED = 40
+MAX_CHANGED = 200
 """Changed functions whose calls are looked for."""
 
 
 async def check_differences(opinion: Opinion, dossier: Dossier, evidence: Evidence) -> Check | None:
     """Verified when every finding lies in changed lines or in a caller of a changed function."""
-    changes = (dossier.changes or await evidence.changes())[:MAX_CHANGES]
     places = await places_of(opinion, evidence)
+    claimed = {place.path for place in places}
+    known = dossier.changes or await evidence.changes()
+    changes = sorted(known, key=lambda change: change.path not in claimed)[:MAX_CHANGES]
     if not changes or not places:
         return None
     lines = {change.path: await _lines(change, evidence) for change in changes if change.status != "deleted"}
@@ -52,16 +54,24 @@ async def _why(
     if function is None or syntax is None:
         return ""
     names = {d.name: d for d in functions if (d.path, d.qualified) != (function.path, function.qualified)}
+    for name, line in _calls(syntax, function).items():
+        if name in names and await alone(names[name], evidence):
+            return f"{place.shown} calls the changed {names[name].qualified} at line {line}"
+    return ""
+
+
+def _calls(syntax: Syntax, function: Definition) -> dict[str, int]:
+    """What is called in a function, each name with its first line."""
+    found: dict[str, int] = {}
     stack = [syntax.root]
     while stack:
         node = stack.pop()
         if trees.last_line(node) < function.start or trees.line_of(node) > function.end:
             continue
-        target = names.get(trees.callee(node)[1]) if node.type in trees.CALLS else None
-        if target is not None and trees.line_of(node) >= function.start:
-            return f"{place.shown} calls the changed {target.qualified} at line {trees.line_of(node)}"
-        stack.extend(node.named_children)
-    return ""
+        if (name := called(node)) and trees.line_of(node) >= function.start:
+            found.setdefault(name, trees.line_of(node))
+        stack.extend(reversed(node.named_children))
+    return found
 
 
 async def _changed_functions(lines: dict[str, frozenset[int] | None], evidence: Evidence) -> list[Definition]:
@@ -71,7 +81,7 @@ async def _changed_functions(lines: dict[str, frozenset[int] | None], evidence: 
             touched = any(definition.start <= line <= definition.end for line in changed or ())
             if touched and definition.kind in ("function", "method") and len(found) < MAX_CHANGED:
                 found[path, definition.qualified] = definition
-    return [definition for definition in found.values() if await alone(definition, evidence)]
+    return list(found.values())
 
 
 async def _lines(change: Change, evidence: Evidence) -> frozenset[int] | None:

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from orchestra_mcp.council.modechecks.places import NEAR, Place, alone, listed, places_of, sites_of
-
 from orchestra_mcp.paths import aside
 from orchestra_mcp.types import Check, Definition, Dossier, Evidence, Opinion, Syntax
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,7 @@ COMMON = frozenset(
     "list load main map next open pop post push put read remove reset run save send set size sort split start stop sum "
     "to_s update values write".split()
 )
-"""Names of methods that everybody's objects have: who calls them cannot be told by name. Add here."""
+"""Names of methods that everybody's objects have: who calls them on an object cannot be told by name. Add here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,9 @@ async def sites_of(definition: Definition, evidence: Evidence) -> tuple[Site, ..
 
 async def alone(definition: Definition, evidence: Evidence) -> bool:
     """True when this is the only function of its name in the project, and the name is not everybody's."""
-    if definition.name.startswith("__") or definition.name in COMMON or len(definition.name) < 2:
+    if definition.name.startswith("__") or len(definition.name) < 2:
+        return False
+    if definition.kind == "method" and definition.name in COMMON:
         return False
     same = {(d.path, d.qualified) for d in await evidence.locate(definition.name) if d.kind != "section"}
     return same <= {(definition.path, definition.qualified)}
@@ -118,10 +121,13 @@ async def alone(definition: Definition, evidence: Evidence) -> bool:
 
 def call_at(root: Node, line: int, name: str) -> Node | None:
     """The call of a function on a line, by its plain name."""
-    for node in trees.walk_at(root, line):
-        if node.type in trees.CALLS and trees.callee(node)[1] == name:
-            return node
-    return None
+    return next((node for node in trees.walk_at(root, line) if called(node) == name), None)
+
+
+def called(node: Node) -> str:
+    """The plain name of what a node calls; empty for no call, and for everybody's name on some object."""
+    owner, name = trees.callee(node) if node.type in trees.CALLS else (None, "")
+    return "" if owner is not None and name in COMMON else name
 
 
 def said(opinion: Opinion) -> str:
@@ -141,7 +147,7 @@ def names_path(text: str, path: str, files: Collection[str]) -> bool:
     return any(re.search(rf"(?<![\w.-])(?<![\w.-]/){re.escape(one)}(?![\w-])", text) for one in known)
 
 
-def names_symbol(text: str, definition: Definition, symbols: Collection[str]) -> bool:
+def names_symbol(text: str, definition: Definition, symbols: AbstractSet[str]) -> bool:
     """True when a text names a function: in full, as code, or as a call; a bare word may be English."""
     name, qualified = re.escape(definition.name), re.escape(definition.qualified)
     if symbols & {definition.name, definition.qualified}:

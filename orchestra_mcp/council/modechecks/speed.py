@@ -90,14 +90,13 @@ def _hot(place: Place, rows: list[Row], dossier: Dossier) -> str:
     if row is not None:
         cold = row.share is not None and row.share < COLD and not row.callees
         return "" if cold else f"the profile lists {place.shown}: {' '.join(row.text.split())}"
-    for excerpt in dossier.excerpts:
-        around = (
-            _AROUND.match(excerpt.why) if excerpt.source in ("symbol", "file") and excerpt.path == place.path else None
-        )
-        same = excerpt.start <= place.line <= max(excerpt.end, excerpt.start)
-        if around is None or not same or (around[1] is not None and int(around[1]) < COLD):
+    function = place.function
+    for excerpt in dossier.excerpts if function else ():
+        around = _AROUND.match(excerpt.why) if excerpt.source in ("symbol", "file") else None
+        if around is None or excerpt.path != place.path or (around[1] is not None and int(around[1]) < COLD):
             continue
-        if not excerpt.symbol or place.definition is None or excerpt.symbol == place.definition.qualified:
+        # Excerpts that touch are shown as one, and then it is not said which function is meant.
+        if function and function.start <= excerpt.start <= excerpt.end <= function.end:
             return f"the profile points at {place.shown}: {excerpt.why}"
     return ""
 

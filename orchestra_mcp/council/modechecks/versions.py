@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from orchestra_mcp.council.modechecks.places import listed, said
+from orchestra_mcp.paths import kind_of
 from orchestra_mcp.types import Check, Dossier, Evidence, Opinion
 
 MAX_NAMED = 16
@@ -46,12 +47,12 @@ FORMATS = (
     Format(r"Gemfile\.lock", r"^    {n} \(", _VERSION),
     Format(r"go\.(?:mod|sum)", r"(?:^|[\s/]){n}(?:/v\d{1,3})? ", _VERSION),
     Format(r"(?:requirements|constraints)[\w.-]{0,60}\.(?:txt|in)", r"^\s{0,20}{n}(?:\[[^\]]{0,80}\])?\s{0,5}", rf"[<>=!~^]{{0,3}}\s{{0,5}}{_VERSION}", exact=False),
-    Format(r"pyproject\.toml|Pipfile|setup\.(?:py|cfg)|environment\.ya?ml|Cargo\.toml|tox\.ini", r"(?:^|[\"'\s]){n}(?:\[[^\]]{0,80}\])?[\"']?\s{0,5}(?:= ?)?[\"'(\s{{]{0,4}(?:version = \")?", rf"[<>=!~^]{{0,3}}\s{{0,5}}{_VERSION}", exact=False),
+    Format(r"pyproject\.toml|Pipfile|setup\.(?:py|cfg)|environment\.ya?ml|Cargo\.toml|tox\.ini", r"(?:^|[\"'\s]){n}(?:\[[^\]]{0,80}\])?[\"']?\s{0,5}(?:= ?(?=[\"'{]))?[\"'(\s{]{0,4}(?:version = \")?", rf"[<>=!~^]{{0,3}}\s{{0,5}}{_VERSION}", exact=False),
     Format(r"(?:package|composer)\.json", r"\"{n}\": \"", rf"[<>=!~^]{{0,3}}{_VERSION}", exact=False),
     Format(r"pom\.xml", r"<artifactId>{n}</artifactId>", rf"<version>{_VERSION}</version>", 2),
     Format(r"build\.gradle(?:\.kts)?|libs\.versions\.toml", r"[\"':]{n}[\"':]\s{0,5}", rf"[:=\s\"']{{0,6}}{_VERSION}"),
     Format(r"[^/]{1,100}\.(?:cs|fs|vb)proj|Directory\.Packages\.props|packages\.config", r"(?:Include|id|Update)=\"{n}\"\s{0,5}", rf"[vV]ersion=\"{_VERSION}\""),
-    Format(r"mix\.(?:exs|lock)", r"[\"{{:\s]{n}[\",:]", rf"[^\d\n]{{0,60}}{_VERSION}", exact=False),
+    Format(r"mix\.(?:exs|lock)", r"[\"{:\s]{n}[\",:]", rf"[^\d\n]{{0,60}}{_VERSION}", exact=False),
 )  # fmt: skip
 
 _NAMED = re.compile(
@@ -63,10 +64,15 @@ _PRESENT = re.compile(
     r"|is (?:at|on)|currently|(?:project|repository|manifest|lock ?file) (?:has|is|says|holds|lists)|runs? (?:on|with))\b", re.I
 )  # fmt: skip
 _WISHED = re.compile(
-    r"\b(?:up(?:grad|dat)\w*|downgrad\w*|bump\w*|pin (?:it )?to|move to|switch\w* to|migrat\w*|install\b|should|would|could|if|since"
-    r"|until|before|after|as of|introduc\w*|remov\w*|deprecat\w*|later|newer|older|at least|needs?|requires?|instead|not|from"
-    r"|fixed|added|release[sd]?|starting|latest|earlier|to)\b|n't\b|[<>^~]", re.I
+    r"\b(?:since|until|before|after|as of|than|to|from|if|not|should|would|could|at least|needs?|requires?|instead of|starting"
+    r"|in|latest|earlier|later|newer|older|install)\b|n't\b|[<>^~]", re.I
 )  # fmt: skip
+_LATER = re.compile(
+    r"[`,)]{0,2}(?:\+|[ \t]{1,3}(?:(?:or|and)[ \t]+(?:later|newer|older|up|above|below|earlier)|to\b|added|introduced|removed|changed"
+    r"|deprecated|fixed|fixes|requires|needs|dropped))", re.I
+)  # fmt: skip
+_MOVING = re.compile(r"\b(?:up(?:grad|dat)|downgrad|bump|migrat|switch|pin (?:it )?to|move to)", re.I)
+_NO_PACKAGES = frozenset("version release line step section figure page chapter rfc tls http v".split())
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+|\n")
 
 
@@ -99,7 +105,7 @@ async def check_versions(opinion: Opinion, dossier: Dossier, evidence: Evidence)
         if not found:
             continue
         exact = [one for one in found if one.exact]
-        hit = next((one for one in (*exact, *found) if _agrees(mention.version, one.version)), None)
+        hit = next((one for one in exact or found if _agrees(mention.version, one.version)), None)
         shown = listed([f"{one.version} ({one.spot})" for one in exact or found], 2)
         if hit is not None:
             same.append(f"{mention.name} {mention.version} ({hit.spot})")
@@ -118,11 +124,16 @@ def mentions_in(text: str) -> list[Mention]:
     """Packages with versions in a text, each pair once; what is wished for or only compared with is left out."""
     found: dict[tuple[str, str], Mention] = {}
     for sentence in _SENTENCE.split(text):
+        if _MOVING.search(sentence[:2000]):
+            continue
         for match in _NAMED.finditer(sentence[:2000]):
-            near = sentence[max(0, match.start() - 80) : match.end() + 40]
-            present = _PRESENT.search(near) is not None
-            if _WISHED.search(near.replace(match[0], " ")) or len(found) >= MAX_NAMED:
+            before, after = sentence[max(0, match.start() - 30) : match.start()], sentence[match.end() :][:20]
+            if _WISHED.search(before) or _LATER.match(after) or match["n"].lower() in _NO_PACKAGES:
                 continue
+            if len(found) >= MAX_NAMED:
+                return list(found.values())
+            near = sentence[max(0, match.start() - 80) : match.end() + 40].replace(match[0], " ")
+            present = _PRESENT.search(near) is not None
             key = (match["n"].strip(".-"), match["v"])
             found[key] = Mention(*key, present or (key in found and found[key].present))
     return list(found.values())
@@ -130,26 +141,33 @@ def mentions_in(text: str) -> list[Mention]:
 
 async def _known(names: dict[str, None], evidence: Evidence) -> dict[str, list[Known]]:
     """What manifests and lock files near the root say of these packages, resolved versions first."""
-    files = sorted(await evidence.files(), key=lambda path: (path.count("/"), path))
+    whole = re.compile("|".join(form.files for form in FORMATS))
+    aside = ("test", "example", "foreign")
+    files = [p for p in await evidence.files() if whole.fullmatch(p.rpartition("/")[2]) and kind_of(p) not in aside]
+    files.sort(key=lambda path: (path.count("/"), path))
     found: dict[str, list[Known]] = {}
-    read = 0
     for form in FORMATS:
-        whole = re.compile(form.files)
-        for path in [path for path in files if whole.fullmatch(path.rpartition("/")[2])]:
-            read += 1
-            if read > MAX_FILES:
-                return found
+        for path in files[:MAX_FILES]:
+            if not re.fullmatch(form.files, path.rpartition("/")[2]):
+                continue
             rows = (await evidence.read(path))[:MAX_LINES]
+            text = "\n".join(rows).lower()
             for name in names:
-                found.setdefault(name, []).extend(_in_file(form, name, path, rows))
+                if _start(name) in text:
+                    found.setdefault(name, []).extend(_in_file(form, name, path, rows))
     return found
+
+
+def _start(name: str) -> str:
+    """The beginning of a name that every spelling of it shares."""
+    return re.split(r"[-_.]", name.lower())[0]
 
 
 def _in_file(form: Format, name: str, path: str, rows: Sequence[str]) -> list[Known]:
     spelled = re.sub(r"\\?[-_.]+", "[-_.]{1,2}", re.escape(name))
-    head = re.compile(form.head.replace("{{", "{").replace("{n}", spelled), re.IGNORECASE)
+    head = re.compile(form.head.replace("{n}", spelled), re.IGNORECASE)
     version = re.compile(form.version)
-    start = re.split(r"[-_.]", name.lower())[0]
+    start = _start(name)
     found: list[Known] = []
     for at, row in enumerate(rows):
         if start not in row[:2000].lower() or (match := head.search(row[:2000])) is None:
@@ -173,4 +191,4 @@ def _in_file(form: Format, name: str, path: str, rows: Sequence[str]) -> list[Kn
 def _agrees(said_version: str, version: str) -> bool:
     """True for the same version, and for one that leaves out the last parts: 2.28 is 2.28.1."""
     one, other = said_version.split("."), version.split(".")
-    return one == other[: len(one)] or other == one[: len(other)]
+    return one == other[: len(one)] or re.sub(r"(?:\.0)+$", "", said_version) == re.sub(r"(?:\.0)+$", "", version)

@@ -79,6 +79,10 @@ def unstamped(text: str) -> str:
 @lru_cache(maxsize=256)  # the same evidence stands in every prompt
 def skeleton(text: str) -> str:
     """What the text looks like: lower case, look-alike letters as Latin ones, invisible characters left out."""
+    return _look(text)
+
+
+def _look(text: str) -> str:
     if text.isascii():
         return text.lower()
     shown = _INSIDE.sub("", UNSEEN.sub("", unicodedata.normalize("NFKD", text)))
@@ -94,7 +98,7 @@ def _mapped(line: str) -> tuple[str, list[int]]:
     """The skeleton of a line, and for each of its characters the one of the line that it comes from."""
     if line.isascii():
         return line.lower(), list(range(len(line)))
-    pieces = [(skeleton(character), index) for index, character in enumerate(line)]
+    pieces = [(_look(character), index) for index, character in enumerate(line)]
     return "".join(piece for piece, _ in pieces), [index for piece, index in pieces for _ in piece]
 
 
