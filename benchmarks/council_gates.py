@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import statistics
 import time
 from collections import Counter
@@ -10,37 +9,19 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
 
 import council_figures as figures
+from council_code import code
 from council_data import Data, Item, accuracy, complete, council, drawn, seats_of
-from council_replay import NOW, Sat, label, shown_options, sit, taught, untaught
+from council_judges import ballots
+from council_replay import NOW, Sat, label, sit, taught, untaught
+from council_sittings import best_of, everyone, held_out, marked, share
 
-from orchestra_mcp.context.trial.workbench import ProjectWorkbench
 from orchestra_mcp.council.experience import Experience, learn
 from orchestra_mcp.council.seating import Prices
-from orchestra_mcp.types import Seat
+from orchestra_mcp.types import Effort, Seat
 
 Section = Callable[[Data, int], Awaitable[None]]
+EFFORTS: tuple[Effort, ...] = ("standard", "deep")
 ALL = ("A", "B", "C", "D", "E", "F")
-
-
-async def everyone(items: Sequence[Item], seats: Sequence[Seat], experience: Experience, **more: object) -> list[Sat]:
-    """All seats open on each question."""
-    return [await sit(item, seats, experience, everyone=True, **more) for item in items]  # type: ignore[arg-type]
-
-
-async def marked(items: Sequence[Item], seats: Sequence[Seat], n: int, seed: str) -> tuple[Experience, list[Sat]]:
-    """What is known after `n` consultations on `tune` questions whose outcome was marked."""
-    sats = await everyone(drawn([item for item in items if item.split == "tune"], n, seed), seats, untaught(seats))
-    return taught(seats, sats), sats
-
-
-def best_of(items: Sequence[Item], seats: Sequence[Seat]) -> str:
-    """The model that is right most often on these very questions: hindsight that no user has."""
-    return max((seat.name for seat in seats), key=lambda model: (accuracy(items, model), model))
-
-
-def held_out(items: Sequence[Item], n: int, seed: str = "test") -> list[Item]:
-    """Questions that nothing was learned from."""
-    return drawn([item for item in items if item.split != "tune"], n, seed)
 
 
 async def vote(data: Data, n: int) -> None:
@@ -129,49 +110,6 @@ async def calibration(data: Data, n: int) -> None:
                 more,
             )
         )
-
-
-async def code(data: Data, n: int) -> None:
-    """Programs are run on the question's own cases; half of the questions teach, the others are judged, and back."""
-    for name in ("classeval", "livecodebench"):
-        items = data.code(name)
-        models = tuple(sorted({model for item in items for model in item.replies}))
-        items = drawn(complete(items, models), n, "code")
-        if not items:
-            print(figures.plain(name, "no such data"))
-            continue
-        seats = seats_of(models, "python")
-        sats: list[Sat] = []
-        async with ProjectWorkbench(None, clean=_as_it_is) as bench:
-            halves = [[item for item in items if item.split == split] for split in ("tune", "test")]
-            first = [await everyone(half, seats, untaught(seats), workbench=bench) for half in halves]
-            for half, others in zip(halves, reversed(first), strict=True):
-                sats += await everyone(half, seats, taught(seats, others), workbench=bench)
-        best = best_of(items, seats)
-        ours, theirs = [sat.right for sat in sats], [sat.item.right[best] for sat in sats]
-        oracle = share([any(item.right[m] for m in models) for item in items])
-        kinds = Counter(sat.verdict.agreement.evidence for sat in sats)
-        figure = figures.gain(ours, theirs)
-        more = f"ours {share(ours)}, {best} {share(theirs)}, oracle {oracle}; evidence {dict(kinds)}"
-        print(
-            figures.line(
-                f"{name}, {len(seats)} seats, against best",
-                figure,
-                "> 0",
-                figures.at_least(figure, 0.05, 0.0),
-                "points",
-                more,
-            )
-        )
-        for what, scores in (
-            ("agreement", [sat.verdict.agreement.share for sat in sats]),
-            ("confidence", [sat.verdict.confidence for sat in sats]),
-        ):
-            figure = figures.area(scores, ours)
-            outcome = figures.at_least(figure, 0.85) if what == "agreement" else "(no gate)"
-            print(figures.line(f"{name}, AUROC of {what}", figure, "towards .85", outcome))
-        figure = figures.expected_error([sat.verdict.confidence for sat in sats], ours)
-        print(figures.line(f"{name}, ECE", figure, "-", "(no gate)"))
 
 
 async def cascade(data: Data, n: int) -> None:
@@ -280,48 +218,6 @@ async def hostile(data: Data, n: int) -> None:
     print(figures.line("the same with what was known before it turned", figure, "-", "(no gate)", "points"))
 
 
-async def ballots(data: Data, n: int) -> None:
-    """Scripted reviewers: all of one reliability; then one votes at random; then one prefers its own family."""
-    matrix = data.matrix()
-    models = council("A", matrix)
-    items, seats = complete(matrix, models), seats_of(models)
-    gold = {item.id: item.gold for item in items}
-    family = {seat.name: seat.family for seat in seats}
-    best = max(models, key=lambda model: accuracy(items, model))
-    results: dict[str, list[bool]] = {}
-    held: dict[str, tuple[Sequence[Seat], float]] = {}
-    for name in ("none", "random", "family"):
-
-        def judged(item: Item, bad: str = name) -> Callable[[str, str], str]:
-            own = {item.replies[m] for m in models if family[m] == family[best]}
-            return lambda model, prompt: ballot(
-                prompt, gold[item.id], f"{item.id}/{model}", bad if model == best else "none", own
-            )
-
-        past = [
-            await sit(item, seats, untaught(seats), everyone=True, judge=judged(item))
-            for item in drawn([i for i in items if i.split == "tune"], 150, "labels")
-        ]
-        known = taught(seats, past)
-        held[name] = seats, known.judging.get(best, 1.0)
-        sats = [await sit(item, seats, known, everyone=True, judge=judged(item)) for item in held_out(items, n)]
-        results[name] = [sat.right for sat in sats]
-    without = [sat.right for sat in await everyone(held_out(items, n), seats, known)]
-    for name, what in (("random", "votes at random"), ("family", "prefers its own family")):
-        figure = figures.gain(results[name], results["none"])
-        more = f"its weight as a judge {held[name][1]:.2f}, as a good one {held['none'][1]:.2f}; no ballots {share(without)}, good ones {share(results['none'])}"
-        print(
-            figures.line(
-                f"the strongest seat {what}, against a good judge",
-                figure,
-                "≥ -1.0",
-                figures.at_least(figure, -1.0),
-                "points",
-                more,
-            )
-        )
-
-
 async def order(data: Data, n: int) -> None:
     """Other orders and names of seats: the same answer with the same confidence."""
     matrix = data.matrix()
@@ -334,10 +230,10 @@ async def order(data: Data, n: int) -> None:
     differ = 0
     test = held_out(items, max(50, n // 10))
     for item in test:
-        for effort in ("standard", "deep"):
-            want = await sit(item, seats, known, effort=effort)  # type: ignore[arg-type]
-            backwards = await sit(item, seats[::-1], known, effort=effort)  # type: ignore[arg-type]
-            other = await sit(item, renamed[::-1], again, effort=effort)  # type: ignore[arg-type]
+        for effort in EFFORTS:
+            want = await sit(item, seats, known, effort=effort)
+            backwards = await sit(item, seats[::-1], known, effort=effort)
+            other = await sit(item, renamed[::-1], again, effort=effort)
             differ += len({outcome(want), outcome(backwards), outcome(other)}) > 1
     print(
         figures.plain(
@@ -404,11 +300,6 @@ SECTIONS: Mapping[str, Section] = {
 }  # fmt: skip
 
 
-def share(right: Sequence[bool]) -> str:
-    """A percentage."""
-    return f"{100 * sum(right) / max(1, len(right)):.1f} %"
-
-
 def plurality(item: Item, models: Sequence[str]) -> str:
     """What most say; ties go to whoever is named first."""
     votes = Counter(item.replies[model] for model in models)
@@ -426,26 +317,7 @@ def against(item: Item, models: Sequence[str], enemy: str) -> Item:
     )
 
 
-def ballot(prompt: str, gold: str, seed: str, kind: str, own: set[str]) -> str:
-    """A scripted review. A good judge puts the right answer above a wrong one three times in four."""
-    dice = random.Random(seed)
-    options = shown_options(prompt)
-    # Two normal draws of deviation 1 that lie .954 apart are in the right order with probability .75.
-    merit = {letter: 0.954 * (option == gold) + dice.gauss(0, 1) for letter, option in options.items()}
-    if kind == "random":
-        merit = {letter: dice.random() for letter in options}
-    if kind == "family":
-        said = {reply.removeprefix("The answer is (")[:1] for reply in own}
-        merit = {letter: value + 3.0 * (options[letter] in said) for letter, value in merit.items()}
-    ranking = ", ".join(f'"{letter}"' for letter in sorted(merit, key=lambda letter: -merit[letter]))
-    return f'{{"ranking": [{ranking}], "why": "scripted"}}'
-
-
 def outcome(sat: Sat) -> tuple[object, ...]:
     """What must not depend on order or names."""
     solutions = tuple((s.position, round(s.probability, 6), len(s.seats)) for s in sat.verdict.solutions)
     return (sat.choice, round(sat.verdict.confidence, 6), solutions, sat.verdict.agreement.evidence)
-
-
-async def _as_it_is(text: str) -> str:
-    return text

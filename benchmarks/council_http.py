@@ -44,11 +44,10 @@ async def over_http(data: Data, n: int) -> None:
                 marks = label(quick)
                 for index in [marks.right] if marks.right is not None else marks.wrong:
                     await orchestra.mark(verdict.id, index + 1, "worked" if marks.right is not None else "wrong")
-            known = taught(seats, sats)
             same = near = 0
             for item in test:
                 verdict = await orchestra.ask(_question(item, models))
-                quick = await sit(item, seats, known, everyone=True)
+                quick = await sit(item, seats, taught(seats, sats, item), everyone=True)
                 same += _first(verdict) == _first(quick.verdict)
                 near += abs(verdict.confidence - quick.verdict.confidence) < 0.005
     said = f"{same} of {len(test)} answers the same, {near} confidences"

@@ -184,12 +184,19 @@ def label(sat: Sat) -> Label:
     return made.model_copy(update={"at": NOW})
 
 
-def taught(seats: Sequence[Seat], sats: Sequence[Sat]) -> Experience:
-    """What the council has learned from consultations whose outcome is known, and from their ballots."""
+def taught(seats: Sequence[Seat], sats: Sequence[Sat], item: Item | None = None) -> Experience:
+    """What the council has learned from consultations whose outcome is known, and from their ballots.
+
+    Args:
+        seats: who may be asked.
+        sats: those consultations.
+        item: the question for which it is to be known; without it, one like the first of `sats`.
+    """
     labels = [label(sat) for sat in sats if sat.verdict.solutions]
     ballots: list[Sequence[Ballot]] = [sat.minutes.ballots for sat in sats if sat.minutes.ballots]
-    mode, domain = (sats[0].verdict.mode, sats[0].verdict.domain) if sats else ("auto", "general")
-    return learn(seats, labels, ballots, mode, domain, NOW)
+    question = item.text if item else sats[0].item.text if sats else ""
+    asked = Question(text=question)
+    return learn(seats, labels, ballots, pick_mode(asked), domain_of(asked, Dossier()), NOW)
 
 
 def untaught(seats: Sequence[Seat]) -> Experience:

@@ -563,6 +563,8 @@ class Solution(Noun):
     """What running it showed: `passes 4 of 4 sample cases`, `the patch turns the tests green`."""
     defects: tuple[Claim, ...] = ()
     """What reviewers hold against it, each with its check; only verified ones count."""
+    checks: tuple[Check, ...] = ()
+    """What the checks of this kind of question found; shown, not counted."""
 
 
 class Stance(Noun):

@@ -570,6 +570,7 @@ async def test_other_hexadecimal_words_are_no_commits(shop: Repository) -> None:
     dossier = await shop.dossier()
     assert await shop.check("commits", says(answer="The image 3f2a9c1d07 and the colour a1b2c3d."), dossier) is None
     assert await shop.check("commits", says(answer="Nothing is named."), dossier) is None
+    assert await shop.check("commits", says(answer="Fixed upstream with commit 0badcafe1."), dossier) is None
 
 
 async def test_without_git_commits_cannot_be_looked_up(tmp_path: Path) -> None:

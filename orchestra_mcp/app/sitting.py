@@ -22,7 +22,7 @@ from orchestra_mcp.context.secrecy.redaction import Redactor
 from orchestra_mcp.context.trial.workbench import ProjectWorkbench
 from orchestra_mcp.council.labels import label_of
 from orchestra_mcp.council.minutes import Minutes
-from orchestra_mcp.council.prompts import Writer
+from orchestra_mcp.council.prompts import Writer, mode_spec, pick_mode
 from orchestra_mcp.council.room import Room
 from orchestra_mcp.council.strategies import STRATEGIES
 from orchestra_mcp.council.verdicts import conclude
@@ -238,7 +238,10 @@ class Sitting:
         rooms = await self._rooms(seats)
         budget = min(current.limits.dossier_tokens, max(rooms.values(), default=current.limits.dossier_tokens))
         root = Path(question.project) if question.project else None
-        found = await collect(question, root, evidence, budget=budget, redactor=redactor)
+        mode = pick_mode(question)
+        asked = question.model_copy(update={"mode": mode})
+        wanted = mode_spec(mode).evidence
+        found = await collect(asked, root, evidence, budget=budget, redactor=redactor, wanted=wanted)
         remarks = {
             name: tuple([await clean(line, evidence, redactor) for line in getattr(found, name)])
             for name in ("notes", "left_out")

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from orchestra_mcp.council.likeness import normal, word_overlap
 from orchestra_mcp.council.programs import same_behaviour
-from orchestra_mcp.types import Ballot, Behaviour, EvidenceKind, Opinion, Probe, Trial
+from orchestra_mcp.types import Ballot, Behaviour, Check, EvidenceKind, Opinion, Probe, Trial
 
 STRENGTH: tuple[EvidenceKind, ...] = (
     "executed", "exact", "same-code", "cited", "entailed", "reviewed", "text-only",
@@ -39,6 +39,8 @@ class Found:
     trials: dict[str, Trial] = field(default_factory=dict)
     """What trying a patch gave."""
     comparisons: list[Comparison] = field(default_factory=list)
+    checks: dict[str, tuple[Check, ...]] = field(default_factory=dict)
+    """What the checks of the question's mode made of each answer."""
 
 
 class Cluster(NamedTuple):

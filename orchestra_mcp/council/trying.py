@@ -1,4 +1,4 @@
-"""Trying answers instead of believing them: programs run on shared inputs, patches meet the parser and the tests."""
+"""Trying answers instead of believing them: the mode's checks, programs on shared inputs, patches against parser and tests."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import anyio
 
+from orchestra_mcp.council.modechecks import check_for_mode
 from orchestra_mcp.council.programs import probes_from, probes_of, shared
 from orchestra_mcp.council.room import Room
 from orchestra_mcp.types import Behaviour, Check, Claim, Opinion, Probe
@@ -19,13 +20,21 @@ async def try_answers(room: Room, opinions: Sequence[Opinion]) -> None:
     Programs meet the question's own cases and every expert's inputs; when a new expert brings further inputs, all are
     run again. A patch is tried once.
     """
+    minutes = room.minutes
+    for opinion in opinions:
+        if opinion.seat not in minutes.found.checks:
+            checks = await check_for_mode(opinion, minutes.mode, minutes.dossier, room.evidence)
+            notes = [await room.clean(check.note) for check in checks]
+            minutes.found.checks[opinion.seat] = tuple(
+                check.model_copy(update={"note": note}) for check, note in zip(checks, notes, strict=True)
+            )
     if room.workbench is None:
         return
     programs = [opinion for opinion in opinions if opinion.code]
-    patches = [o for o in opinions if o.patch and o.seat not in room.minutes.found.trials][:MAX_PATCHES]
+    patches = [o for o in opinions if o.patch and o.seat not in minutes.found.trials][:MAX_PATCHES]
     if not (programs or patches):
         return
-    room.minutes.stage = "trying the answers"
+    minutes.stage = "trying the answers"
     room.tell("checking", detail=f"{len(programs)} programs, {len(patches)} patches")
     async with anyio.create_task_group() as group:
         group.start_soon(_run_programs, room, programs)

@@ -15,6 +15,7 @@ from orchestra_mcp.council.headlines import count, headline, status_of
 from orchestra_mcp.council.likeness import normal, word_overlap
 from orchestra_mcp.council.matrix import matrix
 from orchestra_mcp.council.minutes import RESIDENT_PRIOR, Minutes
+from orchestra_mcp.council.prompts.fencing import unstamped
 from orchestra_mcp.council.prompts.files import versions
 from orchestra_mcp.council.ranking import Ranked, defects, open_accusations, rank
 from orchestra_mcp.council.weights import logit, soundness
@@ -44,7 +45,7 @@ def conclude(minutes: Minutes, final: bool = False, cancelled: bool = False) -> 
     opinions = minutes.standing() or tuple(minutes.residents)
     ranked, agreed = rank(opinions, minutes) if minutes.opinions else line_up(opinions)
     x, sure = _confidence(ranked, agreed, minutes)
-    solutions = _solutions(ranked, sure)
+    solutions = _solutions(ranked, sure, minutes)
     synthesis = minutes.synthesis
     status: Status = "cancelled" if cancelled else status_of(minutes, final)
     shifts = minutes.shifts()
@@ -122,7 +123,7 @@ def notes_for_chair(verdict: Verdict, minutes: Minutes) -> str:
     for defect in defects(minutes):
         if defect.candidate in letters:
             check = f" [{defect.claim.check.outcome}]" if defect.claim.check else ""
-            text = JUDGES_LETTER.sub("another answer", defect.claim.text)
+            text = unstamped(JUDGES_LETTER.sub("another answer", defect.claim.text))
             lines.append(f"A reviewer holds against {letters[defect.candidate]}: {text}{check}")
     return "\n".join(lines[:16])
 
@@ -143,7 +144,7 @@ def _confidence(ranked: Sequence[Ranked], agreed: Agreement, minutes: Minutes) -
     return x, min(0.97, sureness.sigmoid(logit(sure) + ranked[0].proof)) if ranked[0].proof else sure
 
 
-def _solutions(ranked: Sequence[Ranked], sure: float) -> tuple[Solution, ...]:
+def _solutions(ranked: Sequence[Ranked], sure: float, minutes: Minutes) -> tuple[Solution, ...]:
     rest = sum(max(0.05, r.score) for r in ranked[1:]) or 1.0
     return tuple(
         Solution(
@@ -165,6 +166,7 @@ def _solutions(ranked: Sequence[Ranked], sure: float) -> tuple[Solution, ...]:
             evidence=r.evidence,
             shown=r.shown,
             defects=open_accusations(r)[:6],
+            checks=minutes.found.checks.get(r.opinions[0].seat, ()),
         )
         for place, r in enumerate(ranked, 1)
     )

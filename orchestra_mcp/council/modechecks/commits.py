@@ -17,6 +17,7 @@ _CALLED = re.compile(
     r"[\s:`(\[*]{1,4}((?=[0-9]{0,40}[a-f])[0-9a-f]{7,40})(?![\w-])"
 )
 _HEX = re.compile(r"(?<![\w#/.-])(?=[0-9]{0,40}[a-f])(?=[a-f]{0,40}[0-9])[0-9a-f]{7,40}(?![\w-])")
+_ELSEWHERE = re.compile(r"\b(?:upstream|github|gitlab|librar|dependenc|package)", re.I)
 _DID = re.compile(
     r"\b(?:chang|touch|introduc|add|remov|modif|broke|break|rewrote|rewrit|renam|drop|delet|edit|replac|alter)", re.I
 )
@@ -28,7 +29,8 @@ _DID_NOT = re.compile(
 async def check_commits(opinion: Opinion, dossier: Dossier, evidence: Evidence) -> Check | None:
     """Verified when all commits that are named exist and those of claims changed the claimed file; refuted when not."""
     text = said(opinion)
-    called = dict.fromkeys(match[1].lower() for match in _CALLED.finditer(text))
+    matches = [m for m in _CALLED.finditer(text) if not _ELSEWHERE.search(text[max(0, m.start() - 60) : m.start()])]
+    called = dict.fromkeys(match[1].lower() for match in matches)
     names = list(dict.fromkeys((*called, *(match[0] for match in _HEX.finditer(text)))))[:MAX_COMMITS]
     if not names or not await _has_git(dossier, evidence):
         return None

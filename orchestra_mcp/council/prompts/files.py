@@ -52,7 +52,7 @@ CHECKS = {
     "behaviour": "code answers do the same on the seats' shared inputs",
     "untrusted-input": "a finding names a place where untrusted input enters, or one that such a place can reach",
     "in-diff": "a finding lies in changed lines, or in a caller of what changed",
-    "callers": "every caller of what the answer changes is named by it, or still fits",
+    "callers": "every caller of what the answer changes is named by it, and none stops fitting",
     "hot-path": "the suspect is a hot spot of the attached profile, or stands in a loop",
     "versions": "a claimed version is the one in a manifest or lock file",
     "commits": "every commit that is named exists and changed what is said",
