@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from orchestra_mcp.council.options import options_of
+from orchestra_mcp.council.answers.options import options_of
 from orchestra_mcp.gateway.catalog import family_of, prior_of
 from orchestra_mcp.types import Seat
 

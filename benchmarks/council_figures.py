@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from orchestra_mcp.council.confidence import calibration_error
+from orchestra_mcp.council.scales.confidence import calibration_error
 
 RESAMPLES = 400
 

@@ -15,7 +15,7 @@ from council_judges import ballots
 from council_replay import NOW, Sat, label, sit, taught, untaught
 from council_sittings import best_of, everyone, held_out, marked, share
 
-from orchestra_mcp.council.experience import Experience, learn
+from orchestra_mcp.council.scales.experience import Experience, learn
 from orchestra_mcp.council.seating import Prices
 from orchestra_mcp.types import Effort, Seat
 

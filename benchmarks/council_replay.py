@@ -18,11 +18,11 @@ from functools import cached_property
 from council_data import Item
 
 from orchestra_mcp.council.depth import domain_of
-from orchestra_mcp.council.experience import Experience, learn
 from orchestra_mcp.council.labels import label_of
 from orchestra_mcp.council.minutes import Minutes
 from orchestra_mcp.council.prompts import Writer, pick_mode
 from orchestra_mcp.council.room import Room
+from orchestra_mcp.council.scales.experience import Experience, learn
 from orchestra_mcp.council.seating import UNPRICED, Prices, Seating, seat_council
 from orchestra_mcp.council.strategies import STRATEGIES
 from orchestra_mcp.council.verdicts import conclude

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from council_data import Item, accuracy, drawn
 from council_replay import Sat, sit, taught, untaught
 
-from orchestra_mcp.council.experience import Experience
+from orchestra_mcp.council.scales.experience import Experience
 from orchestra_mcp.types import Seat, Workbench
 
 

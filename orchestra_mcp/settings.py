@@ -267,7 +267,13 @@ def _explain(error: ValidationError | TypeError) -> str:
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] != "extra_forbidden":
         return f"{where}: {first['msg']}"
-    tables: dict[str, type[Noun]] = {"models": ModelSpec, "seats": SeatSpec, "limits": Limits, "privacy": Privacy, "council": Council}
+    tables: dict[str, type[Noun]] = {
+        "models": ModelSpec,
+        "seats": SeatSpec,
+        "limits": Limits,
+        "privacy": Privacy,
+        "council": Council,
+    }
     table = tables.get(str(first["loc"][0]), Settings) if len(first["loc"]) > 1 else Settings
     known = [name for name in table.model_fields if name not in MADE_BY_US]
     return f"{where} is not a setting; known here: {', '.join(known)}"

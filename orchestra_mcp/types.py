@@ -657,7 +657,7 @@ class Verdict(Noun):
     """Probability that the first solution is right, estimated from evidence and agreement; 0 to 1."""
     confidence_basis: str = ""
     features: tuple[float, ...] = ()
-    """The x of the logistic behind the confidence (`council/confidence.py`), kept so that it can be refitted."""
+    """The x of the logistic behind the confidence (`council/scales/confidence.py`), kept so that it can be refitted."""
     next_check: str = ""
     """Where confidence is low: the cheapest check that would settle it."""
     agreement: Agreement = Agreement()

@@ -65,7 +65,12 @@ def expert(
             for name, text in others.items()
             if str(defect["candidate"]) in text
         ]
-        table = {"position": said, "answer": f"Because {said}.", "evidence": list(shown), "plan": ["Do the first thing"]}
+        table = {
+            "position": said,
+            "answer": f"Because {said}.",
+            "evidence": list(shown),
+            "plan": ["Do the first thing"],
+        }
         return json.dumps({**table, "defects": held, **more})
 
     return says

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestra_mcp.council.ballots import (
+from orchestra_mcp.council.scales.ballots import (
     Ranking,
     contradict_everyone,
     favours_family,
@@ -24,7 +24,7 @@ from orchestra_mcp.council.ballots import (
     variances,
     without,
 )
-from orchestra_mcp.council.experience import learn, quarantined
+from orchestra_mcp.council.scales.experience import learn, quarantined
 from orchestra_mcp.types import Ballot, Label, Seat
 
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestra_mcp.council.clustering import Comparison, Found, cluster, same
 from orchestra_mcp.council.matrix import matrix
 from orchestra_mcp.council.minutes import Minutes
 from orchestra_mcp.council.ranking import rank
+from orchestra_mcp.council.scales.clustering import Comparison, Found, cluster, same
+from orchestra_mcp.council.scales.weights import weight
 from orchestra_mcp.council.verdicts import conclude
-from orchestra_mcp.council.weights import weight
 from orchestra_mcp.types import (
     Ballot,
     Behaviour,

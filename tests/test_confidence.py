@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestra_mcp.council.confidence import (
+from orchestra_mcp.council.scales.confidence import (
     COMPARED,
     EXECUTED,
     FIRST_FIT,

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orchestra_mcp.council.confidence import COMPARED
-from orchestra_mcp.council.experience import Experience, learn, weigh
-from orchestra_mcp.council.records import model_key, series_of
-from orchestra_mcp.council.weights import RHO
+from orchestra_mcp.council.scales.confidence import COMPARED
+from orchestra_mcp.council.scales.experience import Experience, learn, weigh
+from orchestra_mcp.council.scales.records import model_key, series_of
+from orchestra_mcp.council.scales.weights import RHO
 from orchestra_mcp.types import Ballot, EvidenceKind, Label, Mode, Seat
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)

@@ -12,7 +12,7 @@ import pytest
 
 from orchestra_mcp.context.collector import collect
 from orchestra_mcp.context.evidence import ProjectEvidence
-from orchestra_mcp.council.evidence import check_claims
+from orchestra_mcp.council.answers.citations import check_claims
 from orchestra_mcp.council.modechecks import MODE_CHECKS, check_for_mode
 from orchestra_mcp.council.modechecks.commits import check_commits
 from orchestra_mcp.council.modechecks.edits import edits_of

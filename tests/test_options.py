@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from orchestra_mcp.council.options import Option, chosen, options_of
+from orchestra_mcp.council.answers.options import Option, chosen, options_of
 
 STORES = ("Redis", "Postgres with LISTEN/NOTIFY", "Kafka")
 QUESTION = "Which of these stores fits?\n\nA. Redis\nB. Bb Bb\nC. A good thing\nD. None of the above\nE. 14.5"

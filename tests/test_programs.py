@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from orchestra_mcp.council.programs import passes, probes_from, program_in, same_behaviour, shared
-from orchestra_mcp.council.samples import probes_of
+from orchestra_mcp.council.answers.programs import passes, probes_from, program_in, same_behaviour, shared
+from orchestra_mcp.council.answers.samples import probes_of
 from orchestra_mcp.types import Behaviour, Probe
 
 STACK = '''class Stack:

@@ -10,7 +10,7 @@ from typing import get_args
 
 import pytest
 
-from orchestra_mcp.council import reading
+from orchestra_mcp.council.answers import reading
 from orchestra_mcp.council.prompts import CHECKS, MODES, Writer, load, mode_spec, unstamped, version, versions
 from orchestra_mcp.council.prompts.fencing import Fence, skeleton
 from orchestra_mcp.council.prompts.showing import MOST, Anonymity, plain_style, room_for, spoken

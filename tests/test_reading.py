@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestra_mcp.council import reading
+from orchestra_mcp.council.answers import reading
 from orchestra_mcp.errors import BadReply
 
 WORDS = reading.words_of("Why does the parser drop the last line of a file? def read_lines(path)")

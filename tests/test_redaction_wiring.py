@@ -23,8 +23,8 @@ from orchestra_mcp.cli import terminal
 from orchestra_mcp.context.collector import collect
 from orchestra_mcp.context.evidence import ProjectEvidence
 from orchestra_mcp.context.secrecy.redaction import Redactor, secret_values
-from orchestra_mcp.council.cleaning import clean_all, clean_reply
-from orchestra_mcp.council.reading import ANSWER_KEYS, POSITION_KEYS, read_opinion
+from orchestra_mcp.council.answers.cleaning import clean_all, clean_reply
+from orchestra_mcp.council.answers.reading import ANSWER_KEYS, POSITION_KEYS, read_opinion
 from orchestra_mcp.report import transcript, verdict_report
 from orchestra_mcp.settings import Privacy, Settings, narrow
 from orchestra_mcp.types import Claim, Event, Observer, Question

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from orchestra_mcp.context.collector import collect
 from orchestra_mcp.context.evidence import ProjectEvidence
-from orchestra_mcp.council.evidence import check_claims
+from orchestra_mcp.council.answers.citations import check_claims
 from orchestra_mcp.council.residents import RESIDENTS, hear_residents
 from orchestra_mcp.council.residents.asking import as_written, asks_for_place
 from orchestra_mcp.council.residents.callers import Call, why_not

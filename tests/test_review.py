@@ -19,15 +19,15 @@ from scripting import expert, kind_of
 from upstream import Expert, Upstream
 
 from orchestra_mcp.app import Orchestra
-from orchestra_mcp.council.clustering import same
-from orchestra_mcp.council.hearing import hear
+from orchestra_mcp.council.answers.reading import first_sentence, read_opinion, words_of
+from orchestra_mcp.council.answers.sides import side_of
 from orchestra_mcp.council.minutes import RESIDENT_PRIOR, Minutes, Synthesis
 from orchestra_mcp.council.prompts import Writer
-from orchestra_mcp.council.reading import first_sentence, read_opinion, words_of
-from orchestra_mcp.council.reviewing import poll
 from orchestra_mcp.council.room import Patience, Room
-from orchestra_mcp.council.ruling import rule
-from orchestra_mcp.council.sides import side_of
+from orchestra_mcp.council.scales.clustering import same
+from orchestra_mcp.council.steps.hearing import hear
+from orchestra_mcp.council.steps.reviewing import poll
+from orchestra_mcp.council.steps.ruling import rule
 from orchestra_mcp.council.verdicts import conclude, follows_the_order, notes_for_chair
 from orchestra_mcp.errors import BadReply, StoreError
 from orchestra_mcp.gateway import build, open_http

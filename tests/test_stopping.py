@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestra_mcp.council import stopping
+from orchestra_mcp.council.scales import stopping
 from orchestra_mcp.types import Effort
 
 

@@ -12,9 +12,9 @@ from functools import partial
 import anyio.to_thread
 
 from orchestra_mcp.council.depth import domain_of, effort_of
-from orchestra_mcp.council.experience import Experience, learn
 from orchestra_mcp.council.prompts import pick_mode
 from orchestra_mcp.council.room import MAX_TOKENS
+from orchestra_mcp.council.scales.experience import Experience, learn
 from orchestra_mcp.council.seating import Prices, Seating, seat_council
 from orchestra_mcp.errors import StoreError
 from orchestra_mcp.gateway.catalog import price

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from orchestra_mcp.council.answers.reading import shorten
 from orchestra_mcp.council.minutes import Minutes
 from orchestra_mcp.council.ranking import Ranked
-from orchestra_mcp.council.reading import shorten
 
 
 def next_check(ranked: Sequence[Ranked], minutes: Minutes) -> str:

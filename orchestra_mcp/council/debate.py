@@ -13,15 +13,15 @@ from functools import partial
 
 import anyio
 
-from orchestra_mcp.council import reading
-from orchestra_mcp.council.hearing import hear
-from orchestra_mcp.council.likeness import normal
+from orchestra_mcp.council.answers import reading
+from orchestra_mcp.council.answers.likeness import normal
+from orchestra_mcp.council.answers.sides import FOR_AND_AGAINST, on_its_side
 from orchestra_mcp.council.ranking import Ranked
-from orchestra_mcp.council.reviewing import check_defects
 from orchestra_mcp.council.room import Room
-from orchestra_mcp.council.ruling import rule
 from orchestra_mcp.council.seating import Seating
-from orchestra_mcp.council.sides import FOR_AND_AGAINST, on_its_side
+from orchestra_mcp.council.steps.hearing import hear
+from orchestra_mcp.council.steps.reviewing import check_defects
+from orchestra_mcp.council.steps.ruling import rule
 from orchestra_mcp.gateway.provider import Message
 from orchestra_mcp.types import Opinion, Seat
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from orchestra_mcp.council.answers.reading import shorten
 from orchestra_mcp.council.minutes import Minutes
-from orchestra_mcp.council.reading import shorten
 from orchestra_mcp.types import Absence, Status
 
 REASON_CHARS = 160

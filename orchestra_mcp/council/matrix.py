@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from orchestra_mcp.council.clustering import Found, same
 from orchestra_mcp.council.minutes import Minutes
 from orchestra_mcp.council.ranking import Ranked
+from orchestra_mcp.council.scales.clustering import Found, same
 from orchestra_mcp.types import Opinion, Stance
 
 STRENGTH = ("executed", "verified", "answer", "review", "claim")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from orchestra_mcp.council.clustering import Found
-from orchestra_mcp.council.experience import Experience, weigh
-from orchestra_mcp.council.likeness import normal
-from orchestra_mcp.council.weights import vote
+from orchestra_mcp.council.answers.likeness import normal
+from orchestra_mcp.council.scales.clustering import Found
+from orchestra_mcp.council.scales.experience import Experience, weigh
+from orchestra_mcp.council.scales.weights import vote
 from orchestra_mcp.types import (
     Absence,
     Ballot,

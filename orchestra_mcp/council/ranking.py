@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from orchestra_mcp.council import ballots as polls
-from orchestra_mcp.council.clustering import Cluster, cluster
+from orchestra_mcp.council.answers.programs import passes
 from orchestra_mcp.council.minutes import Minutes
-from orchestra_mcp.council.programs import passes
-from orchestra_mcp.council.weights import weight
+from orchestra_mcp.council.scales import ballots as polls
+from orchestra_mcp.council.scales.clustering import Cluster, cluster
+from orchestra_mcp.council.scales.weights import weight
 from orchestra_mcp.types import Agreement, Claim, Defect, EvidenceKind, Opinion
 
 KAPPA = 1.0

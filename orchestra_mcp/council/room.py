@@ -13,9 +13,9 @@ from typing import Any
 
 import anyio
 
-from orchestra_mcp.council import reading
-from orchestra_mcp.council.cleaning import Clean, as_it_is, clean_fields, clean_reply
-from orchestra_mcp.council.evidence import check_claims
+from orchestra_mcp.council.answers import reading
+from orchestra_mcp.council.answers.citations import check_claims
+from orchestra_mcp.council.answers.cleaning import Clean, as_it_is, clean_fields, clean_reply
 from orchestra_mcp.council.minutes import Minutes, Stage
 from orchestra_mcp.council.prompts import Writer
 from orchestra_mcp.council.residents import hear_residents

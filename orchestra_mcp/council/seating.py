@@ -12,7 +12,7 @@ from decimal import Decimal
 from itertools import combinations
 from typing import NamedTuple
 
-from orchestra_mcp.council.experience import Experience
+from orchestra_mcp.council.scales.experience import Experience
 from orchestra_mcp.errors import NotFound
 from orchestra_mcp.types import Effort, Question, Seat
 

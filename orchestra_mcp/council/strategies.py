@@ -10,17 +10,18 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import anyio
 
-from orchestra_mcp.council import stopping, verdicts
-from orchestra_mcp.council.comparing import compare
+from orchestra_mcp.council import verdicts
 from orchestra_mcp.council.debate import debate, rebut
-from orchestra_mcp.council.hearing import hear, never
 from orchestra_mcp.council.ranking import PASSES, TRIALS, Ranked, rank
-from orchestra_mcp.council.reviewing import poll
 from orchestra_mcp.council.room import Room
-from orchestra_mcp.council.ruling import rule
+from orchestra_mcp.council.scales import stopping
+from orchestra_mcp.council.scales.weights import vote
 from orchestra_mcp.council.seating import MAX_SEATS, Seating, judges
-from orchestra_mcp.council.trying import try_answers
-from orchestra_mcp.council.weights import vote
+from orchestra_mcp.council.steps.comparing import compare
+from orchestra_mcp.council.steps.hearing import hear, never
+from orchestra_mcp.council.steps.reviewing import poll
+from orchestra_mcp.council.steps.ruling import rule
+from orchestra_mcp.council.steps.trying import try_answers
 from orchestra_mcp.types import Effort, EvidenceKind, Opinion, Seat
 
 Strategy = Callable[[Room, Seating], Awaitable[None]]

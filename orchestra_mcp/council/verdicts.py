@@ -9,16 +9,16 @@ import re
 from collections.abc import Sequence
 from itertools import zip_longest
 
-from orchestra_mcp.council import confidence as sureness
+from orchestra_mcp.council.answers.likeness import normal, word_overlap
 from orchestra_mcp.council.checks import next_check, what_would_decide
 from orchestra_mcp.council.headlines import count, headline, status_of
-from orchestra_mcp.council.likeness import normal, word_overlap
 from orchestra_mcp.council.matrix import matrix
 from orchestra_mcp.council.minutes import RESIDENT_PRIOR, Minutes
 from orchestra_mcp.council.prompts.fencing import unstamped
 from orchestra_mcp.council.prompts.files import versions
 from orchestra_mcp.council.ranking import Ranked, defects, open_accusations, rank
-from orchestra_mcp.council.weights import logit, soundness
+from orchestra_mcp.council.scales import confidence as sureness
+from orchestra_mcp.council.scales.weights import logit, soundness
 from orchestra_mcp.council.wording import basis, checked, merge, merge_claims
 from orchestra_mcp.types import Agreement, Argument, Claim, Dissent, Opinion, Sent, Solution, Status, Verdict
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from orchestra_mcp.council.answers.reading import clip
 from orchestra_mcp.council.headlines import count
 from orchestra_mcp.council.minutes import Minutes
 from orchestra_mcp.council.ranking import Ranked, open_accusations
-from orchestra_mcp.council.reading import clip
 from orchestra_mcp.types import Agreement, Claim, EvidenceKind, Opinion
 
 RESIDENT_CHARS = 1_600

@@ -12,9 +12,9 @@ from decimal import Decimal
 
 import anyio
 
-from orchestra_mcp.council import reading
-from orchestra_mcp.council.clustering import Comparison, cluster, undecided
+from orchestra_mcp.council.answers import reading
 from orchestra_mcp.council.room import LETTERS, Room
+from orchestra_mcp.council.scales.clustering import Comparison, cluster, undecided
 from orchestra_mcp.errors import OrchestraError
 from orchestra_mcp.types import Opinion, Seat
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import NamedTuple
 
-from orchestra_mcp.council.likeness import normal, word_overlap
-from orchestra_mcp.council.programs import same_behaviour
+from orchestra_mcp.council.answers.likeness import normal, word_overlap
+from orchestra_mcp.council.answers.programs import same_behaviour
 from orchestra_mcp.types import Ballot, Behaviour, Check, EvidenceKind, Opinion, Probe, Trial
 
 STRENGTH: tuple[EvidenceKind, ...] = (
@@ -76,7 +76,9 @@ def cluster(opinions: Sequence[Opinion], found: Found = NOTHING, ballots: Sequen
     return tuple(
         Cluster(
             tuple(seats),
-            _alone(seats[0], opinions, found) if len(seats) == 1 else max((kinds[s] for s in seats), key=STRENGTH.index),
+            _alone(seats[0], opinions, found)
+            if len(seats) == 1
+            else max((kinds[s] for s in seats), key=STRENGTH.index),
         )
         for seats in groups.values()
     )

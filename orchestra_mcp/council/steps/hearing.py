@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import anyio
 from anyio.streams.memory import MemoryObjectSendStream
 
-from orchestra_mcp.council import reading
+from orchestra_mcp.council.answers import reading
 from orchestra_mcp.council.room import Compose, Room
 from orchestra_mcp.errors import BadReply, OrchestraError, ProviderError
 from orchestra_mcp.gateway.provider import Message

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import anyio
 
-from orchestra_mcp.council import reading
+from orchestra_mcp.council.answers import reading
 from orchestra_mcp.council.room import LETTERS, Room
-from orchestra_mcp.council.trying import try_test
+from orchestra_mcp.council.steps.trying import try_test
 from orchestra_mcp.errors import OrchestraError
 from orchestra_mcp.types import Ballot, Check, Claim, Defect, Opinion, Seat
 

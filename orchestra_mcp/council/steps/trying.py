@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import anyio
 
+from orchestra_mcp.council.answers.programs import probes_from, probes_of, shared
 from orchestra_mcp.council.modechecks import check_for_mode
-from orchestra_mcp.council.programs import probes_from, probes_of, shared
 from orchestra_mcp.council.room import Room
 from orchestra_mcp.types import Behaviour, Check, Claim, Opinion, Probe
 

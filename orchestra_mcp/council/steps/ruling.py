@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 import anyio
 
-from orchestra_mcp.council import reading, verdicts
+from orchestra_mcp.council import verdicts
+from orchestra_mcp.council.answers import reading
 from orchestra_mcp.council.minutes import Synthesis
 from orchestra_mcp.council.room import LETTERS, Room
 from orchestra_mcp.council.seating import chairs

@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from orchestra_mcp.council.options import chosen, options_of
-from orchestra_mcp.council.programs import language_of, program_in
+from orchestra_mcp.council.answers.options import chosen, options_of
+from orchestra_mcp.council.answers.programs import language_of, program_in
 from orchestra_mcp.errors import BadReply
 from orchestra_mcp.foreign import plain
 from orchestra_mcp.types import Claim

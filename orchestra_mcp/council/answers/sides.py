@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from orchestra_mcp.council.likeness import NEGATIONS, normal
+from orchestra_mcp.council.answers.likeness import NEGATIONS, normal
 from orchestra_mcp.types import Opinion
 
 FOR_AND_AGAINST = ("for", "against")

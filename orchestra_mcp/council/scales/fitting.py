@@ -9,9 +9,9 @@ from datetime import datetime
 from itertools import combinations
 from typing import NamedTuple
 
-from orchestra_mcp.council.confidence import solve
-from orchestra_mcp.council.records import age, hits_of, model_key
-from orchestra_mcp.council.weights import RHO
+from orchestra_mcp.council.scales.confidence import solve
+from orchestra_mcp.council.scales.records import age, hits_of, model_key
+from orchestra_mcp.council.scales.weights import RHO
 from orchestra_mcp.types import Label
 
 LEARNED = 100

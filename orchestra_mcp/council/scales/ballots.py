@@ -13,7 +13,7 @@ from itertools import combinations
 from statistics import NormalDist
 from typing import NamedTuple, TypeVar
 
-from orchestra_mcp.council.weights import logit
+from orchestra_mcp.council.scales.weights import logit
 
 CHANCE = 0.01
 """How improbable it must be that an honest judge looks like this, before it is put in quarantine."""

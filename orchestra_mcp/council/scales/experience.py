@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from orchestra_mcp.council.ballots import Ranking, contradict_everyone, favours_family, follows_presentation
-from orchestra_mcp.council.confidence import GROUPS, Outcome, features, refit, sigmoid
-from orchestra_mcp.council.fitting import correlation, fitted
-from orchestra_mcp.council.records import HALF, Record, age, hits_of, model_key, model_of, series_of
-from orchestra_mcp.council.weights import RHO, logit
+from orchestra_mcp.council.scales.ballots import Ranking, contradict_everyone, favours_family, follows_presentation
+from orchestra_mcp.council.scales.confidence import GROUPS, Outcome, features, refit, sigmoid
+from orchestra_mcp.council.scales.fitting import correlation, fitted
+from orchestra_mcp.council.scales.records import HALF, Record, age, hits_of, model_key, model_of, series_of
+from orchestra_mcp.council.scales.weights import RHO, logit
 from orchestra_mcp.types import Ballot, Label, Mode, Seat
 
 PRIOR_COUNT = 10.0

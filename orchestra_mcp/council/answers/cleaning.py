@@ -11,7 +11,7 @@ import json
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from orchestra_mcp.council import reading
+from orchestra_mcp.council.answers import reading
 from orchestra_mcp.errors import BadReply
 from orchestra_mcp.foreign import plain
 from orchestra_mcp.types import Claim

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from orchestra_mcp.council.weights import logit, vote
+from orchestra_mcp.council.scales.weights import logit, vote
 from orchestra_mcp.types import EvidenceKind
 
 Features = tuple[float, ...]

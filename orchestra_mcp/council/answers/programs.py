@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestra_mcp.council.samples import distinct, parsed, probe_in, probes_of
+from orchestra_mcp.council.answers.samples import distinct, parsed, probe_in, probes_of
 from orchestra_mcp.types import Behaviour, Probe
 
 __all__ = ["passes", "probes_from", "probes_of", "program_in", "same_behaviour", "shared"]

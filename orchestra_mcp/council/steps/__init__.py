@@ -1,0 +1,1 @@
+"""What a strategy does in a room: hear, compare, try, review, rule."""
