@@ -110,7 +110,7 @@ def test_within_a_family_larger_and_newer_models_are_thought_better() -> None:
 
 def test_an_unknown_model_is_judged_by_its_size_or_stands_in_the_middle() -> None:
     assert prior_of("acme/brain-70b") > prior_of("acme/brain-13b") > prior_of("acme/brain-3b")
-    assert prior_of("acme/superbrain") == DEFAULT_PRIOR == 0.58
+    assert prior_of("acme/superbrain") == DEFAULT_PRIOR == 0.65
     assert prior_of("") == DEFAULT_PRIOR
 
 

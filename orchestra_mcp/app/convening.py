@@ -17,7 +17,7 @@ from orchestra_mcp.council.room import MAX_TOKENS
 from orchestra_mcp.council.scales.experience import Experience, learn
 from orchestra_mcp.council.seating import Prices, Seating, seat_council
 from orchestra_mcp.errors import StoreError
-from orchestra_mcp.gateway.catalog import price
+from orchestra_mcp.gateway.catalog import price, prior_of
 from orchestra_mcp.settings import ModelSpec
 from orchestra_mcp.store.base import Store
 from orchestra_mcp.types import Dossier, Effort, Question, Seat, Usage
@@ -86,7 +86,7 @@ async def convene(
     except StoreError:
         labels, ballots = (), ()
     experience = await anyio.to_thread.run_sync(
-        partial(learn, seats, labels, ballots, mode, domain, datetime.now(UTC)), abandon_on_cancel=True
+        partial(learn, [_about(seat, models[seat.model], domain) for seat in seats], labels, ballots, mode, domain, datetime.now(UTC)), abandon_on_cancel=True
     )
     pricing = await anyio.to_thread.run_sync(partial(Pricing, seats, models, dossier), abandon_on_cancel=True)
     usd = {s.name: cost for s in seats if (cost := pricing.expected(s, "opinion")) is not None and not s.local}
@@ -96,3 +96,10 @@ async def convene(
     seating = seat_council(seats, question, experience, Prices(usd, free), effort, dice)
     why = f"{seating.why} Effort {effort}: {because}." if seating.why else ""
     return Convened(seating, experience, domain, effort, why, pricing)
+
+
+def _about(seat: Seat, spec: ModelSpec, domain: str) -> Seat:
+    """The seat with its prior for this domain, where the prior comes from the table and not from the user."""
+    if spec.prior is not None or seat.prior != prior_of(seat.model_id):
+        return seat
+    return seat.model_copy(update={"prior": prior_of(seat.model_id, domain)})
