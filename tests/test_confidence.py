@@ -105,10 +105,23 @@ def test_at_the_fit_the_slope_of_the_penalised_likelihood_is_zero() -> None:
     beta = refit(data, COMPARED)
     for i in range(6):
         slope = 2 * SHRINKAGE * (COMPARED[i] - beta[i])
-        for x, right, weight in data:
+        for x, right, weight, _ in data:
             p = 1 / (1 + math.exp(-sum(b * v for b, v in zip(beta, x, strict=True))))
             slope += weight * (right - p) * x[i]
         assert slope == pytest.approx(0, abs=1e-6)
+
+
+def test_what_is_known_beside_the_features_is_allowed_for() -> None:
+    # Two outcomes in three are right at offset 1, which alone explains z = ln 2: the best constant is ln 2 − 1, drawn
+    # to 0 by 10 β; solved by bisection of its own slope.
+    data = [Outcome((1.0,), n % 3 > 0, 1.0, 1.0) for n in range(300)]
+    low, high = -5.0, 5.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        slope = 200 - 300 / (1 + math.exp(-middle - 1)) - 10 * middle
+        low, high = (middle, high) if slope > 0 else (low, middle)
+    assert refit(data, (0.0,))[0] == pytest.approx(low, abs=1e-6)
+    assert low < 0 < refit([Outcome(o.x, o.right) for o in data], (0.0,))[0]
 
 
 def test_the_fit_is_the_best_point_of_a_grid_that_tries_all() -> None:
@@ -116,7 +129,7 @@ def test_the_fit_is_the_best_point_of_a_grid_that_tries_all() -> None:
     prior = (0.0, 0.0)
 
     def objective(a: float, b: float) -> float:
-        likelihood = sum(w * math.log(sigmoid(z if y else -z)) for (_, v), y, w in data for z in [a + b * v])
+        likelihood = sum(w * math.log(sigmoid(z if y else -z)) for (_, v), y, w, _ in data for z in [a + b * v])
         return likelihood - SHRINKAGE * (a * a + b * b)
 
     best = max(((a / 50, b / 50) for a in range(-100, 101) for b in range(-100, 101)), key=lambda ab: objective(*ab))

@@ -63,7 +63,7 @@ async def test_the_cheapest_good_pair_opens_and_agreement_ends_it(
     experts = {name: Expert(expert(SAME, [HERE])) for name in THREE}
     verdict, calls = await ask(experts, environ, tmp_path, repo, THREE, SKILLS)
     assert {seat for seat, kind in calls if kind == "opinion"} == {"cheap", "middle"}
-    assert "cheapest two of different families" in verdict.seating
+    assert "for a quarter of the best expert's price" in verdict.seating
     assert "agree" in verdict.stopped
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import random
 from datetime import UTC, datetime, timedelta
+from statistics import NormalDist
 
 import pytest
 
-from orchestra_mcp.council.scales.confidence import COMPARED
+from orchestra_mcp.council.scales.confidence import COMPARED, EXECUTED, features
 from orchestra_mcp.council.scales.experience import Experience, learn, weigh
-from orchestra_mcp.council.scales.records import model_key, series_of
+from orchestra_mcp.council.scales.fitting import handicaps
+from orchestra_mcp.council.scales.records import Hit, model_key, series_of
 from orchestra_mcp.council.scales.weights import RHO
 from orchestra_mcp.types import Ballot, EvidenceKind, Label, Mode, Seat
 
@@ -142,6 +144,85 @@ def test_the_order_of_seats_and_their_names_do_not_matter() -> None:
         assert one.weights[name] == pytest.approx(two.weights[renamed], abs=1e-6)
 
 
+# ---------------------------------------------------------------------------- questions that were not alike
+
+
+def cascades(dice: random.Random, number: int, rates: dict[str, float]) -> list[Label]:
+    """Labels of a council that asks the last two first, and the others only where not both of those are right.
+
+    Difficulties are normal with σ 2.2; a seat is right with probability σ(ability − difficulty), where the ability gives
+    the rate over all questions (found by bisection over a fine grid of difficulties).
+    """
+    grid = [2.2 * NormalDist().inv_cdf((k + 0.5) / 500) for k in range(500)]
+
+    def ability(rate: float) -> float:
+        low, high = -9.0, 9.0
+        for _ in range(40):
+            middle = (low + high) / 2
+            reached = sum(1 / (1 + math.exp(d - middle)) for d in grid) / len(grid)
+            low, high = (middle, high) if reached < rate else (low, middle)
+        return low
+
+    abilities = {name: ability(rate) for name, rate in rates.items()}
+    openers = list(rates)[-2:]
+    made = []
+    for _ in range(number):
+        difficulty = dice.choice(grid)
+        fate = {name: dice.random() < 1 / (1 + math.exp(difficulty - a)) for name, a in abilities.items()}
+        asked = openers if all(fate[name] for name in openers) else rates
+        hits, missed = [n for n in asked if fate[n]], [n for n in asked if not fate[n]]
+        clusters = [" ".join(group) for group in (hits, missed) if group]
+        made.append(label(*clusters, right=0 if hits else None, wrong=() if hits else (0,)))
+    return made
+
+
+def test_a_seat_that_is_only_asked_where_others_differ_is_not_taken_for_a_weak_one() -> None:
+    rates = {"strong": 0.75, "x": 0.6, "y": 0.6}
+    labels = cascades(random.Random(3), 2000, rates)
+    asked = [entry for entry in labels if any("strong" in cluster for cluster in entry.clusters)]
+    plain = sum("strong" in entry.clusters[0] for entry in asked if entry.right == 0) / len(asked)
+    assert plain < 0.65  # what counting alone makes of it
+    found = known([seat("strong", 0.6), seat("x"), seat("y")], labels, mode="auto").skill
+    assert found == pytest.approx(rates, abs=0.035)
+
+
+def test_where_everyone_was_asked_everything_rates_are_plain_counts() -> None:
+    # Hard questions and easy ones, but the same for all: 40 of 60 and 20 of 60 right.
+    labels = [label("a b")] * 20 + [label("a", "b")] * 20 + [label("a b", right=None, wrong=(0,))] * 20
+    found = known([seat("a"), seat("b")], labels).skill
+    assert found == pytest.approx({"a": (6 + 40) / 70, "b": (6 + 20) / 70})
+
+
+def test_a_seat_asked_only_what_others_miss_gains_and_one_asked_only_what_they_know_loses() -> None:
+    easy, hard = [label("a b")] * 10, [label("a b", right=None, wrong=(0,))] * 10
+    alone = [label("c", "a b")] * 5 + [label("a b c", right=None, wrong=(0,))] * 5
+    spoiled = [label("a b c")] * 5 + [label("a b", "c")] * 5
+    seats = [seat("a"), seat("b"), seat("c")]
+    even = (6 + 5) / (10 + 10)
+    assert known(seats, easy + alone).skill["c"] > even + 0.1
+    assert known(seats, hard + spoiled).skill["c"] < even - 0.1
+
+
+def test_a_hit_on_a_harder_question_makes_up_for_exactly_what_the_rule_says() -> None:
+    # One model a at ability 0 (rate ½); b is asked once, where a missed. Difficulties d, nine equally probable ones:
+    # b is expected σ(−d) on all questions, but there weighed by a's chance to miss; and ½ on the other one, a's hit
+    # there weighing towards easier ones.
+    case = {(Hit("a", False, 1.0), Hit("b", True, 1.0)): 1.0, (Hit("a", True, 1.0),): 1.0}
+    ds = [2.2 * NormalDist().inv_cdf((k + 0.5) / 9) for k in range(9)]
+    up = [1 / (1 + math.exp(d)) for d in ds]
+    hard = sum(p * (1 - p) for p in up) / sum(1 - p for p in up)
+    easy = sum(p * p for p in up) / sum(up)
+    lost = handicaps(case, {"a": 0.5, "b": 0.5})
+    assert lost["b"] == pytest.approx((hard + easy) / 2 - hard)
+    # What b did is known for one of a's questions only: a right b says that it was easier than usual.
+    assert lost["a"] == pytest.approx(2 * (easy + 0.5) / 2 - easy - 0.5)
+
+
+def test_nothing_known_costs_nobody_anything() -> None:
+    assert handicaps({}, {"a": 0.5}) == {"a": 0.0}
+    assert handicaps({(Hit("a", True, 1.0),): 3.0}, {}) == {}
+
+
 # ----------------------------------------------------------------------------------------------- weights
 
 
@@ -256,6 +337,22 @@ def test_coefficients_move_from_twenty_outcomes_of_a_kind_and_towards_what_happe
     assert found.outcomes["exact"] == 20
     assert found.coefficients["exact"][0] < COMPARED[0]
     assert known(seats, failures[:19]).coefficients == {}
+
+
+def test_what_running_an_answer_added_to_the_confidence_is_not_learned_a_second_time() -> None:
+    # Wrong answers that running them had shown to be wrong leave little to learn; without that, much.
+    def outcome(right: bool, proof: float) -> Label:
+        made = label("a b", right=0) if right else label("a b", right=None, wrong=(0,))
+        return made.model_copy(update={"proof": proof, "evidence": "executed"})
+
+    def moved(labels: list[Label]) -> float:
+        """How far the log-odds of two who agree went down."""
+        beta = known([seat("a"), seat("b")], labels).coefficients["executed"]
+        x = features([[0.6, 0.6]], "executed")
+        return sum((shipped - b) * value for b, shipped, value in zip(beta, EXECUTED, x, strict=True))
+
+    foreseen, unforeseen = moved([outcome(False, -6.0)] * 40), moved([outcome(False, 0.0)] * 40)
+    assert 0 < foreseen < 0.2 * unforeseen
 
 
 def test_a_label_that_does_not_say_what_became_of_the_first_solution_does_not_move_the_confidence() -> None:

@@ -44,6 +44,7 @@ def label_of(
         clusters=clusters,
         evidence=verdict.agreement.evidence,
         features=verdict.features,
+        proof=verdict.proof,
         rankings=tuple(_rankings(consultation, verdict, ids)),
         source=source,
     ).marked(marks)

@@ -16,7 +16,7 @@ from orchestra_mcp.council.ranking import PASSES, TRIALS, Ranked, rank
 from orchestra_mcp.council.room import Room
 from orchestra_mcp.council.scales import stopping
 from orchestra_mcp.council.scales.weights import vote
-from orchestra_mcp.council.seating import MAX_SEATS, Seating, judges
+from orchestra_mcp.council.seating import MAX_SEATS, NEAR_BEST, Seating, judges
 from orchestra_mcp.council.steps.comparing import compare
 from orchestra_mcp.council.steps.hearing import hear, never
 from orchestra_mcp.council.steps.reviewing import poll
@@ -123,8 +123,13 @@ def _most(room: Room, seat: Seat) -> float:
 
 
 def _next(room: Room, reserve: Sequence[Seat]) -> Seat:
-    """The seat most likely to settle it: the strongest that was not asked."""
-    return next(seat for seat in reserve if seat.name not in room.minutes.asked)
+    """The seat most likely to settle it: the strongest that was not asked, of a family that was not heard where one is
+    nearly as good (seats of one family err together)."""
+    minutes = room.minutes
+    left = [seat for seat in reserve if seat.name not in minutes.asked]
+    heard = {minutes.seats[name].family for name in minutes.answered()}
+    near = [s for s in left if minutes.skill(s.name) >= minutes.skill(left[0].name) - NEAR_BEST]
+    return next((seat for seat in near if seat.family not in heard), left[0])
 
 
 def _one_voice(room: Room, opinions: Sequence[Opinion]) -> bool:
@@ -141,6 +146,8 @@ async def _critique(room: Room, seating: Seating) -> None:
         ranked, _ = rank(minutes.standing(), minutes)
         if len(ranked) < 2 or _told_apart(ranked):
             return
+        if stopping.confident(verdicts.conclude(minutes).confidence, minutes.effort):
+            return  # the lead is such that ballots would only cost
         before = _probabilities(room)
         if rounds == 0:
             await _review(room, seating, ranked)
