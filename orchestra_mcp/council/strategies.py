@@ -165,7 +165,13 @@ async def _review(room: Room, seating: Seating, ranked: Sequence[Ranked]) -> Non
     minutes = room.minutes
     minutes.stage = "reviewing blind"
     everyone = (*seating.openers, *seating.reserve)
-    chosen = judges(everyone, minutes.answered(), minutes.failed, JUDGES[minutes.effort], minutes.experience)
+    authors = minutes.answered()
+    if room.evidence is None and not minutes.found.behaviours:
+        # Nothing that an author holds against others could be checked, and its ranking would repeat its vote.
+        everyone = tuple(seat for seat in everyone if seat.name not in authors)
+    chosen = judges(everyone, authors, minutes.failed, JUDGES[minutes.effort], minutes.experience)
+    if not chosen:
+        return
     answers = [r.opinions[0] for r in ranked][:6]
     ballots = await poll(room, chosen, answers, [opinion.seat for opinion in answers[:2]])
     minutes.stopped += "; their answers were reviewed blind" if ballots else "; their answers could not be reviewed"

@@ -28,6 +28,8 @@ async def compare(room: Room, opinions: Sequence[Opinion]) -> None:
     One answer stands for each cluster so far. A comparison that fails leaves the answers apart, and a note says so.
     """
     minutes = room.minutes
+    if any(opinion.option for opinion in opinions):
+        return  # whoever chose none of the options has not voted
     standing = {opinion.seat: opinion for opinion in opinions}
     firsts = [standing[group.seats[0]] for group in cluster(opinions, minutes.found)]
     if len(firsts) < 2 or not undecided(firsts, minutes.found):
