@@ -658,6 +658,8 @@ class Verdict(Noun):
     confidence_basis: str = ""
     features: tuple[float, ...] = ()
     """The x of the logistic behind the confidence (`council/scales/confidence.py`), kept so that it can be refitted."""
+    proof: float = 0.0
+    """Log-odds that running the first solution added to that logistic; 0 where nothing was run."""
     next_check: str = ""
     """Where confidence is low: the cheapest check that would settle it."""
     agreement: Agreement = Agreement()
@@ -739,6 +741,8 @@ class Label(Noun):
     evidence: EvidenceKind = "none"
     features: tuple[float, ...] = ()
     """As `Verdict.features`."""
+    proof: float = 0.0
+    """As `Verdict.proof`."""
     rankings: tuple[tuple[str, tuple[int, ...]], ...] = ()
     """Each judge's model id and its ranking of the solutions by index, best first."""
     source: Literal["user", "verify"] = "user"

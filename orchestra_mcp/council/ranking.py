@@ -86,13 +86,18 @@ def rank(opinions: Sequence[Opinion], minutes: Minutes) -> tuple[tuple[Ranked, .
         return Ranked(members, votes, proof, round(score, 6), group.evidence, shown, against)
 
     ordered = sorted((ranked(group) for group in clusters), key=lambda r: (-r.score, *_tie(r, minutes)))
-    total = sum(weights.values()) or 1.0
-    if not ordered:
-        return (), Agreement()
+    return tuple(ordered), _agreement(ordered, sum(weights.values()), minutes) if ordered else Agreement()
+
+
+def _agreement(ordered: Sequence[Ranked], total: float, minutes: Minutes) -> Agreement:
+    """How far the first solution is agreed on; where programs ran, the question's own cases are one more voice."""
+    cases = any(probe.expected is not None for probe in minutes.found.probes) and ordered[0].evidence == "executed"
+    held = [max(0.0, r.votes + (r.proof if cases else 0.0)) for r in ordered]
+    total = (total + (PASSES if cases else 0.0)) or 1.0
     n = len(ordered[0].opinions)
-    return tuple(ordered), Agreement(
-        share=ordered[0].votes / total,
-        margin=(ordered[0].votes - max((r.votes for r in ordered[1:]), default=0.0)) / total,
+    return Agreement(
+        share=held[0] / total,
+        margin=(held[0] - max(held[1:], default=0.0)) / total,
         evidence=ordered[0].evidence,
         independent_votes=n / (1 + (n - 1) * minutes.experience.rho),
     )

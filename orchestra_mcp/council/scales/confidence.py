@@ -55,6 +55,8 @@ class Outcome(NamedTuple):
     x: Features
     right: bool
     weight: float = 1.0
+    offset: float = 0.0
+    """Log-odds that were added to β · x for what running the answer showed; known, so that it is not fitted."""
 
 
 def group_of(kind: EvidenceKind) -> Group:
@@ -119,8 +121,8 @@ def refit(outcomes: Sequence[Outcome], prior: tuple[float, ...]) -> tuple[float,
     for _ in range(25):
         gradient = [2 * SHRINKAGE * (p - b) for p, b in zip(prior, beta, strict=True)]
         curvature = [[2 * SHRINKAGE * (i == k) for k in range(len(beta))] for i in range(len(beta))]
-        for x, right, weight in outcomes:
-            p = sigmoid(_dot(beta, x))
+        for x, right, weight, offset in outcomes:
+            p = sigmoid(_dot(beta, x) + offset)
             pull, bend = weight * (right - p), weight * p * (1 - p)
             for i, value in enumerate(x):
                 gradient[i] += pull * value

@@ -14,8 +14,8 @@ from datetime import datetime
 
 from orchestra_mcp.council.scales.ballots import Ranking, contradict_everyone, favours_family, follows_presentation
 from orchestra_mcp.council.scales.confidence import GROUPS, Outcome, features, refit, sigmoid
-from orchestra_mcp.council.scales.fitting import correlation, fitted
-from orchestra_mcp.council.scales.records import HALF, Record, age, hits_of, model_key, model_of, series_of
+from orchestra_mcp.council.scales.fitting import Fates, correlation, fitted, handicaps
+from orchestra_mcp.council.scales.records import HALF, Hit, Record, age, hits_of, model_key, model_of, series_of
 from orchestra_mcp.council.scales.weights import RHO, logit
 from orchestra_mcp.types import Ballot, Label, Mode, Seat
 
@@ -27,6 +27,8 @@ NEAR, FAR = 0.10, 0.20
 """Up to NEAR below the best seat a vote counts in full, from FAR on it counts `FLOOR`."""
 FLOOR = 0.001
 """Enough to break a tie between better seats."""
+ROUNDS = 4
+"""Times that rates and the difficulty of questions are estimated from each other; a fifth moves no rate by .005."""
 JUDGE_COUNT = 5.0
 """Labelled pairs that a judge's prior is worth."""
 
@@ -72,7 +74,7 @@ def learn(
         now: from which the labels' age counts.
     """
     models = {seat.name: model_of(seat) for seat in seats}
-    overall, local = _records(labels, mode, domain, now)
+    overall, local = _records(seats, labels, mode, domain, now)
     rates = {seat.name: _rate(seat, models, overall) for seat in seats}
     skill = {
         name: (local[models[name]].hits + LOCAL * rate) / (local[models[name]].total + LOCAL)
@@ -147,17 +149,47 @@ def _likeness(label: Label, mode: Mode, domain: str) -> float:
 
 
 def _records(
-    labels: Sequence[Label], mode: Mode, domain: str, now: datetime
-) -> tuple[defaultdict[str, Record], defaultdict[str, Record]]:
-    overall: defaultdict[str, Record] = defaultdict(Record)
-    local: defaultdict[str, Record] = defaultdict(Record)
+    seats: Sequence[Seat], labels: Sequence[Label], mode: Mode, domain: str, now: datetime
+) -> tuple[Mapping[str, Record], Mapping[str, Record]]:
+    """What became of each model's answers to all questions and to those like this one, as if all had met the same ones."""
+    priors = {model_of(seat): seat.prior for seat in seats}
+    overall, local = _Counts(), _Counts()
     for label in labels:
         faded, likeness = age(label, now), _likeness(label, mode, domain)
-        for hit in hits_of(label):
-            overall[hit.model].add(hit, faded)
-            if likeness:
-                local[hit.model].add(hit, faded * likeness)
-    return overall, local
+        hits = tuple(hits_of(label))
+        # One fate for each model, whatever else an expert of the same model said.
+        fates = tuple(sorted({hit.model: hit for hit in hits if hit.model in priors}.values()))
+        overall.add(hits, fates, faded)
+        if likeness:
+            local.add(hits, fates, faded * likeness)
+    plain = {model: overall.records[model].hits for model in priors}
+    for _ in range(ROUNDS):
+        overall.level(plain, overall.rates(priors))
+    local.level({model: local.records[model].hits for model in priors}, overall.rates(priors))
+    return overall.records, local.records
+
+
+class _Counts:
+    """Records of models, and the questions from which they are."""
+
+    def __init__(self) -> None:
+        self.records: defaultdict[str, Record] = defaultdict(Record)
+        self._cases: defaultdict[Fates, float] = defaultdict(float)
+
+    def add(self, hits: Sequence[Hit], fates: Fates, share: float) -> None:
+        for hit in hits:
+            self.records[hit.model].add(hit, share)
+        if fates:
+            self._cases[fates] += share
+
+    def rates(self, priors: Mapping[str, float]) -> dict[str, float]:
+        return {model: self.records[model].rate(prior, PRIOR_COUNT) for model, prior in priors.items()}
+
+    def level(self, plain: Mapping[str, float], rates: Mapping[str, float]) -> None:
+        """Give back what harder questions cost, and take what easier ones gave: hits as on all questions alike."""
+        for model, lost in handicaps(self._cases, rates).items():
+            record = self.records[model]
+            record.hits = min(record.total, max(0.0, plain[model] + lost))
 
 
 def _rate(seat: Seat, models: Mapping[str, str], overall: Mapping[str, Record]) -> float:
@@ -229,7 +261,7 @@ def _outcome(label: Label, rates: Mapping[str, float], now: datetime) -> Outcome
     if (label.right is None and 0 not in label.wrong) or not label.clusters:
         return None
     x = _recomputed(label, rates) or label.features
-    return Outcome(x, label.right == 0, label.weight * age(label, now)) if len(x) == 6 else None
+    return Outcome(x, label.right == 0, label.weight * age(label, now), label.proof) if len(x) == 6 else None
 
 
 def _recomputed(label: Label, rates: Mapping[str, float]) -> tuple[float, ...]:

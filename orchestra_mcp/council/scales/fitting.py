@@ -1,4 +1,6 @@
-"""What many outcomes say of several seats together: weights that foretell them best, and how far errors go together. Pure."""
+"""What many outcomes say of several seats together: weights that foretell them best, how far errors go together, and who
+was asked the hard questions. Pure.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +9,13 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import combinations
+from operator import mul
+from statistics import NormalDist
 from typing import NamedTuple
 
-from orchestra_mcp.council.scales.confidence import solve
-from orchestra_mcp.council.scales.records import age, hits_of, model_key
-from orchestra_mcp.council.scales.weights import RHO
+from orchestra_mcp.council.scales.confidence import sigmoid, solve
+from orchestra_mcp.council.scales.records import Hit, age, hits_of, model_key
+from orchestra_mcp.council.scales.weights import RHO, logit
 from orchestra_mcp.types import Label
 
 LEARNED = 100
@@ -142,3 +146,51 @@ def correlation(labels: Sequence[Label], models: set[str]) -> float:
         if n >= COMMON and 0 < right < n and 0 < rights < n:
             found.append((n * both - right * rights) / math.sqrt(right * (n - right) * rights * (n - rights)))
     return min(0.95, max(0.0, sum(found) / len(found))) if found else RHO
+
+
+# --------------------------------------------------------------------------------------- unlike questions
+
+SPREAD = 2.2
+"""σ of the questions' difficulties in log-odds: most probable on stored answers of real models (2 to 2.5 in four councils
+of strong, mixed and weak ones)."""
+STEPS = tuple(SPREAD * NormalDist().inv_cdf((k + 0.5) / 9) for k in range(9))
+"""Nine equally probable difficulties, which stand for all."""
+STRETCH = math.sqrt(1 + math.pi * SPREAD**2 / 8)
+"""Ability = STRETCH · logit rate: the mean of σ(θ − δ) over normal difficulties is about σ(θ / STRETCH)."""
+Fates = tuple[Hit, ...]
+"""What became of the answers to one question."""
+
+
+def handicaps(cases: Mapping[Fates, float], rates: Mapping[str, float]) -> dict[str, float]:
+    """Model → hits that it lost by being asked harder questions than there were; negative where it was asked easier ones.
+
+    A council that asks its strongest seat only where cheaper ones differ would take it for a weak one. So rates are made
+    to speak of all labelled questions, asked or not. How hard a question was follows from what became of the others'
+    answers to it: an answer is right with probability σ(ability − difficulty) (Rasch 1960), difficulties being normal
+    with σ = `SPREAD`. What a model loses with each answer is its expected rate over all questions less the one expected
+    on this question from the other answers alone (an augmented estimator: Robins, Rotnitzky and Zhao 1994). Where
+    everyone answered everything that comes to nothing, however wrong the model of difficulty is.
+
+    Args:
+        cases: what became of the answers to a question → the weight of all questions with these fates.
+        rates: model → what is believed of its rate so far; only these models count.
+    """
+    chances = {model: [sigmoid(STRETCH * logit(rate) - step) for step in STEPS] for model, rate in rates.items()}
+    everywhere, answered, expected_there = (dict.fromkeys(rates, 0.0) for _ in range(3))
+    total = 0.0
+    for fates, mass in cases.items():
+        own = {hit.model: hit for hit in fates if hit.model in chances}
+        if not own:
+            continue
+        total += mass
+        odds = {hit: [(p if hit.right else 1 - p) ** hit.weight for p in chances[hit.model]] for hit in own.values()}
+        seen = [math.prod(at) for at in zip(*odds.values(), strict=True)]
+        for model, chance in chances.items():
+            hit = own.get(model)
+            others = [s / o for s, o in zip(seen, odds[hit], strict=True)] if hit else seen
+            expected = sum(map(mul, others, chance)) / sum(others)
+            everywhere[model] += mass * expected
+            if hit:
+                answered[model] += mass * hit.weight
+                expected_there[model] += mass * hit.weight * expected
+    return {m: answered[m] * everywhere[m] / total - expected_there[m] if total else 0.0 for m in rates}

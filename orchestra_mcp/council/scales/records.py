@@ -42,6 +42,10 @@ class Record:
         self.right += hit.right
         self.known += 1
 
+    def rate(self, prior: float, count: float) -> float:
+        """The share of hits, with a prior that is worth so many outcomes."""
+        return (count * prior + self.hits) / (count + self.total)
+
 
 def model_of(seat: Seat) -> str:
     """The name by which a seat's record is kept, the same for all vendors of one model."""
