@@ -17,6 +17,8 @@ ESCAPES = re.compile(
 UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]"
 )
+# Halves of a character, as JSON can spell them: no text that holds one can be written to a stream or a store.
+LONE = re.compile("[\ud800-\udfff]")
 # No bracket within and a bound, so that a text of nothing but beginnings is read once; what is left becomes text anyway.
 IMAGE = re.compile(r"!\[([^\[\]]{0,500})\]\([^)]{0,2000}\)|<img\b[^<>]*>", re.IGNORECASE)
 # HTML that could load, run or restyle something: declarations, a tag with an attribute (HTML takes a slash for a blank
@@ -31,7 +33,7 @@ FENCE_LIKE = re.compile(r"^[\s>*+\-\d.)]*(?:```|~~~)")
 
 def plain(text: str) -> str:
     """The text without escape sequences, control and invisible characters; line ends become `\\n`."""
-    return UNSEEN.sub("", ESCAPES.sub("", text.replace("\r\n", "\n")))
+    return LONE.sub("\ufffd", UNSEEN.sub("", ESCAPES.sub("", text.replace("\r\n", "\n"))))
 
 
 def one_line(text: str, limit: int = 240) -> str:

@@ -659,7 +659,7 @@ class Verdict(Noun):
     features: tuple[float, ...] = ()
     """The x of the logistic behind the confidence (`council/scales/confidence.py`), kept so that it can be refitted."""
     proof: float = 0.0
-    """Log-odds that running the first solution added to that logistic; 0 where nothing was run."""
+    """What running the first solution showed, in log-odds, by which the logistic was moved; 0 where nothing was run."""
     next_check: str = ""
     """Where confidence is low: the cheapest check that would settle it."""
     agreement: Agreement = Agreement()

@@ -95,9 +95,9 @@ def test_what_programs_do_goes_before_what_they_are_called() -> None:
     found = Found(
         probes=(Probe(kind="call", text="f(3)"), Probe(kind="call", text="f(4)")),
         behaviours={
-            "a": Behaviour(outcomes=("1", "2")),
-            "b": Behaviour(outcomes=("1", "2")),
-            "c": Behaviour(outcomes=("1", "3")),
+            "# a": Behaviour(outcomes=("1", "2")),
+            "# b": Behaviour(outcomes=("1", "2")),
+            "# c": Behaviour(outcomes=("1", "3")),
         },
     )
     assert same(a, b, found) == ("executed", True)
@@ -118,8 +118,14 @@ def test_programs_that_only_raise_or_do_not_load_agree_with_nobody() -> None:
 
 def test_the_same_code_is_agreement_where_it_cannot_run_and_other_code_says_nothing() -> None:
     a, b = opinion("a", "do it so", code="x = 1 # a"), opinion("b", "do it thus", code="x = 1 # b")
-    assert same(a, b, Found(forms={"a": "x=1", "b": "x=1"})) == ("same-code", True)
-    assert same(a, b, Found(forms={"a": "x=1", "b": "x=2"}))[1] is False
+    assert same(a, b, Found(forms={"x = 1 # a": "x=1", "x = 1 # b": "x=1"})) == ("same-code", True)
+    assert same(a, b, Found(forms={"x = 1 # a": "x=1", "x = 1 # b": "x=2"})) == ("same-code", False)
+
+
+def test_words_join_no_programs() -> None:
+    a, b = opinion("a", "use a sieve", code="x", language="go"), opinion("b", "use a sieve", code="y", language="go")
+    told = Found(comparisons=[Comparison(frozenset(("use a sieve",)), (("use a sieve",),))])
+    assert same(a, b, told) == ("same-code", False)
 
 
 def test_options_decide_whatever_is_said_around_them() -> None:
@@ -130,12 +136,22 @@ def test_options_decide_whatever_is_said_around_them() -> None:
 
 def test_a_comparison_of_meaning_puts_together_and_apart() -> None:
     a, b, c = opinion("a", "cache it"), opinion("b", "memoise the call"), opinion("c", "buy hardware")
-    found = Found(comparisons=[Comparison(frozenset("abc"), (("a", "b"), ("c",)))])
+    found = Found(comparisons=[Comparison(frozenset(("cache it", "memoise the call", "buy hardware")), (("cache it", "memoise the call"), ("buy hardware",)))])
     assert same(a, b, found) == ("entailed", True)
     assert same(b, c, found) == ("entailed", False)
-    # Equal words need no comparison, and no comparison can part them.
-    apart = Found(comparisons=[Comparison(frozenset("ab"), (("a",), ("b",)))])
-    assert same(a, opinion("b", "Cache it."), apart) == ("exact", True)
+    # Equal words need no comparison.
+    assert same(a, opinion("d", "Cache it."), found) == ("exact", True)
+    # What a comparison has put apart is not joined by a third that is worded like one of them.
+    near = [opinion("a", "raise the pool limit"), opinion("b", "lower the pool size"), opinion("c", "raise the pool limit")]
+    told = Found(
+        comparisons=[
+            Comparison(
+                frozenset(("raise the pool limit", "lower the pool size")),
+                (("raise the pool limit",), ("lower the pool size",)),
+            )
+        ]
+    )
+    assert {frozenset(g.seats) for g in cluster(near, told)} == {frozenset("ac"), frozenset("b")}
 
 
 def test_reviewers_can_put_answers_together() -> None:
@@ -161,7 +177,7 @@ def test_a_patch_that_turns_the_tests_green_goes_before_a_majority_whose_patch_b
     said = [opinion("a", "x is wrong", patch="p"), opinion("b", "y is wrong", patch="q"), opinion("c", "y is wrong")]
     green = Trial(applies=True, parses=True, before="failed", after="passed")
     red = Trial(applies=True, parses=True, before="failed", after="failed")
-    found = Found(trials={"a": green, "b": red})
+    found = Found(trials={"p": green, "q": red})
     verdict = conclude(minutes(*said, found=found), final=True)
     assert verdict.solutions[0].position == "x is wrong"
     assert verdict.solutions[0].shown == "its patch turns the failing tests green"

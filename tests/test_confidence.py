@@ -89,9 +89,9 @@ def outcomes(number: int, truth: tuple[float, ...], seed: int = 1) -> list[Outco
     dice = random.Random(seed)
     made = []
     for _ in range(number):
-        x = (1.0, *(dice.uniform(-1, 1) for _ in truth[1:]))
-        p = sigmoid(sum(b * v for b, v in zip(truth, x, strict=True)))
-        made.append(Outcome(x, dice.random() < p, dice.choice([0.5, 1.0])))
+        *x, proof = (1.0, *(dice.uniform(-1, 1) for _ in truth[1:]))
+        p = sigmoid(sum(b * v for b, v in zip(truth, (*x, proof), strict=True)))
+        made.append(Outcome(tuple(x), dice.random() < p, dice.choice([0.5, 1.0]), proof))
     return made
 
 
@@ -101,27 +101,47 @@ def test_fewer_than_twenty_outcomes_change_nothing() -> None:
 
 
 def test_at_the_fit_the_slope_of_the_penalised_likelihood_is_zero() -> None:
-    data = outcomes(200, (0.5, -1.0, 2.0, 0.3, 0.0, -0.7))
+    data = outcomes(200, (0.5, -1.0, 2.0, 0.3, 0.0, -0.7, 1.2))
     beta = refit(data, COMPARED)
-    for i in range(6):
+    for i in range(7):
         slope = 2 * SHRINKAGE * (COMPARED[i] - beta[i])
-        for x, right, weight, _ in data:
+        for numbers, right, weight, proof in data:
+            x = (*numbers, proof)
             p = 1 / (1 + math.exp(-sum(b * v for b, v in zip(beta, x, strict=True))))
             slope += weight * (right - p) * x[i]
         assert slope == pytest.approx(0, abs=1e-6)
 
 
-def test_what_is_known_beside_the_features_is_allowed_for() -> None:
-    # Two outcomes in three are right at offset 1, which alone explains z = ln 2: the best constant is ln 2 − 1, drawn
-    # to 0 by 10 β; solved by bisection of its own slope.
-    data = [Outcome((1.0,), n % 3 > 0, 1.0, 1.0) for n in range(300)]
-    low, high = -5.0, 5.0
+def test_what_running_answers_showed_is_taken_at_its_word_as_far_as_outcomes_bear_it_out() -> None:
+    # Proof as good as it says: passing answers are right with σ(2), missing ones with σ(−2), of 100 each .88 and .12.
+    def seen(right_after_pass: int, right_after_miss: int) -> list[Outcome]:
+        told = [(2.0, right_after_pass), (-2.0, right_after_miss)]
+        return [Outcome((1.0,), n < right, 1.0, proof) for proof, right in told for n in range(100)]
+
+    assert refit(seen(88, 12), (0.0, 1.0)) == pytest.approx((0.0, 1.0), abs=0.01)
+    # Proof that tells nothing: the factor minimises by symmetry s where 2 · 100 · 2 (½ − σ(2s)) = 10 (s − 1).
+    low, high = 0.0, 1.0
     for _ in range(60):
         middle = (low + high) / 2
-        slope = 200 - 300 / (1 + math.exp(-middle - 1)) - 10 * middle
+        slope = 400 * (0.5 - 1 / (1 + math.exp(-2 * middle))) - 2 * SHRINKAGE * (middle - 1)
         low, high = (middle, high) if slope > 0 else (low, middle)
-    assert refit(data, (0.0,))[0] == pytest.approx(low, abs=1e-6)
-    assert low < 0 < refit([Outcome(o.x, o.right) for o in data], (0.0,))[0]
+    assert refit(seen(50, 50), (0.0, 1.0)) == pytest.approx((0.0, low), abs=1e-6)
+    assert low < 0.1
+
+
+def test_proof_adds_to_the_log_odds_and_lifts_the_limit_of_untested_agreement() -> None:
+    x = features([[0.6] * 4], "cited")
+    capped = probability(x, "cited", 0.6)
+    assert capped == pytest.approx(0.65)
+    assert probability(x, "cited", 0.6, proof=1.8) == pytest.approx(sigmoid(math.log(0.65 / 0.35) + 1.8))
+    beta = {"cited": (*COMPARED[:6], 0.5)}
+    assert probability(x, "cited", 0.6, coefficients=beta, proof=1.8) == pytest.approx(
+        sigmoid(math.log(0.65 / 0.35) + 0.9)
+    )
+    # Never the wrong way round, and never sure.
+    assert probability(x, "cited", 0.6, coefficients={"cited": (*COMPARED[:6], -0.5)}, proof=1.8) == pytest.approx(0.65)
+    assert probability(x, "cited", 0.6, proof=30) == 0.97
+    assert probability(x, "cited", 0.6, proof=-30) == 0.01
 
 
 def test_the_fit_is_the_best_point_of_a_grid_that_tries_all() -> None:
@@ -129,7 +149,7 @@ def test_the_fit_is_the_best_point_of_a_grid_that_tries_all() -> None:
     prior = (0.0, 0.0)
 
     def objective(a: float, b: float) -> float:
-        likelihood = sum(w * math.log(sigmoid(z if y else -z)) for (_, v), y, w, _ in data for z in [a + b * v])
+        likelihood = sum(w * math.log(sigmoid(z if y else -z)) for _, y, w, v in data for z in [a + b * v])
         return likelihood - SHRINKAGE * (a * a + b * b)
 
     best = max(((a / 50, b / 50) for a in range(-100, 101) for b in range(-100, 101)), key=lambda ab: objective(*ab))
@@ -137,7 +157,7 @@ def test_the_fit_is_the_best_point_of_a_grid_that_tries_all() -> None:
 
 
 def test_many_outcomes_overrule_the_shipped_coefficients() -> None:
-    truth = (1.0, -2.0, 0.5, 1.5, 0.0, 1.0)
+    truth = (1.0, -2.0, 0.5, 1.5, 0.0, 1.0, 0.4)
     fitted = refit(outcomes(4000, truth), COMPARED)
     assert fitted == pytest.approx(truth, abs=0.3)
 

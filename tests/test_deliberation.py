@@ -245,9 +245,9 @@ async def test_a_reviewers_verified_defect_lowers_and_an_empty_accusation_does_n
     proof: dict[str, object] = {**HERE, "candidate": "encoding", "claim": "the text is split before"}
     empty: dict[str, object] = {"candidate": "slice", "claim": "this is simply wrong"}
     experts = {
-        "a": Expert(expert("it is the encoding", [HERE], prefers="slice", defects=[empty])),
+        "z": Expert(expert("it is the encoding", [HERE])),
         "b": Expert(expert("the slice drops it", [HERE], defects=[proof])),
-        "c": Expert(expert("buy more memory")),
+        "c": Expert(expert("buy more memory", prefers="slice", defects=[proof, empty])),
     }
     verdict, _ = await ask(experts, environ, tmp_path, repo)
     held = {s.position: [d.check.outcome for d in s.defects if d.check] for s in verdict.solutions}
@@ -255,6 +255,40 @@ async def test_a_reviewers_verified_defect_lowers_and_an_empty_accusation_does_n
     assert held["the slice drops it"] == ["unchecked"]
     assert verdict.solutions[0].position == "the slice drops it"
     assert "Held against it" in verdict_report(verdict)
+
+
+async def test_what_one_critic_quotes_is_shown_and_does_not_count(
+    repo: Path, environ: dict[str, str], tmp_path: Path
+) -> None:
+    lie: dict[str, object] = {**HERE, "candidate": "slice", "claim": "it breaks everything"}
+    experts = {
+        "z": Expert(expert("the slice drops it", [HERE])),
+        "b": Expert(expert("it is the encoding", [HERE], prefers="slice", defects=[lie])),
+        "c": Expert(expert("buy more memory", prefers="slice")),
+    }
+    verdict, _ = await ask(experts, environ, tmp_path, repo)
+    assert verdict.solutions[0].position == "the slice drops it"
+    assert [d.check.outcome for d in verdict.solutions[0].defects if d.check] == ["unchecked"]
+
+
+async def test_a_revised_patch_is_not_credited_with_what_the_first_one_did(
+    repo: Path, environ: dict[str, str], tmp_path: Path
+) -> None:
+    (repo / "check.py").write_text(
+        "import sys\nsys.path.insert(0, 'src')\nfrom parser import read_lines\n"
+        "open('rows.txt', 'w').write('a\\nb')\nassert read_lines('rows.txt') == ['a', 'b']\n"
+    )
+    patch = "--- a/src/parser.py\n+++ b/src/parser.py\n@@ -7 +7 @@\n-    return lines[:-1]\n+    return {}\n"
+
+    def says(prompt: str, call: int) -> str:
+        value = "None" if "What you said last round" in prompt else "lines"
+        return expert("return all lines", [HERE], patch=patch.format(value))(prompt, call)
+
+    experts = {"a": Expert(says), "b": Expert(expert("the file is read twice"))}
+    verify = f"[verify]\n{json.dumps(str(repo))} = {json.dumps(f'{sys.executable} check.py')}\n"
+    verdict, calls = await ask(experts, environ, tmp_path, repo, config=verify, effort="deep")
+    mine = next(s for s in verdict.solutions if s.position == "return all lines")
+    assert ("return None" in mine.patch) == ("green" not in mine.shown), verdict_report(verdict, "full")
 
 
 async def test_a_low_confidence_names_the_cheapest_check(repo: Path, environ: dict[str, str], tmp_path: Path) -> None:

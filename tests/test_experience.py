@@ -9,12 +9,26 @@ from statistics import NormalDist
 
 import pytest
 
+from orchestra_mcp.council.labels import label_of
+from orchestra_mcp.council.minutes import Minutes
+from orchestra_mcp.council.ranking import TRIALS
 from orchestra_mcp.council.scales.confidence import COMPARED, EXECUTED, features
 from orchestra_mcp.council.scales.experience import Experience, learn, weigh
 from orchestra_mcp.council.scales.fitting import handicaps
 from orchestra_mcp.council.scales.records import Hit, model_key, series_of
 from orchestra_mcp.council.scales.weights import RHO
-from orchestra_mcp.types import Ballot, EvidenceKind, Label, Mode, Seat
+from orchestra_mcp.council.verdicts import conclude
+from orchestra_mcp.types import (
+    Ballot,
+    Consultation,
+    EvidenceKind,
+    Label,
+    Mode,
+    Opinion,
+    Question,
+    Seat,
+    Trial,
+)
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -349,10 +363,25 @@ def test_what_running_an_answer_added_to_the_confidence_is_not_learned_a_second_
         """How far the log-odds of two who agree went down."""
         beta = known([seat("a"), seat("b")], labels).coefficients["executed"]
         x = features([[0.6, 0.6]], "executed")
-        return sum((shipped - b) * value for b, shipped, value in zip(beta, EXECUTED, x, strict=True))
+        return sum((shipped - b) * value for b, shipped, value in zip(beta[:6], EXECUTED[:6], x, strict=True))
 
     foreseen, unforeseen = moved([outcome(False, -6.0)] * 40), moved([outcome(False, 0.0)] * 40)
     assert 0 < foreseen < 0.2 * unforeseen
+
+
+def test_what_trying_an_answer_showed_goes_from_the_verdict_into_the_label() -> None:
+    minutes = Minutes(id="c", question=Question(text="Why?"))
+    minutes.opinions.append(Opinion(seat="a", model_id="m", position="p", answer="a", patch="--- a\n+++ b\n"))
+    untried = conclude(minutes, final=True)
+    minutes.found.trials["a"] = Trial(applies=True, parses=True, before="failed", after="passed")
+    tried = conclude(minutes, final=True)
+    assert (untried.proof, tried.proof) == (0.0, TRIALS["fixes"])
+    assert tried.confidence > untried.confidence
+    asked = Consultation(
+        id="c", thread="c", question=minutes.question, status="complete", started=NOW, opinions=tuple(minutes.opinions)
+    )
+    marked = label_of(asked.model_copy(update={"verdict": tried}), [(1, "worked")])
+    assert marked.proof == TRIALS["fixes"]
 
 
 def test_a_label_that_does_not_say_what_became_of_the_first_solution_does_not_move_the_confidence() -> None:

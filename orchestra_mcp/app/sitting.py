@@ -182,9 +182,13 @@ class Sitting:
     async def _learn_from_tests(self, run: Run, verdict: Verdict) -> None:
         """What the user's verify command said of a proposed patch is an outcome, like the user's own word."""
         trials = run.minutes.found.trials
+        by_seat = {opinion.seat: opinion.patch for opinion in run.minutes.standing()}
+        green = any(trial.verdict == "fixes" for trial in trials.values())
         for solution in verdict.solutions:
-            said = {trials[seat].verdict for seat in solution.seats if seat in trials}
-            outcome = next((name for verdict, name in TOLD.items() if verdict in said), None)
+            said = {trials[by_seat[seat]].verdict for seat in solution.seats if by_seat.get(seat) in trials}
+            outcome = next((TOLD[name] for name in TOLD if name in said), None)
+            if outcome == "wrong" and "fails" in said and not green:
+                continue  # tests that stay red whatever is done say nothing of this question
             if outcome is None or not run.recorded:
                 continue
             try:

@@ -14,7 +14,7 @@ def next_check(ranked: Sequence[Ranked], minutes: Minutes) -> str:
     rival = ranked[1] if len(ranked) > 1 else None
     if rival and (parting := _parting_input(ranked[0], rival, minutes)):
         return parting
-    trial = next((t for o in ranked[0].opinions if (t := minutes.found.trials.get(o.seat))), None)
+    trial = next((t for o in ranked[0].opinions if (t := minutes.found.trial(o))), None)
     if trial and trial.verdict == "untested":
         return (
             "Apply the proposed patch and run your tests; or allow a verify command for this project "
@@ -42,7 +42,7 @@ def what_would_decide(first: Ranked, rival: Ranked, minutes: Minutes) -> str:
 def _parting_input(first: Ranked, rival: Ranked, minutes: Minutes) -> str:
     """An input on which two programs part, with what each makes of it."""
     found = minutes.found
-    one, two = found.behaviours.get(first.opinions[0].seat), found.behaviours.get(rival.opinions[0].seat)
+    one, two = found.behaviour(first.opinions[0]), found.behaviour(rival.opinions[0])
     if one is None or two is None:
         return ""
     for probe, mine, yours in zip(found.probes, one.outcomes, two.outcomes, strict=False):

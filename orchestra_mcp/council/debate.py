@@ -19,9 +19,11 @@ from orchestra_mcp.council.answers.sides import FOR_AND_AGAINST, on_its_side
 from orchestra_mcp.council.ranking import Ranked
 from orchestra_mcp.council.room import Room
 from orchestra_mcp.council.seating import Seating
+from orchestra_mcp.council.steps.comparing import compare
 from orchestra_mcp.council.steps.hearing import hear
 from orchestra_mcp.council.steps.reviewing import check_defects
 from orchestra_mcp.council.steps.ruling import rule
+from orchestra_mcp.council.steps.trying import try_answers
 from orchestra_mcp.gateway.provider import Message
 from orchestra_mcp.types import Opinion, Seat
 
@@ -43,6 +45,7 @@ async def debate(room: Room, seating: Seating) -> None:
             minutes.round, minutes.stage = number, f"debating, round {number} of {limit}"
             before = _latest(minutes.opinions)
             heard = await _exchange(room, seats, number, positions, spares)
+            await try_answers(room, minutes.standing())
             spares = ()
             speakers = {opinion.seat for opinion in heard}
             seats = [minutes.seats[name] for name in minutes.asked if name in speakers]
@@ -59,6 +62,8 @@ async def debate(room: Room, seating: Seating) -> None:
                 break
         else:
             minutes.stopped = f"the agreed {limit} rounds were over"
+    if any(opinion.position not in positions for opinion in minutes.standing()):
+        await compare(room, minutes.standing())
     _remark(room, positions)
     if not minutes.opinions:
         minutes.stopped = (
@@ -68,6 +73,18 @@ async def debate(room: Room, seating: Seating) -> None:
         )
     elif len(minutes.opinions) > 1:
         await rule(room)
+
+
+async def challenge(room: Room) -> None:
+    """Have the strongest expert argue against an agreement that nothing has tested, and the others answer."""
+    minutes = room.minutes
+    seats = [minutes.seats[name] for name in minutes.answered()]
+    number = max(opinion.round for opinion in minutes.opinions)
+    await _advocate(room, seats, number, ())
+    minutes.round = number + 1
+    minutes.stage = "answering the devil's advocate"
+    await _exchange(room, seats[:2], number + 1, (), ())
+    await try_answers(room, minutes.standing())
 
 
 async def rebut(room: Room, leading: Sequence[Ranked]) -> None:
@@ -152,7 +169,7 @@ def _tested(opinions: Sequence[Opinion]) -> bool:
 def _over(number: int, before: dict[str, Opinion], now: dict[str, Opinion], opinions: Sequence[Opinion]) -> str:
     """Why there is no further round: convergence, standstill or minds that move in circles."""
     if _unanimous(now.values()):
-        return f"all positions converged in round {number}"
+        return "all agreed from the first round on" if number == 1 else f"all positions converged in round {number}"
     if number == 1:
         return ""
     if all(normal(now[name].position) == normal(said.position) for name, said in before.items() if name in now):

@@ -26,7 +26,7 @@ def matrix(ranked: Sequence[Ranked], minutes: Minutes) -> tuple[Stance, ...]:
 def _stances(ranked: Sequence[Ranked], minutes: Minutes) -> Iterator[Stance]:
     for place, solution in enumerate(ranked, 1):
         for opinion in solution.opinions:
-            ran = opinion.seat in minutes.found.behaviours and solution.evidence == "executed"
+            ran = minutes.found.behaviour(opinion) is not None and solution.evidence == "executed"
             yield Stance(
                 seat=opinion.seat,
                 solution=place,
@@ -36,7 +36,7 @@ def _stances(ranked: Sequence[Ranked], minutes: Minutes) -> Iterator[Stance]:
             )
             for other, rival in enumerate(ranked, 1):
                 if other != place:
-                    yield _rivalry(opinion, rival, other, minutes.found)
+                    yield _rivalry(opinion, solution, rival, other, minutes.found)
         for defect in solution.defects:
             outcome = defect.claim.check.outcome if defect.claim.check else "unchecked"
             if defect.critic and outcome != "refuted":
@@ -51,14 +51,12 @@ def _stances(ranked: Sequence[Ranked], minutes: Minutes) -> Iterator[Stance]:
     yield from _reviews(ranked, minutes)
 
 
-def _rivalry(opinion: Opinion, rival: Ranked, place: int, found: Found) -> Stance:
-    """What an expert's own answer says of another solution: that it is wrong, where both cannot be right."""
-    kind, _ = same(opinion, rival.opinions[0], found)
-    if kind == "executed":
-        return Stance(
-            seat=opinion.seat, solution=place, stance="contradicts", evidence="executed", note="behaves otherwise"
-        )
-    apart = kind in ("exact", "entailed")
+def _rivalry(opinion: Opinion, own: Ranked, rival: Ranked, place: int, found: Found) -> Stance:
+    """What an expert's own solution says of another one: that it is wrong, where both cannot be right."""
+    kinds = {same(one, other, found)[0] for one in own.opinions for other in rival.opinions}
+    if "executed" in kinds:
+        return Stance(seat=opinion.seat, solution=place, stance="contradicts", evidence="executed", note="behaves otherwise")
+    apart = bool(kinds & {"exact", "entailed"})
     note = "holds another position" if apart else "answers otherwise"
     return Stance(
         seat=opinion.seat, solution=place, stance="contradicts" if apart else "doubts", evidence="answer", note=note

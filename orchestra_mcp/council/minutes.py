@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -175,9 +176,18 @@ Place = tuple[str, int, str]
 
 
 def places(opinion: Opinion) -> set[Place]:
-    """The verified places that an opinion points at, for itself or against others."""
-    claims = (*opinion.claims, *(defect.claim for defect in opinion.defects))
+    """The places in the code by which a change of mind is earned: of verified claims that quote or say what happens there.
+
+    That a line exists is no evidence, and neither is a defect that nobody could check.
+    """
+    telling = [c for c in opinion.claims if _worth(c.quote) or c.calls or c.raises]
+    claims = (*telling, *(defect.claim for defect in opinion.defects))
     return {(c.path, c.line, c.symbol) for c in claims if c.check and c.check.outcome == "verified"}
+
+
+def _worth(quote: str) -> bool:
+    """A quotation of at least three words or signs."""
+    return len(re.findall(r"\w+|[^\w\s]", quote)) >= 3
 
 
 def _counted(said: list[Opinion], shifts: tuple[Shift, ...]) -> Opinion:

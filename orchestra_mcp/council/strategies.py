@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable, Sequence
 import anyio
 
 from orchestra_mcp.council import verdicts
-from orchestra_mcp.council.debate import debate, rebut
-from orchestra_mcp.council.ranking import PASSES, TRIALS, Ranked, rank
+from orchestra_mcp.council.debate import challenge, debate, rebut
+from orchestra_mcp.council.ranking import PASSES, TRIALS, Ranked, model_of, rank, told_apart
 from orchestra_mcp.council.room import Room
 from orchestra_mcp.council.scales import stopping
 from orchestra_mcp.council.scales.weights import vote
@@ -47,6 +47,8 @@ async def consult(room: Room, seating: Seating) -> None:
         await hear(room, [seat], room.writer.opinion, round=1)
         await _settle(room)
     minutes.stopped = reason
+    if minutes.effort == "deep" and _untested(room):
+        await challenge(room)
     await _critique(room, seating)
     await rule(room)
 
@@ -89,7 +91,7 @@ def _enough(room: Room, reserve: Sequence[Seat]) -> str:
         return "no language model answered" if minutes.asked else "no language model was asked"
     ranked, _ = rank(opinions, minutes)
     verdict = verdicts.conclude(minutes)
-    one = len(ranked) == 1 and ranked[0].evidence in TESTED and len(opinions) > 1
+    one = _one_voice(room, opinions)
     if one and (effort != "deep" or stopping.confident(verdict.confidence, effort)):
         return "the experts agree, so nobody else was asked"
     if effort == "quick":
@@ -104,7 +106,8 @@ def _enough(room: Room, reserve: Sequence[Seat]) -> str:
         return sure
     if ahead := stopping.lossless(_lead(ranked), [_most(room, seat) for seat in left[: MAX_SEATS - len(opinions)]]):
         return ahead
-    limit = minutes.question.max_cost_usd or room.limits.max_cost_usd
+    asked = minutes.question.max_cost_usd
+    limit = room.limits.max_cost_usd if asked is None else asked
     if cost := room.price(_next(room, left), "opinion"):
         return stopping.not_worthwhile(verdict.confidence, len(opinions), len(ranked) > 1, float(limit), float(cost))
     return ""
@@ -133,9 +136,18 @@ def _next(room: Room, reserve: Sequence[Seat]) -> Seat:
 
 
 def _one_voice(room: Room, opinions: Sequence[Opinion]) -> bool:
-    """All say the same, and on more evidence than similar wording."""
+    """Several models say the same, on more evidence than similar wording, and nothing that ran speaks against it."""
     ranked, _ = rank(opinions, room.minutes)
-    return len(ranked) == 1 and ranked[0].evidence in TESTED
+    if len(ranked) != 1 or ranked[0].evidence not in TESTED or ranked[0].proof < 0:
+        return False
+    return len({model_of(opinion, room.minutes) for opinion in opinions}) > 1
+
+
+def _untested(room: Room) -> bool:
+    """Several agree, and nothing that ran supports them."""
+    opinions = room.minutes.standing()
+    ranked, _ = rank(opinions, room.minutes)
+    return len(ranked) == 1 and len(opinions) > 1 and not ranked[0].tested and ranked[0].evidence != "executed"
 
 
 async def _critique(room: Room, seating: Seating) -> None:
@@ -144,7 +156,7 @@ async def _critique(room: Room, seating: Seating) -> None:
     rounds = 0
     while not stopping.reviewed_enough(rounds, minutes.effort):
         ranked, _ = rank(minutes.standing(), minutes)
-        if len(ranked) < 2 or _told_apart(ranked):
+        if len(ranked) < 2 or told_apart(ranked[:2]):
             return
         if stopping.confident(verdicts.conclude(minutes).confidence, minutes.effort):
             return  # the lead is such that ballots would only cost
@@ -175,11 +187,6 @@ async def _review(room: Room, seating: Seating, ranked: Sequence[Ranked]) -> Non
     answers = [r.opinions[0] for r in ranked][:6]
     ballots = await poll(room, chosen, answers, [opinion.seat for opinion in answers[:2]])
     minutes.stopped += "; their answers were reviewed blind" if ballots else "; their answers could not be reviewed"
-
-
-def _told_apart(ranked: Sequence[Ranked]) -> bool:
-    """The first two have run, and what they did on the question's own cases tells which is better."""
-    return all(r.evidence == "executed" for r in ranked[:2]) and ranked[0].proof > ranked[1].proof
 
 
 def _probabilities(room: Room) -> dict[str, float]:

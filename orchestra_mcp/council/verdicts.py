@@ -10,15 +10,16 @@ from collections.abc import Sequence
 from itertools import zip_longest
 
 from orchestra_mcp.council.answers.likeness import normal, word_overlap
+from orchestra_mcp.council.answers.sides import FOR_AND_AGAINST
 from orchestra_mcp.council.checks import next_check, what_would_decide
 from orchestra_mcp.council.headlines import count, headline, status_of
 from orchestra_mcp.council.matrix import matrix
 from orchestra_mcp.council.minutes import RESIDENT_PRIOR, Minutes
 from orchestra_mcp.council.prompts.fencing import unstamped
 from orchestra_mcp.council.prompts.files import versions
-from orchestra_mcp.council.ranking import Ranked, defects, open_accusations, rank
+from orchestra_mcp.council.ranking import Ranked, defects, model_of, open_accusations, rank
 from orchestra_mcp.council.scales import confidence as sureness
-from orchestra_mcp.council.scales.weights import logit, soundness
+from orchestra_mcp.council.scales.weights import soundness
 from orchestra_mcp.council.wording import basis, checked, merge, merge_claims
 from orchestra_mcp.types import Agreement, Argument, Claim, Dissent, Opinion, Sent, Solution, Status, Verdict
 
@@ -46,6 +47,7 @@ def conclude(minutes: Minutes, final: bool = False, cancelled: bool = False) -> 
     ranked, agreed = rank(opinions, minutes) if minutes.opinions else line_up(opinions)
     x, sure = _confidence(ranked, agreed, minutes)
     solutions = _solutions(ranked, sure, minutes)
+    sure = solutions[0].probability if solutions and minutes.opinions else sure
     synthesis = minutes.synthesis
     status: Status = "cancelled" if cancelled else status_of(minutes, final)
     shifts = minutes.shifts()
@@ -67,7 +69,7 @@ def conclude(minutes: Minutes, final: bool = False, cancelled: bool = False) -> 
         confidence=round(sure, 3),
         confidence_basis=basis(ranked, agreed, minutes),
         features=tuple(round(value, 6) for value in x),
-        proof=round(ranked[0].proof, 6) if x else 0.0,
+        proof=round(offset(ranked[0]), 6) if x else 0.0,
         next_check=next_check(ranked, minutes) if ranked and sure < UNSURE else "",
         agreement=agreed,
         matrix=matrix(ranked, minutes) if minutes.opinions else (),
@@ -92,7 +94,7 @@ def conclude(minutes: Minutes, final: bool = False, cancelled: bool = False) -> 
 def line_up(residents: Sequence[Opinion]) -> tuple[tuple[Ranked, ...], Agreement]:
     """Residents in the order of how much each found, by its own reckoning: they are our code, and look at different things."""
     ordered = sorted(residents, key=lambda o: -(o.confidence or 0.0))
-    ranked = tuple(Ranked((o,), soundness(o.claims), 0.0, soundness(o.claims), "single", "", ()) for o in ordered)
+    ranked = tuple(Ranked((o,), soundness(o.claims), 0.0, 0.0, soundness(o.claims), "single", "", (), False) for o in ordered)
     return ranked, Agreement(share=1.0, evidence="single", independent_votes=1.0) if ranked else Agreement()
 
 
@@ -137,25 +139,32 @@ def _confidence(ranked: Sequence[Ranked], agreed: Agreement, minutes: Minutes) -
         # They read the same few lines, so that agreeing proves little: never surer than what was measured.
         best = max(soundness(o.claims) for o in ranked[0].opinions)
         return (), min(RESIDENT_PRIOR, RESIDENT_PRIOR * min(1.0, best / 0.85))
-    skills = [[minutes.skill(seat) for seat in r.seats] for r in ranked]
+    skills = [_skills(r, minutes) for r in ranked]
     x = sureness.features(skills, agreed.evidence)
     best = max(soundness(o.claims) for o in ranked[0].opinions)
-    sure = sureness.probability(x, agreed.evidence, max(skills[0]), best, minutes.experience.coefficients)
-    # What running it showed is evidence beside the agreement, so that the log-odds add up.
-    return x, min(0.97, sureness.sigmoid(logit(sure) + ranked[0].proof)) if ranked[0].proof else sure
+    coefficients = minutes.experience.coefficients
+    return x, sureness.probability(x, agreed.evidence, max(skills[0]), best, coefficients, offset(ranked[0]))
+
+
+def offset(first: Ranked) -> float:
+    """What tests and verified defects say of the first solution beside the agreement, in log-odds."""
+    return first.proof - first.lost
+
+
+def _skills(ranked: Ranked, minutes: Minutes) -> list[float]:
+    """How often those who gave a solution are right; one model that sits twice counts once."""
+    return list({model_of(o, minutes): minutes.skill(o.seat) for o in ranked.opinions}.values())
 
 
 def _solutions(ranked: Sequence[Ranked], sure: float, minutes: Minutes) -> tuple[Solution, ...]:
-    rest = sum(max(0.05, r.score) for r in ranked[1:]) or 1.0
+    chances = _chances(ranked, sure, minutes)
     return tuple(
         Solution(
             rank=place,
             position=r.opinions[0].position,
             answer=r.opinions[0].answer,
             score=r.score,
-            probability=round(
-                sure if place == 1 else min(sure, (1 - sure) * (1 - NOBODY_RIGHT) * max(0.05, r.score) / rest), 3
-            ),
+            probability=round(chances[place - 1], 3),
             seats=r.seats,
             families=tuple(dict.fromkeys(o.family for o in r.opinions if o.family)),
             claims=merge_claims(r.opinions),
@@ -167,10 +176,34 @@ def _solutions(ranked: Sequence[Ranked], sure: float, minutes: Minutes) -> tuple
             evidence=r.evidence,
             shown=r.shown,
             defects=open_accusations(r)[:6],
-            checks=minutes.found.checks.get(r.opinions[0].seat, ()),
+            checks=minutes.found.checks.get((r.opinions[0].seat, r.opinions[0].round), ()),
         )
         for place, r in enumerate(ranked, 1)
     )
+
+
+def _chances(ranked: Sequence[Ranked], sure: float, minutes: Minutes) -> list[float]:
+    """Probability of each solution: what is left by the first goes to the others by their scores, half of it to none.
+
+    In a debate between two sides one of them is right; solutions of equal score are equally probable.
+    """
+    sides = minutes.question.strategy == "debate" and len(minutes.question.positions or FOR_AND_AGAINST) == 2
+    nobody = 0.0 if sides and len(ranked) == 2 else NOBODY_RIGHT
+    rest = sum(max(0.05, r.score) for r in ranked[1:]) or 1.0
+    left = [min(sure, (1 - sure) * (1 - nobody) * max(0.05, r.score) / rest) for r in ranked[1:]]
+    if nobody == 0.0:
+        left = [1 - sure]
+    chances = [sure, *left]
+    level = [index for index, r in enumerate(ranked) if tied(ranked[0], r)]
+    if len(level) > 1:
+        for index in level:
+            chances[index] = sum(chances[i] for i in level) / len(level) if index == level[0] else chances[level[0]]
+    return chances
+
+
+def tied(one: Ranked, other: Ranked) -> bool:
+    """Two solutions between which nothing decides."""
+    return abs(one.score - other.score) < 1e-6
 
 
 def _dissent(ranked: Sequence[Ranked], solutions: Sequence[Solution], minutes: Minutes) -> tuple[Dissent, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from orchestra_mcp.council.answers.reading import clip
 from orchestra_mcp.council.headlines import count
 from orchestra_mcp.council.minutes import Minutes
-from orchestra_mcp.council.ranking import Ranked, open_accusations
+from orchestra_mcp.council.ranking import Ranked, counted_ballots, open_accusations
 from orchestra_mcp.types import Agreement, Claim, EvidenceKind, Opinion
 
 RESIDENT_CHARS = 1_600
@@ -83,12 +83,16 @@ def basis(ranked: Sequence[Ranked], agreed: Agreement, minutes: Minutes) -> str:
             f"{len(best.opinions)} experts of {families} model families agree {how}"
             f" ({agreed.independent_votes:.1f} independent votes, {agreed.share:.0%} of the weight)",
         )
+    if len(ranked) > 1 and abs(ranked[0].score - ranked[1].score) < 1e-6:
+        parts.insert(0, "a tie: nothing decides between the first two")
     if best.shown:
         parts.append(best.shown)
+    if verified := sum(c.check is not None and c.check.outcome == "verified" for c in open_accusations(best)):
+        parts.append(f"{count(verified, 'verified defect')} against it")
     if remark := minutes.experience.remarks.get("confidence"):
         parts.append(remark)
-    if minutes.ballots:
-        parts.append(f"{count(len(minutes.ballots), 'blind review')}")
+    if ballots := counted_ballots(minutes, ranked):
+        parts.append(count(ballots, "blind ballot"))
     return "; ".join(parts)
 
 

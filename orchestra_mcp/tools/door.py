@@ -62,6 +62,8 @@ def answer(
     is_error: bool = False,
 ) -> CallToolResult:
     """The same complete Markdown as text and as `report`, with a link to the transcript when there is one."""
+    # Whatever it quotes: a text that cannot be encoded would end the whole server.
+    report = report.encode("utf-8", "replace").decode("utf-8")
     outcome = Outcome(
         status=status,
         report=report,

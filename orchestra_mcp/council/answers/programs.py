@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from orchestra_mcp.council.answers.samples import distinct, parsed, probe_in, probes_of
@@ -219,9 +219,35 @@ def shared(probes: Sequence[Probe]) -> tuple[Probe, ...]:
     return distinct(probe for probe in (*asked, *turns) if probe.kind == kind)[:MAX_SHARED]
 
 
-def same_behaviour(a: Behaviour, b: Behaviour) -> bool:
-    """Whether two programs did the same on every shared input; programs that did nothing but fail are never alike."""
-    return _ran(a) and _ran(b) and a.outcomes == b.outcomes
+def same_behaviour(
+    a: Behaviour, b: Behaviour, probes: Sequence[Probe] = (), ignored: frozenset[int] = frozenset()
+) -> bool:
+    """Whether two programs did the same on every shared input; programs that did nothing but fail are never alike.
+
+    Args:
+        a: what one did.
+        b: what the other did, on the same probes.
+        probes: the probes.
+        ignored: indexes of probes that tell nothing, as `telling` gives them.
+    """
+    if not (_ran(a) and _ran(b)) or len(a.outcomes) != len(b.outcomes):
+        return False
+    pairs = [pair for number, pair in enumerate(zip(a.outcomes, b.outcomes, strict=True)) if number not in ignored]
+    return bool(pairs) and all(one == two for one, two in pairs)
+
+
+def telling(behaviours: Iterable[Behaviour], probes: Sequence[Probe]) -> frozenset[int]:
+    """Indexes of probes that do not count: one expert's own inputs on which a program fails and another one does not
+    (they may lie outside of what was asked), and those on which a program is not even like itself."""
+    loaded = [behaviour for behaviour in behaviours if behaviour.loaded]
+    ignored = set()
+    for number, probe in enumerate(probes):
+        outcomes = [b.outcomes[number] for b in loaded if number < len(b.outcomes)]
+        failed = [outcome.startswith(("EXC:", "TIMEOUT", "TOO MUCH")) for outcome in outcomes]
+        unstable = "UNSTABLE" in outcomes
+        if unstable or (probe.source != "question" and any(failed) and not all(failed)):
+            ignored.add(number)
+    return frozenset(ignored)
 
 
 def _ran(behaviour: Behaviour) -> bool:

@@ -29,6 +29,10 @@ def side_of(position: str, positions: Sequence[str]) -> str:
             return side
     if set(positions) == set(FOR_AND_AGAINST):
         return "for" if YES.match(plain) else "against" if NO.match(plain) else ""
+    over = re.split(r"\s(?:over|rather than|instead of|and not|not)\s", plain, maxsplit=1)
+    if len(over) == 2:
+        # Whoever says "Postgres rather than Redis" names both and means the first.
+        plain = over[0]
     if set(normal(plain).split()) & NEGATIONS:
         return ""  # whoever says "not Redis" names Redis
     named = [side for side in positions if re.search(rf"(?<!\w){re.escape(side.lower())}(?!\w)", plain)]

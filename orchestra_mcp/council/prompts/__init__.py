@@ -72,7 +72,9 @@ class Writer:
         """
         fence = Fence()
         choice = "\n".join(f"- {' '.join(position.split())}" for position in positions)
-        parts = [self._case(seat, fence), f"Your `position` must begin with exactly one of these:\n{choice}"]
+        parts = [self._case(seat, fence)]
+        if positions:
+            parts.append(f"Your `position` must begin with exactly one of these:\n{choice}")
         room = room_for(len(others) + (own is not None))
         if own:
             said = fence.whole("your last argument", spoken(own, room, fence, self._who))

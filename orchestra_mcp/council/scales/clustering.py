@@ -6,41 +6,54 @@ code; what programs do, and a one-line position, tell.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import NamedTuple
 
 from orchestra_mcp.council.answers.likeness import normal, word_overlap
-from orchestra_mcp.council.answers.programs import same_behaviour
+from orchestra_mcp.council.answers.programs import same_behaviour, telling
 from orchestra_mcp.types import Ballot, Behaviour, Check, EvidenceKind, Opinion, Probe, Trial
 
 STRENGTH: tuple[EvidenceKind, ...] = (
     "executed", "exact", "same-code", "cited", "entailed", "reviewed", "text-only",
 )  # fmt: skip
 
+TELLS_APART: frozenset[EvidenceKind] = frozenset({"executed", "exact", "same-code", "entailed"})
+"""Kinds of evidence that can also show that two answers differ."""
+FAILED = ("EXC:", "TIMEOUT", "TOO MUCH")
+"""How outcomes begin that are no results."""
+
 
 class Comparison(NamedTuple):
-    """What one comparison of positions found: of these seats, those in one group mean the same."""
+    """What one comparison of positions (as `likeness.normal` has them) found: those in one group mean the same."""
 
-    seats: frozenset[str]
+    positions: frozenset[str]
     groups: tuple[tuple[str, ...], ...]
 
 
 @dataclass
 class Found:
-    """What was found out about the answers beside their words, by seat."""
+    """What was found out about answers beside their words: of a text, never of a seat, which may say something else later."""
 
     probes: tuple[Probe, ...] = ()
     behaviours: dict[str, Behaviour] = field(default_factory=dict)
-    """What programs did on `probes`."""
+    """Program → what it did on `probes`."""
     forms: dict[str, str] = field(default_factory=dict)
-    """Normal forms of code."""
+    """Program → its normal form."""
     trials: dict[str, Trial] = field(default_factory=dict)
-    """What trying a patch gave."""
+    """Patch → what trying it gave."""
     comparisons: list[Comparison] = field(default_factory=list)
-    checks: dict[str, tuple[Check, ...]] = field(default_factory=dict)
-    """What the checks of the question's mode made of each answer."""
+    checks: dict[tuple[str, int], tuple[Check, ...]] = field(default_factory=dict)
+    """Seat and round → what the checks of the question's mode made of that answer."""
+
+    def behaviour(self, opinion: Opinion) -> Behaviour | None:
+        """What an answer's program did, if it has one that ran."""
+        return self.behaviours.get(opinion.code) if opinion.code else None
+
+    def trial(self, opinion: Opinion) -> Trial | None:
+        """What trying an answer's patch gave, if it has one that was tried."""
+        return self.trials.get(opinion.patch) if opinion.patch else None
 
 
 class Cluster(NamedTuple):
@@ -53,8 +66,17 @@ class Cluster(NamedTuple):
 NOTHING = Found()
 
 
-def cluster(opinions: Sequence[Opinion], found: Found = NOTHING, ballots: Sequence[Ballot] = ()) -> tuple[Cluster, ...]:
-    """Group opinions that say the same: the transitive closure of `same`."""
+def cluster(
+    opinions: Sequence[Opinion], found: Found = NOTHING, ballots: Sequence[Ballot] = (), lexical: bool = True
+) -> tuple[Cluster, ...]:
+    """Group opinions that say the same, the surest pairs first; what is known to differ is never in one group.
+
+    Args:
+        opinions: one of each seat.
+        found: what was found out about them.
+        ballots: what reviewers said of them.
+        lexical: whether like wording alone may join two.
+    """
     parent = {o.seat: o.seat for o in opinions}
     kinds: dict[str, EvidenceKind] = {}
 
@@ -63,11 +85,20 @@ def cluster(opinions: Sequence[Opinion], found: Found = NOTHING, ballots: Sequen
             seat = parent[seat]
         return seat
 
+    apart: set[frozenset[str]] = set()
+    joins: list[tuple[int, list[str], Opinion, Opinion, EvidenceKind]] = []
     for a, b in combinations(opinions, 2):
         kind, alike = same(a, b, found, ballots)
         if not alike:
+            apart |= {frozenset((a.seat, b.seat))} if kind in TELLS_APART else set()
+        elif lexical or kind != "text-only":
+            joins.append((STRENGTH.index(kind), sorted((a.position, b.position)), a, b, kind))
+    for _, _, a, b, kind in sorted(joins, key=lambda join: join[:2]):
+        one, two = find(a.seat), find(b.seat)
+        left, right = ([seat for seat in parent if find(seat) == root] for root in (one, two))
+        if one != two and any(frozenset((x, y)) in apart for x in left for y in right):
             continue
-        parent[find(b.seat)] = find(a.seat)
+        parent[two] = one
         for seat in (a.seat, b.seat):
             kinds[seat] = min(kinds.get(seat, kind), kind, key=STRENGTH.index)
     groups: dict[str, list[str]] = {}
@@ -76,9 +107,7 @@ def cluster(opinions: Sequence[Opinion], found: Found = NOTHING, ballots: Sequen
     return tuple(
         Cluster(
             tuple(seats),
-            _alone(seats[0], opinions, found)
-            if len(seats) == 1
-            else max((kinds[s] for s in seats), key=STRENGTH.index),
+            _alone(seats[0], opinions, found) if len(seats) == 1 else max((kinds[s] for s in seats), key=STRENGTH.index),
         )
         for seats in groups.values()
     )
@@ -89,36 +118,36 @@ def same(a: Opinion, b: Opinion, found: Found = NOTHING, ballots: Sequence[Ballo
 
     1. `executed`: both are programs that ran: they behave alike on every shared input, or not. This stands before the
        position, since two programs can bear the same name and differ in what they do.
-    2. `exact`: both chose one of the question's options; or their positions are equal after normalisation.
-    3. `same-code`: the programs are equal but for comments, layout and names of locals.
+    2. `same-code`: programs that could not both run are the same only when they are equal but for comments, layout and
+       names of locals; no words can join them.
+    3. `exact`: both chose one of the question's options; or their positions are equal after normalisation.
     4. `cited`: both cite the same verified place, and the positions share their meaning words and negations.
     5. `entailed`: a comparison of the position lines put them together, or apart.
     6. `reviewed`: more reviewers put the two together than apart, of those who saw both.
     7. `text-only`: nearly all words, and all numbers, identifiers and negations, are the same.
     """
-    one, two = found.behaviours.get(a.seat), found.behaviours.get(b.seat)
+    one, two = found.behaviour(a), found.behaviour(b)
     if one is not None and two is not None:
-        return "executed", same_behaviour(one, two)
+        return "executed", same_behaviour(one, two, found.probes, telling(found.behaviours.values(), found.probes))
+    if a.code and b.code:
+        form = found.forms.get(a.code, "")
+        return "same-code", a.code == b.code or bool(form and form == found.forms.get(b.code))
     if a.option and b.option:
         return "exact", a.option == b.option
-    program = bool(a.code and b.code)
-    if not program and normal(a.position) and normal(a.position) == normal(b.position):
+    mine, yours = normal(a.position), normal(b.position)
+    if mine and mine == yours:
         return "exact", True
-    if program and (form := found.forms.get(a.seat)) and form == found.forms.get(b.seat):
-        return "same-code", True
     overlap, strict = word_overlap(a.position, b.position)
     if strict and overlap >= 0.25 and _places(a) & _places(b):
         return "cited", True
     for comparison in found.comparisons:
-        if {a.seat, b.seat} <= comparison.seats:
-            return "entailed", any({a.seat, b.seat} <= set(group) for group in comparison.groups)
+        if {mine, yours} <= comparison.positions:
+            return "entailed", any({mine, yours} <= set(group) for group in comparison.groups)
     saw = [ballot for ballot in ballots if {a.seat, b.seat} <= set(ballot.shown)]
     together = sum(any({a.seat, b.seat} <= set(group) for group in ballot.same) for ballot in saw)
     if together * 2 > len(saw):
         return "reviewed", True
-    if not program and strict and overlap >= 0.8:
-        return "text-only", True
-    return "none", False
+    return ("text-only", True) if strict and overlap >= 0.8 else ("none", False)
 
 
 def undecided(opinions: Sequence[Opinion], found: Found) -> bool:
@@ -128,10 +157,12 @@ def undecided(opinions: Sequence[Opinion], found: Found) -> bool:
 
 def _alone(seat: str, opinions: Sequence[Opinion], found: Found) -> EvidenceKind:
     """Of an answer that nobody shares: how sure that is."""
-    if seat in found.behaviours:
-        return "executed"
-    # Everyone chose one of the question's options, and so it is known that the others chose another one.
-    return "exact" if len(opinions) > 1 and all(opinion.option for opinion in opinions) else "single"
+    if len(opinions) > 1 and all(opinion.option for opinion in opinions):
+        return "exact"  # everyone chose one of the question's options, so that the others are known to have chosen another
+    ran = {o.seat: behaviour for o in opinions if (behaviour := found.behaviour(o)) and behaviour.loaded}
+    mine = ran.get(seat)
+    worked = mine is not None and any(not outcome.startswith(FAILED) for outcome in mine.outcomes)
+    return "executed" if worked and len(ran) > 1 else "single"
 
 
 def _places(opinion: Opinion) -> set[tuple[str, str]]:
@@ -140,8 +171,3 @@ def _places(opinion: Opinion) -> set[tuple[str, str]]:
         for claim in opinion.claims
         if claim.check and claim.check.outcome == "verified" and (claim.line or claim.symbol)
     }
-
-
-def by_seat(opinions: Sequence[Opinion]) -> Mapping[str, Opinion]:
-    """The opinions by who gave them."""
-    return {opinion.seat: opinion for opinion in opinions}

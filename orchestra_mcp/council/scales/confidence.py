@@ -1,12 +1,13 @@
 """How probable it is that the first solution is right, and how well such figures have kept their word. Pure.
 
-A logistic of six numbers, one set of coefficients for each way in which agreement can be known. They ship fitted on
-stored answers of real models, and the user's own outcomes move them from there.
+A logistic of six numbers and of what running the answer showed, one set of coefficients for each way in which agreement
+can be known. They ship fitted on stored answers of real models, and the user's own outcomes move them from there.
 """
 
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -16,17 +17,18 @@ from orchestra_mcp.types import EvidenceKind
 Features = tuple[float, ...]
 """x = (1, share, margin, highest logit among the winners, mean logit of all, ln of the winners' number)."""
 
-COMPARED = (-1.63, 1.02, 1.31, 0.78, -0.15, 0.47)
-"""Fitted without feedback on councils over MMLU-Pro, where answers are the same or not."""
-EXECUTED = (-1.73, 0.39, 2.33, 0.49, 0.17, 1.60)
+COMPARED = (-1.63, 1.02, 1.31, 0.78, -0.15, 0.47, 1.0)
+"""Fitted without feedback on councils over MMLU-Pro, where answers are the same or not. The last one is the factor of the
+proof: 1 takes its log-odds at their word, and where a user's own test cases tell little, outcomes lower it."""
+EXECUTED = (-1.73, 0.39, 2.33, 0.49, 0.17, 1.60, 1.0)
 """Fitted on councils over HumanEval, where programs were run on the same inputs."""
 
 FIRST_FIT = 20
 """Outcomes of one group of kinds from which on its coefficients move."""
 CALIBRATED = 100
 """Outcomes from which on the figure may be called calibrated on the user's own."""
-SHRINKAGE = 5.0
-"""λ: the coefficients are normal around the shipped ones with variance 1 / 2λ."""
+SHRINKAGE = 3.0
+"""λ: the coefficients are normal around the shipped ones with variance 1 / 2λ; 2.5 to 5 are as good on stored answers."""
 
 
 class Group(NamedTuple):
@@ -55,8 +57,8 @@ class Outcome(NamedTuple):
     x: Features
     right: bool
     weight: float = 1.0
-    offset: float = 0.0
-    """Log-odds that were added to β · x for what running the answer showed; known, so that it is not fitted."""
+    proof: float = 0.0
+    """What running the answer showed, in log-odds, as `Verdict.proof`."""
 
 
 def group_of(kind: EvidenceKind) -> Group:
@@ -94,6 +96,7 @@ def probability(
     best: float,
     soundness: float = 0.85,
     coefficients: Mapping[str, tuple[float, ...]] | None = None,
+    proof: float = 0.0,
 ) -> float:
     """Probability that the first solution is right, .01 to .97.
 
@@ -103,26 +106,35 @@ def probability(
         best: highest probability of being right among the winners; with .05 on top it is the limit for capped kinds.
         soundness: as `weights.soundness` of the best opinion's claims; refuted ones lower p by up to half.
         coefficients: kind → β that replaces the shipped one, as in `Experience.coefficients`.
+        proof: what running the first solution showed, in log-odds; evidence beside the agreement, so that it adds up
+            and no limit of untested agreement holds for it.
     """
     group = group_of(kind)
     beta = (coefficients or {}).get(kind, group.beta)
+    *shares, factor = beta
     ceiling = min(0.97, best + 0.05) if group.capped else 0.97
-    return max(0.01, min(sigmoid(_dot(beta, x)), ceiling) * (0.5 + 0.5 * min(1.0, soundness / 0.85)))
+    p = max(0.01, min(sigmoid(_dot(shares, x)), ceiling) * (0.5 + 0.5 * min(1.0, soundness / 0.85)))
+    # A pass never counts against an answer, nor a miss for it, whatever a handful of outcomes say.
+    return min(0.97, max(0.01, sigmoid(logit(p) + max(0.0, factor) * proof))) if proof else p
 
 
 def refit(outcomes: Sequence[Outcome], prior: tuple[float, ...]) -> tuple[float, ...]:
     """β after these outcomes: the most probable one under N(prior, 1 / 2λ), by Newton's method (IRLS).
 
-    Fewer than `FIRST_FIT` outcomes leave the prior as it is.
+    The last coefficient is the proof's. Fewer than `FIRST_FIT` outcomes leave the prior as it is.
     """
     if len(outcomes) < FIRST_FIT:
         return prior
     beta = list(prior)
+    # Councils often stand alike, so that few rows carry all outcomes.
+    rows: defaultdict[tuple[Features, bool], float] = defaultdict(float)
+    for outcome in outcomes:
+        rows[(*outcome.x, outcome.proof), outcome.right] += outcome.weight
     for _ in range(25):
         gradient = [2 * SHRINKAGE * (p - b) for p, b in zip(prior, beta, strict=True)]
         curvature = [[2 * SHRINKAGE * (i == k) for k in range(len(beta))] for i in range(len(beta))]
-        for x, right, weight, offset in outcomes:
-            p = sigmoid(_dot(beta, x) + offset)
+        for (x, right), weight in rows.items():
+            p = sigmoid(_dot(beta, x))
             pull, bend = weight * (right - p), weight * p * (1 - p)
             for i, value in enumerate(x):
                 gradient[i] += pull * value

@@ -13,6 +13,7 @@ from decimal import Decimal
 import anyio
 
 from orchestra_mcp.council.answers import reading
+from orchestra_mcp.council.answers.likeness import normal
 from orchestra_mcp.council.room import LETTERS, Room
 from orchestra_mcp.council.scales.clustering import Comparison, cluster, undecided
 from orchestra_mcp.errors import OrchestraError
@@ -28,10 +29,10 @@ async def compare(room: Room, opinions: Sequence[Opinion]) -> None:
     One answer stands for each cluster so far. A comparison that fails leaves the answers apart, and a note says so.
     """
     minutes = room.minutes
-    if any(opinion.option for opinion in opinions):
+    if sum(bool(opinion.option) for opinion in opinions) * 2 > len(opinions):
         return  # whoever chose none of the options has not voted
     standing = {opinion.seat: opinion for opinion in opinions}
-    firsts = [standing[group.seats[0]] for group in cluster(opinions, minutes.found)]
+    firsts = [standing[group.seats[0]] for group in cluster(opinions, minutes.found, lexical=False)]
     if len(firsts) < 2 or not undecided(firsts, minutes.found):
         return
     minutes.stage = "comparing the positions"
@@ -47,9 +48,9 @@ async def compare(room: Room, opinions: Sequence[Opinion]) -> None:
         except OrchestraError as error:
             await room.note_absence(room.absence(seat, error, began, "compare"))
             continue
-        seats = frozenset(opinion.seat for opinion in lettered.values())
-        named = tuple(tuple(lettered[letter].seat for letter in group) for group in groups)
-        minutes.found.comparisons.append(Comparison(seats, named))
+        said = {letter: normal(opinion.position) for letter, opinion in lettered.items()}
+        named = tuple(tuple(said[letter] for letter in group) for group in groups)
+        minutes.found.comparisons.append(Comparison(frozenset(said.values()), named))
         return
     note = "The positions could not be compared for meaning, so that answers which agree in other words stand apart."
     if note not in minutes.notes:

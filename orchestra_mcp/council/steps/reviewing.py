@@ -9,7 +9,7 @@ import anyio
 
 from orchestra_mcp.council.answers import reading
 from orchestra_mcp.council.room import LETTERS, Room
-from orchestra_mcp.council.steps.trying import try_test
+from orchestra_mcp.council.steps.trying import try_tests
 from orchestra_mcp.errors import OrchestraError
 from orchestra_mcp.types import Ballot, Check, Claim, Defect, Opinion, Seat
 
@@ -77,20 +77,24 @@ async def _poll_one(
 
 
 async def check_defects(room: Room, critic: str, held: Sequence[tuple[str, Claim]]) -> tuple[Defect, ...]:
-    """What an expert holds against others, each with its check: a test is run, a quotation or a call is looked up."""
-    checked = []
-    for candidate, claim in held:
-        if claim.test:
-            claim = await try_test(room, candidate, claim)
-        else:
-            claim = as_accusation(*await room.checked([claim]))
-        checked.append(Defect(candidate=candidate, critic=critic, claim=claim))
-    return tuple(checked)
+    """What an expert holds against others, each with its check: tests are run, quotations and calls are looked up."""
+    tested = [(candidate, claim) for candidate, claim in held if claim.test]
+    looked = [(candidate, claim) for candidate, claim in held if not claim.test]
+    claims = await try_tests(room, critic, tested) if tested else []
+    claims += [as_accusation(claim) for claim in await room.checked([claim for _, claim in looked])]
+    return tuple(
+        Defect(candidate=candidate, critic=critic, claim=claim)
+        for (candidate, _), claim in zip((*tested, *looked), claims, strict=True)
+    )
 
 
 def as_accusation(claim: Claim) -> Claim:
-    """A place that exists proves nothing against an answer: only quoted text, a call or an exception does."""
-    if claim.check and claim.check.outcome == "verified" and not (claim.quote or claim.calls or claim.raises):
-        note = f"{claim.check.note}; that alone proves nothing against the answer"
-        return claim.model_copy(update={"check": Check(outcome="unchecked", note=note)})
-    return claim
+    """Code that is there proves nothing by itself against an answer: a machine cannot see the contradiction.
+
+    What was found is noted (`place`), so that `ranking` can count it where experts of two families hold the same.
+    """
+    if not (claim.check and claim.check.outcome == "verified"):
+        return claim
+    found = bool(claim.quote or claim.calls or claim.raises)
+    note = f"{claim.check.note}; whether that contradicts the answer no machine can tell"
+    return claim.model_copy(update={"check": Check(outcome="unchecked", note=note, name="place" if found else "")})

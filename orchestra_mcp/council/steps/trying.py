@@ -9,9 +9,12 @@ import anyio
 from orchestra_mcp.council.answers.programs import probes_from, probes_of, shared
 from orchestra_mcp.council.modechecks import check_for_mode
 from orchestra_mcp.council.room import Room
+from orchestra_mcp.council.scales.clustering import same
 from orchestra_mcp.types import Behaviour, Check, Claim, Opinion, Probe
 
 MAX_PATCHES = 4
+MAX_TESTS = 2
+"""Of one review that are run; each may take as long as a program is given."""
 
 
 async def try_answers(room: Room, opinions: Sequence[Opinion]) -> None:
@@ -22,49 +25,72 @@ async def try_answers(room: Room, opinions: Sequence[Opinion]) -> None:
     """
     minutes = room.minutes
     for opinion in opinions:
-        if opinion.seat not in minutes.found.checks:
+        if (opinion.seat, opinion.round) not in minutes.found.checks:
             checks = await check_for_mode(opinion, minutes.mode, minutes.dossier, room.evidence)
             notes = [await room.clean(check.note) for check in checks]
-            minutes.found.checks[opinion.seat] = tuple(
+            minutes.found.checks[opinion.seat, opinion.round] = tuple(
                 check.model_copy(update={"note": note}) for check, note in zip(checks, notes, strict=True)
             )
     if room.workbench is None:
         return
     programs = [opinion for opinion in opinions if opinion.code]
-    patches = [o for o in opinions if o.patch and o.seat not in minutes.found.trials][:MAX_PATCHES]
+    known = minutes.found.trials
+    fresh = dict.fromkeys(o.patch for o in opinions if o.patch and o.patch not in known)
+    patches = list(fresh)[:MAX_PATCHES] if room.evidence is not None else []
     if not (programs or patches):
         return
     minutes.stage = "trying the answers"
     room.tell("checking", detail=f"{len(programs)} programs, {len(patches)} patches")
     async with anyio.create_task_group() as group:
         group.start_soon(_run_programs, room, programs)
-        for opinion in patches:
-            group.start_soon(_try_patch, room, opinion)
+        for patch in patches:
+            group.start_soon(_try_patch, room, patch)
 
 
-async def try_test(room: Room, candidate: str, claim: Claim) -> Claim:
-    """Run a reviewer's test against the accused program.
+async def try_tests(room: Room, critic: str, held: Sequence[tuple[str, Claim]]) -> list[Claim]:
+    """Run a reviewer's tests against the programs that they accuse, at most `MAX_TESTS` of them.
 
-    A failing test is a verified defect only when another expert's program passes it: otherwise the test may be what is
-    wrong (programs and tests that confirm each other: CodeT, Chen et al., 2022).
+    A failing test is a verified defect only when the program of a third expert passes it, one that does not behave like
+    the critic's own: else the test may be what is wrong (programs and tests that confirm each other: CodeT, Chen et al.,
+    2022).
     """
-    found = room.minutes.found
-    programs = {o.seat: o for o in room.minutes.standing() if o.code and o.seat in found.behaviours}
-    if room.workbench is None or candidate not in programs:
-        return _with(claim, "unchecked", "there is no program to run the test on")
-    probe = Probe(kind="call", text=claim.test, source="review")
-    outcomes: dict[str, str] = {}
-    for seat, opinion in programs.items():
-        ran = await room.workbench.behave(opinion.code, opinion.language, [probe])
-        outcomes[seat] = ran.outcomes[0] if ran and ran.outcomes else ""
-    mine = outcomes.pop(candidate)
+    bench, found = room.workbench, room.minutes.found
+    programs = {o.seat: o for o in room.minutes.standing() if found.behaviour(o)}
+    tests = [claim.test for _, claim in held][:MAX_TESTS]
+    probes = [Probe(kind="call", text=test, source=critic) for test in tests]
+    outcomes: dict[str, tuple[str, ...]] = {}
+
+    async def run(seat: str, opinion: Opinion) -> None:
+        ran = await bench.behave(opinion.code, opinion.language, probes) if bench else None
+        outcomes[seat] = ran.outcomes if ran else ()
+
+    async with anyio.create_task_group() as group:
+        for seat, opinion in programs.items():
+            group.start_soon(run, seat, opinion)
+    own = programs.get(critic)
+    thirds = [
+        seat for seat, o in programs.items() if seat != critic and not (own and same(own, o, found) == ("executed", True))
+    ]
+    judged = []
+    for number, (candidate, claim) in enumerate(held):
+        if candidate not in programs:
+            judged.append(_with(claim, "unchecked", "there is no program to run the test on"))
+            continue
+        if number >= len(probes):
+            judged.append(_with(claim, "unchecked", "this reviewer's further tests were not run"))
+            continue
+        said = {seat: told[number] if number < len(told) else "" for seat, told in outcomes.items()}
+        judged.append(_judge(claim, said[candidate], [said[seat] for seat in thirds if seat != candidate]))
+    return judged
+
+
+def _judge(claim: Claim, mine: str, others: Sequence[str]) -> Claim:
     if mine == "True":
         return _with(claim, "refuted", "the test passes on this program")
-    if any(outcome == "True" for outcome in outcomes.values()):
-        return _with(
-            claim, "verified", f"the test gives {mine or 'nothing'} here, and passes on another expert's program"
-        )
-    return _with(claim, "unchecked", f"the test gives {mine or 'nothing'} here, and passes on no program at all")
+    said = f"the test gives {mine or 'nothing'} here"
+    if "True" in others:
+        return _with(claim, "verified", f"{said}, and passes on a third expert's program")
+    return _with(claim, "unchecked", f"{said}, and passes on no third expert's program")
 
 
 async def _run_programs(room: Room, programs: Sequence[Opinion]) -> None:
@@ -76,32 +102,34 @@ async def _run_programs(room: Room, programs: Sequence[Opinion]) -> None:
     given.sort(key=lambda probe: (probe.kind, probe.text))
     probes = shared((*probes_of(room.minutes.question.text), *given))
     again = probes != found.probes
-    wanted = [opinion for opinion in programs if again or opinion.seat not in found.behaviours]
+    wanted = {o.code: o.language for o in programs if again or o.code not in found.behaviours}
     ran: dict[str, Behaviour | None] = {}
 
-    async def run(opinion: Opinion) -> None:
-        ran[opinion.seat] = await bench.behave(opinion.code, opinion.language, probes)
+    async def run(code: str, language: str) -> None:
+        ran[code] = await bench.behave(code, language, probes)
 
     if probes:
         async with anyio.create_task_group() as group:
-            for opinion in wanted:
-                group.start_soon(run, opinion)
-    for opinion in wanted:
-        behaviour = ran.get(opinion.seat)
+            for code, language in wanted.items():
+                group.start_soon(run, code, language)
+    if again:
+        found.behaviours.clear()  # what was seen on other inputs cannot be compared
+    for code, language in wanted.items():
+        behaviour = ran.get(code)
         # A package that is not installed here says nothing of the program.
         if behaviour and (behaviour.loaded or not behaviour.note.startswith("needs ")):
-            found.behaviours[opinion.seat] = behaviour
+            found.behaviours[code] = behaviour
         else:
-            found.behaviours.pop(opinion.seat, None)
-            found.forms[opinion.seat] = await bench.normal_form(opinion.code, opinion.language)
+            found.behaviours.pop(code, None)
+            found.forms[code] = await bench.normal_form(code, language)
     found.probes = probes
     if probes and bench.refusal and bench.refusal not in room.minutes.notes:
         room.minutes.notes.append(bench.refusal)
 
 
-async def _try_patch(room: Room, opinion: Opinion) -> None:
+async def _try_patch(room: Room, patch: str) -> None:
     if room.workbench is not None:
-        room.minutes.found.trials[opinion.seat] = await room.workbench.try_patch(opinion.patch)
+        room.minutes.found.trials[patch] = await room.workbench.try_patch(patch)
 
 
 def _with(claim: Claim, outcome: str, note: str) -> Claim:
