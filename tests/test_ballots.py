@@ -17,11 +17,9 @@ from orchestra_mcp.council.scales.ballots import (
     favours_family,
     follows_presentation,
     kendall,
-    preference,
     reliability,
     strengths,
     tail,
-    variances,
     without,
 )
 from orchestra_mcp.council.scales.experience import learn, quarantined
@@ -90,24 +88,6 @@ def test_neither_the_order_of_candidates_nor_that_of_presentation_matters(
     one = strengths([Ranking("j", tuple("abcd"), tuple(order)) for order in orders], "abcd")
     two = strengths([Ranking("j", tuple(other), tuple(order)) for order in reversed(orders)], other)
     assert all(one[key] == pytest.approx(two[key], abs=1e-6) for key in "abcd")
-
-
-def test_preference_is_the_normal_of_the_difference_by_its_spread() -> None:
-    rankings = [ballot("j", "ab"), ballot("k", "ab")]
-    strength = strengths(rankings, "ab")
-    # Wins 2½ : ½, so θ_a − θ_b = ln 5; N = 3 comparisons at σ(ln 5) = 5/6: v = 1 / (3 · 5/6 · 1/6) = 2.4 for both.
-    variance = variances(rankings, strength)
-    assert variance == pytest.approx({"a": 2.4, "b": 2.4}, rel=1e-6)
-    # Φ(ln 5 / √4.8) = Φ(.7346) = .7687
-    assert preference(strength, variance, "a", "b") == pytest.approx(0.7687, abs=1e-3)
-    assert preference(strength, variance, "b", "a") == pytest.approx(1 - 0.7687, abs=1e-3)
-
-
-def test_where_nothing_was_compared_nothing_is_preferred() -> None:
-    strength = strengths([], "ab")
-    variance = variances([], strength)
-    assert variance["a"] == math.inf
-    assert preference(strength, variance, "a", "b") == 0.5
 
 
 def test_pairs_of_a_judges_own_family_can_be_left_out() -> None:

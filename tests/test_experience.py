@@ -370,10 +370,10 @@ def test_what_running_an_answer_added_to_the_confidence_is_not_learned_a_second_
 
 
 def test_what_trying_an_answer_showed_goes_from_the_verdict_into_the_label() -> None:
-    minutes = Minutes(id="c", question=Question(text="Why?"))
-    minutes.opinions.append(Opinion(seat="a", model_id="m", position="p", answer="a", patch="--- a\n+++ b\n"))
+    minutes = Minutes(id="c", question=Question(text="Why?"), seats={"a": seat("a")}, asked=["a"])
+    minutes.opinions.append(Opinion(seat="a", model_id="m", position="p", answer="a", patch="the patch"))
     untried = conclude(minutes, final=True)
-    minutes.found.trials["a"] = Trial(applies=True, parses=True, before="failed", after="passed")
+    minutes.found.trials["the patch"] = Trial(applies=True, parses=True, before="failed", after="passed")
     tried = conclude(minutes, final=True)
     assert (untried.proof, tried.proof) == (0.0, TRIALS["fixes"])
     assert tried.confidence > untried.confidence

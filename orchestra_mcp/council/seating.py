@@ -109,11 +109,12 @@ def seat_council(
     if question.strategy == "debate":
         wanted = max(wanted, 3)
         chosen = _spread(ranked, wanted, skill)
-        why = "a debate needs the strongest of different families"
+        why = f"a debate needs the strongest{_apart(chosen)}"
     elif wanted == 1:
         chosen, why = ranked[:1], f"quick effort asks the best one for this ({skill(ranked[0]):.0%} expected)"
     elif effort == "deep":
-        chosen, why = _spread(ranked, wanted, skill), "deep effort opens with the strongest of different families"
+        chosen = _spread(ranked, wanted, skill)
+        why = f"deep effort opens with the strongest{_apart(chosen)}"
     else:
         chosen, why = _pair(ranked, skill, prices)
     if effort != "quick":
@@ -140,7 +141,8 @@ def _pair(ranked: Sequence[Seat], skill: _Skill, prices: Prices) -> tuple[list[S
             return list(best), "the strongest pair of different families for a quarter of the best expert's price"
         best = min(pairs, key=lambda pair: (sum(map(prices.of, pair)), -sum(map(skill, pair)), pairs.index(pair)))
         return list(best), "the cheapest two of different families within 10 points of the best"
-    return _spread(ranked, 2, skill), "the strongest of different families"
+    chosen = _spread(ranked, 2, skill)
+    return chosen, f"the strongest{_apart(chosen)}" if len(chosen) > 1 else "there is no other"
 
 
 def _spread(ranked: Sequence[Seat], wanted: int, skill: _Skill) -> list[Seat]:
@@ -166,6 +168,10 @@ def _explore(chosen: list[Seat], ranked: Sequence[Seat], dice: random.Random | N
         return chosen, ""
     tried = dice.choice(others)
     return [*(seat for seat in chosen if seat != last), tried], tried.name
+
+
+def _apart(chosen: Sequence[Seat]) -> str:
+    return " of different families" if len({_family(seat) for seat in chosen}) == len(chosen) > 1 else ""
 
 
 def _named(seats: Sequence[Seat]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, get_args
 
-from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
 from mcp.types import Completion, CompletionArgument, PromptReference, ResourceTemplateReference
 
 from orchestra_mcp.errors import NotFound, OrchestraError
@@ -71,6 +71,7 @@ def _report(kept: Consultation, detail: str) -> str:
 
 async def mark_outcome(
     ctx: ToolContext,
+    roots: RootsAnyway,
     outcome: arg.OutcomeWord,
     id: arg.ConsultationId = "latest",
     solution: arg.SolutionRank = 1,
@@ -79,7 +80,16 @@ async def mark_outcome(
     from orchestra_mcp.council.labels import noted  # here, since the council is not loaded before it is needed
 
     orchestra = await host_of(ctx).orchestra()
-    label = await orchestra.mark(id, solution, outcome)
+    kept = await orchestra.consultation(id)
+    here = locate(orchestra, "", roots)
+    if orchestra.run(kept.id) is None and kept.question.project and here and kept.question.project != here:
+        # Whoever speaks for one project has no say in what another one's council learns; what was asked through this
+        # very server may be marked through it.
+        raise ToolError(
+            f"Consultation {kept.id} is about another project than this one. Mark it from there, or with "
+            f"`orchestra outcome {kept.id} {outcome}`."
+        )
+    label = await orchestra.mark(kept.id, solution, outcome)
     return answer(one_line(noted(label, outcome, solution), 2_000), "ok", label.consultation)
 
 

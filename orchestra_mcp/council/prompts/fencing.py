@@ -26,6 +26,8 @@ _INSIDE = re.compile(
 )
 _TAG = re.compile(r"<(?=[\s/\\]{0,40}untrusted)")
 _CHECKED = re.compile(r"[\[【〔⟦](?=\W{0,12}(?:\w{8}\W{1,4})?(?:verified|refuted|unchecked)\s{0,9}[:\]】〕⟧])")
+# Marks by which local servers tell turns of a chat apart; inside of a text they would end it.
+_TURN = re.compile(r"<\|(?=[\w/ -]{1,40}\|>)|\[(?=/?INST\])|<(?=<?/?SYS>)|<(?=/?s>)|<(?=/?(?:start|end)_of_turn>)")
 MARK_GONE, BRACKET_GONE = "[mark]", "(the author's word: "
 
 
@@ -45,6 +47,7 @@ class Fence:
 
     def harmless(self, text: str) -> str:
         """The text without the mark and without anything that looks like the tags of a fence."""
+        text = _TURN.sub(lambda match: f"{match[0][0]} {match[0][1:]}", text)
         plain = skeleton(text)
         if self.mark not in plain and "untrusted" not in plain:
             return text

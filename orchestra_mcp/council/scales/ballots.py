@@ -10,7 +10,6 @@ import math
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from itertools import combinations
-from statistics import NormalDist
 from typing import NamedTuple, TypeVar
 
 from orchestra_mcp.council.scales.weights import logit
@@ -68,27 +67,6 @@ def strengths(rankings: Sequence[Ranking], candidates: Sequence[K]) -> dict[K, f
         if max(abs(strength[key] - before[key]) for key in candidates) < 1e-8:
             break
     return {key: math.log(value) for key, value in strength.items()}
-
-
-def variances(rankings: Sequence[Ranking], strength: Mapping[K, float]) -> dict[K, float]:
-    """v_i = 1 / Σ_k N_ik σ(θ_i−θ_k) σ(θ_k−θ_i): how uncertain each strength is; infinite where nothing was compared."""
-    candidates = tuple(strength)
-    wins = _wins(rankings, candidates)
-    found: dict[K, float] = {}
-    for i in candidates:
-        known = sum(
-            (wins[i, k] + wins[k, i]) / (2 + 2 * math.cosh(min(50.0, strength[i] - strength[k])))
-            for k in candidates
-            if k != i and wins
-        )
-        found[i] = 1 / known if known else math.inf
-    return found
-
-
-def preference(strength: Mapping[K, float], variance: Mapping[K, float], one: K, other: K) -> float:
-    """P(one ≻ other) = Φ((θ_i−θ_k) / √(v_i+v_k)): how sure the judges are, which is not how sure they are right."""
-    spread = math.sqrt(variance[one] + variance[other])
-    return NormalDist().cdf((strength[one] - strength[other]) / spread) if spread else 0.5
 
 
 def without(ranking: Ranking, candidates: Iterable[Hashable]) -> Ranking:
