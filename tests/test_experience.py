@@ -88,9 +88,10 @@ def test_a_prior_is_worth_ten_outcomes() -> None:
 def test_outcomes_of_this_mode_and_domain_count_beyond_those_of_all() -> None:
     labels = [label("a", mode="debug", domain="python")] * 6 + [label("b", "a", mode="testing", domain="go")] * 6
     overall = (6 + 6) / (10 + 12)
-    # Six hits here; for a question of the same domain only they count by half, elsewhere not at all.
-    assert known([seat("a")], labels).skill["a"] == pytest.approx((6 + 18 * overall) / (6 + 18))
-    assert known([seat("a")], labels, mode="quality").skill["a"] == pytest.approx((3 + 18 * overall) / (3 + 18))
+    # Six hits here, six misses elsewhere: (.6 · 10 + 0) / (10 + 6), on which the six hits are counted.
+    assert known([seat("a")], labels).skill["a"] == pytest.approx((6 + 18 * 6 / 16) / (6 + 18))
+    # For a question of the same domain only, half of the hits belong here and half elsewhere: (6 + 3) / (10 + 9).
+    assert known([seat("a")], labels, mode="quality").skill["a"] == pytest.approx((3 + 18 * 9 / 19) / (3 + 18))
     assert known([seat("a")], labels, mode="quality", domain="rust").skill["a"] == pytest.approx(overall)
 
 

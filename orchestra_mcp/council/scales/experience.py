@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 
 from orchestra_mcp.council.scales.ballots import Ranking, contradict_everyone, favours_family, follows_presentation
 from orchestra_mcp.council.scales.confidence import GROUPS, Outcome, features, refit, sigmoid
@@ -76,9 +77,11 @@ def learn(
     models = {seat.name: model_of(seat) for seat in seats}
     overall, local = _records(seats, labels, mode, domain, now)
     rates = {seat.name: _rate(seat, models, overall) for seat in seats}
+    # Elsewhere than here, or a handful of labels of one kind would count on both levels and swing the weights.
+    elsewhere = {seat.name: _rate(seat, models, overall, local) for seat in seats}
     skill = {
         name: (local[models[name]].hits + LOCAL * rate) / (local[models[name]].total + LOCAL)
-        for name, rate in rates.items()
+        for name, rate in elsewhere.items()
     }
     weights = fitted(weigh(skill), models, labels, now)
     reasons = quarantined(seats, ballots)
@@ -192,12 +195,23 @@ class _Counts:
             record.hits = min(record.total, max(0.0, plain[model] + lost))
 
 
-def _rate(seat: Seat, models: Mapping[str, str], overall: Mapping[str, Record]) -> float:
-    """p̂ = (10 · prior + hits) / (10 + n), with half the counts of versions of this model that no longer sit here."""
+def _rate(
+    seat: Seat,
+    models: Mapping[str, str],
+    overall: Mapping[str, Record],
+    without: Mapping[str, Record] = MappingProxyType({}),
+) -> float:
+    """p̂ = (10 · prior + hits) / (10 + n), with half the counts of versions of this model that no longer sit here.
+
+    Of the model's own counts those in `without` are left out.
+    """
     mine = models[seat.name]
     record = overall[mine]
     seated = set(models.values())
     hits, total = record.hits, record.total
+    if mine in without:
+        total = max(0.0, total - without[mine].total)
+        hits = min(total, max(0.0, hits - without[mine].hits))
     for model, other in overall.items():
         if model not in seated and series_of(model) == series_of(mine):
             hits += HALF * other.hits
