@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from orchestra_mcp.council.scales.weights import logit, vote
+from orchestra_mcp.council.scales.weights import UNCITED, logit, vote
 from orchestra_mcp.types import EvidenceKind
 
 Features = tuple[float, ...]
@@ -112,8 +112,9 @@ def probability(
     group = group_of(kind)
     beta = (coefficients or {}).get(kind, group.beta)
     *shares, factor = beta
-    ceiling = min(0.97, best + 0.05) if group.capped else 0.97
-    p = max(0.01, min(sigmoid(_dot(shares, x)), ceiling) * (0.5 + 0.5 * min(1.0, soundness / 0.85)))
+    # Where agreement was not tested, no more than the best one's own rate; a little more if its citations hold.
+    ceiling = min(0.97, best + (0.05 if soundness > UNCITED else 0.0)) if group.capped else 0.97
+    p = max(0.01, min(sigmoid(_dot(shares, x)), ceiling) * (0.5 + 0.5 * min(1.0, soundness / UNCITED)))
     # A pass never counts against an answer, nor a miss for it, whatever a handful of outcomes say.
     return min(0.97, max(0.01, sigmoid(logit(p) + max(0.0, factor) * proof))) if proof else p
 

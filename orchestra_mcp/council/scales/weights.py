@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 from orchestra_mcp.types import Claim, Opinion
 
+UNCITED = 0.85
+"""Soundness of an answer that cites nothing that could be checked."""
 RHO = 0.47
 """Error correlation of two frontier models where no history says better (measured .38 to .50)."""
 
@@ -44,5 +46,5 @@ def soundness(claims: Sequence[Claim]) -> float:
     outcomes = [claim.check.outcome for claim in claims if claim.check]
     verified, refuted = outcomes.count("verified"), outcomes.count("refuted")
     if not (verified or refuted):
-        return 0.85
+        return UNCITED
     return 1 - 0.5 * refuted / (verified + refuted)
