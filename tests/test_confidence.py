@@ -140,7 +140,7 @@ def test_proof_adds_to_the_log_odds_and_lifts_the_limit_of_untested_agreement() 
         sigmoid(math.log(0.6 / 0.4) + 0.9)
     )
     # Never the wrong way round, and never sure.
-    assert probability(x, "cited", 0.6, coefficients={"cited": (*COMPARED[:6], -0.5)}, proof=1.8) == pytest.approx(0.65)
+    assert probability(x, "cited", 0.6, coefficients={"cited": (*COMPARED[:6], -0.5)}, proof=1.8) == pytest.approx(0.6)
     assert probability(x, "cited", 0.6, proof=30) == 0.97
     assert probability(x, "cited", 0.6, proof=-30) == 0.01
 
