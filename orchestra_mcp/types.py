@@ -354,7 +354,8 @@ class Behaviour(Noun):
     loaded: bool = True
     """False when it could not even be loaded; then there are no outcomes."""
     outcomes: tuple[str, ...] = ()
-    """Canonical text of each result: the value's `repr`, the standard output, `EXC:Type`, or `TIMEOUT`."""
+    """Canonical text of each result: the value's `repr`, the standard output, `EXC:Type`, `TIMEOUT`, or `UNSTABLE`
+    where two runs on an expert's input differ."""
     note: str = ""
     """Why it did not load, or what is worth knowing."""
 
@@ -374,6 +375,9 @@ class Trial(Noun):
     output: str = ""
     """The end of what the verify command printed, redacted."""
     seconds: float = 0.0
+    tampered: bool = False
+    """The patch touches what decides about it (tests, the runner's configuration): those files were left out of the
+    run, or it kept the runner from reporting. Nothing is to be learnt from it."""
 
     @property
     def verdict(self) -> Literal["fixes", "keeps", "breaks", "fails", "broken", "untested"]:

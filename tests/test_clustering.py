@@ -136,13 +136,24 @@ def test_options_decide_whatever_is_said_around_them() -> None:
 
 def test_a_comparison_of_meaning_puts_together_and_apart() -> None:
     a, b, c = opinion("a", "cache it"), opinion("b", "memoise the call"), opinion("c", "buy hardware")
-    found = Found(comparisons=[Comparison(frozenset(("cache it", "memoise the call", "buy hardware")), (("cache it", "memoise the call"), ("buy hardware",)))])
+    found = Found(
+        comparisons=[
+            Comparison(
+                frozenset(("cache it", "memoise the call", "buy hardware")),
+                (("cache it", "memoise the call"), ("buy hardware",)),
+            )
+        ]
+    )
     assert same(a, b, found) == ("entailed", True)
     assert same(b, c, found) == ("entailed", False)
     # Equal words need no comparison.
     assert same(a, opinion("d", "Cache it."), found) == ("exact", True)
     # What a comparison has put apart is not joined by a third that is worded like one of them.
-    near = [opinion("a", "raise the pool limit"), opinion("b", "lower the pool size"), opinion("c", "raise the pool limit")]
+    near = [
+        opinion("a", "raise the pool limit"),
+        opinion("b", "lower the pool size"),
+        opinion("c", "raise the pool limit"),
+    ]
     told = Found(
         comparisons=[
             Comparison(

@@ -286,7 +286,7 @@ async def test_a_revised_patch_is_not_credited_with_what_the_first_one_did(
 
     experts = {"a": Expert(says), "b": Expert(expert("the file is read twice"))}
     verify = f"[verify]\n{json.dumps(str(repo))} = {json.dumps(f'{sys.executable} check.py')}\n"
-    verdict, calls = await ask(experts, environ, tmp_path, repo, config=verify, effort="deep")
+    verdict, _ = await ask(experts, environ, tmp_path, repo, config=verify, effort="deep")
     mine = next(s for s in verdict.solutions if s.position == "return all lines")
     assert ("return None" in mine.patch) == ("green" not in mine.shown), verdict_report(verdict, "full")
 

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from orchestra_mcp.council.answers.options import Option, chosen, options_of
+from orchestra_mcp.council.answers.choices import chosen, only_chooses
+from orchestra_mcp.council.answers.options import Option, options_of
 
 STORES = ("Redis", "Postgres with LISTEN/NOTIFY", "Kafka")
 QUESTION = "Which of these stores fits?\n\nA. Redis\nB. Bb Bb\nC. A good thing\nD. None of the above\nE. 14.5"
@@ -54,6 +55,35 @@ def test_steps_code_and_gaps_are_no_options(text: str) -> None:
     assert options_of(text) == ()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Our deploy does this:\nA. stop the server\nB. migrate the database\nC. start the server\nWhy does the site show old data afterwards?",
+        "Why does the site show old data? Our deploy does this:\nA. stop\nB. migrate\nC. start",
+        "Our plan:\nA. stop\nB. migrate\nC. start\nWhich step loses the data?",
+        "A list of ours\nA. stop\nB. migrate\nC. start\nWhy is the correct page not shown?",
+        "Why do (A) the server and (B) the client fail?",
+    ],
+)
+def test_a_list_that_is_only_asked_about_lists_no_options(text: str) -> None:
+    assert options_of(text) == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Why does the site show old data?\nA. the cache\nB. the network",
+        "The page is stale because of\nA. the cache\nB. the network",
+        "The page is stale because of\nA. the cache\nB. the network\n\nAnswer:",
+        "Welche Ursache ist es?\nA. the cache\nB. the network\nWir haben drei Knoten.",
+        "A. the cache\nB. the network\nPick one of them.",
+        "Is it (A) the cache or (B) the network?",
+    ],
+)
+def test_a_list_that_ends_a_question_or_is_to_be_chosen_from_lists_options(text: str) -> None:
+    assert [option.text for option in options_of(text)] == ["the cache", "the network"]
+
+
 def test_of_several_lists_the_last_is_the_question() -> None:
     text = "Q: one?\nA. 1\nB. 2\nAnswer: A\n\nQ: which colour?\nA. red\nB. blue\nC. green"
     assert [o.text for o in options_of(text)] == ["red", "blue", "green"]
@@ -79,6 +109,18 @@ def test_of_several_lists_the_last_is_the_question() -> None:
         ("", "The answer is 14.5.", "E"),
         ("", "The most likely cause is (C), as the log shows.", "C"),
         ("", "Option D is correct because nothing fits.", "D"),
+        ("", "Die richtige Antwort ist B.", "B"),
+        ("", "Antwort: B", "B"),
+        ("", "La bonne réponse est C", "C"),
+        ("", "La respuesta correcta es la opción B.", "B"),
+        ("", "La risposta corretta è B.", "B"),
+        ("", "A resposta certa é a opção B.", "B"),
+        ("", "Het juiste antwoord is B.", "B"),
+        ("", "答案是 B", "B"),
+        ("Redis is overkill; use Bb Bb", "", "B"),
+        ("Do not use Redis, use Bb Bb", "", "B"),
+        ("Bb Bb instead of Redis", "", "B"),
+        ("", "Rather than guess, I say: the answer is B.", "B"),
     ],
 )
 def test_a_clear_choice_is_read(position: str, answer: str, label: str) -> None:
@@ -103,10 +145,43 @@ def test_a_clear_choice_is_read(position: str, answer: str, label: str) -> None:
         ("", "The answer is 12.5."),
         ("", "A. Redis\nB. Bb Bb"),
         ("F", ""),
+        ("I think Redis is overkill", ""),
+        ("Redis isn't needed", ""),
+        ("Redis is not needed here", ""),
+        ("Redis has been ruled out", ""),
+        ("Avoid Redis", ""),
+        ("", "La respuesta no es B."),
+        ("", "Die Antwort ist nicht B."),
+        ("", "La réponse n'est pas B."),
     ],
 )
 def test_an_unclear_choice_is_none(position: str, answer: str) -> None:
     assert chosen(position, answer, OPTIONS) is None
+
+
+def test_none_of_something_is_not_the_option_none() -> None:
+    options = options_of("Which cache is best?\nA. Redis\nB. Memcached\nC. None")
+    assert chosen("none of the caches", "", options) is None
+    assert chosen("", "I think Redis is overkill here, a dict does: so none of the caches.", options) is None
+    assert chosen("None", "", options) == options[2]
+
+
+@pytest.mark.parametrize(
+    ("position", "only"),
+    [
+        ("B", True),
+        ("(B)", True),
+        ("B. Bb Bb", True),
+        ("bb bb", True),
+        ("The answer is B", True),
+        ("Option B: Bb Bb", True),
+        ("B, since it is cheaper", False),
+        ("Take Bb Bb, but only after the migration", False),
+        ("A and B", False),
+    ],
+)
+def test_a_position_that_says_more_than_its_option_is_told_from_one_that_does_not(position: str, only: bool) -> None:
+    assert only_chooses(position, OPTIONS) is only
 
 
 def test_without_options_nothing_is_chosen_and_the_canonical_line_has_label_and_text() -> None:
@@ -116,7 +191,24 @@ def test_without_options_nothing_is_chosen_and_the_canonical_line_has_label_and_
 
 @pytest.mark.parametrize(
     "piece",
-    ["a", "(", "\n", "(A) ", "A. x\n", "answer is ", "**A. ", "\\boxed", "$", " ", "correct ", "choose ", "answer: "],
+    [
+        "a",
+        "(",
+        "\n",
+        "(A) ",
+        "A. x\n",
+        "answer is ",
+        "**A. ",
+        "\\boxed",
+        "$",
+        " ",
+        "correct ",
+        "choose ",
+        "answer: ",
+        "not ",
+        "antwort a ",
+        "which ",
+    ],
 )
 def test_hostile_text_is_read_in_linear_time(piece: str) -> None:
     def seconds(size: int) -> float:
@@ -126,6 +218,7 @@ def test_hostile_text_is_read_in_linear_time(piece: str) -> None:
         options_of("Which?\nA. one\nB. two " + text)
         chosen("", text, OPTIONS)
         chosen(text, text, OPTIONS)
+        only_chooses(text, OPTIONS)
         return time.process_time() - began
 
     seconds(1_000)

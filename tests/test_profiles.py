@@ -463,7 +463,8 @@ def test_mysqls_tree_is_read_like_a_plan() -> None:
 
 
 def test_source_documentation_and_data_are_no_profiles() -> None:
-    own = {Path(__file__).resolve()}
+    # These two hold profiles to read.
+    own = {Path(__file__).resolve(), Path(__file__).with_name("test_modechecks.py").resolve()}
     texts = [*ROOT.glob("orchestra_mcp/**/*.py"), *ROOT.glob("tests/*.py"), *ROOT.glob("*.md"), *ROOT.glob("*.toml")]
     for path in texts:
         if path.resolve() not in own:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from orchestra_mcp.council.answers.programs import passes, probes_from, program_in, same_behaviour, shared
+from orchestra_mcp.council.answers.programs import passes, probes_from, program_in, same_behaviour, shared, telling
 from orchestra_mcp.council.answers.samples import probes_of
 from orchestra_mcp.types import Behaviour, Probe
 
@@ -227,6 +227,47 @@ def test_ordinary_questions_show_no_inputs(question: str) -> None:
     assert probes_of(question) == ()
 
 
+WRONG = "My function is wrong:\n```\n>>> median([1,2,3,4])\n2\n```\n"
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        (WRONG + "Please write a correct function median.", None),
+        (WRONG + "It should give 2.5. Please write a correct function median.", "2.5"),
+        (WRONG + "Expected: 2.5", "2.5"),
+        (WRONG + "It should give 2.5, and then it should be 3.", None),
+        (WRONG + "median([5, 6]) should give 5.5.", None),
+        (">>> median([1,2,3,4])\n2\nbut I want 2.5", "2.5"),
+        ("Why is this 2?\n>>> median([1,2,3,4])\n2", None),
+        ("Write a function median.\n\n>>> median([1,2,3,4])\n2.5\n", "2.5"),
+        (">>> median([1,2,3,4])\n2.5\nThat is how the function behaves.", "2.5"),
+        ("My function is wrong. It should behave so:\n>>> median([1,2,3,4])\n2.5", "2.5"),
+        (
+            'It is wrong:\ndef median(xs):\n    """\n    >>> median([1,2,3,4])\n    2.5\n    """\n    return xs[0]',
+            "2.5",
+        ),
+    ],
+)
+def test_what_is_shown_because_it_is_wrong_is_not_expected(question: str, expected: str | None) -> None:
+    assert [(p.text, p.expected) for p in probes_of(question)] == [("median([1,2,3,4])", expected)]
+
+
+def test_arrows_and_examples_of_a_complaint_are_not_expected_either() -> None:
+    assert [p.expected for p in probes_of("Why does it say this?\ndouble(2) -> 5")] == [None]
+    assert [p.expected for p in probes_of("It is broken.\ndouble(2) should return 4")] == ["4"]
+    assert [p.expected for p in probes_of("It fails.\nassert double(2) == 4")] == ["4"]
+    complaint = "It is wrong.\nInput: x = 2\nOutput: 5\n{}\n\ndef double(x):\n    return 5"
+    assert [p.expected for p in probes_of(complaint.format(""))] == [None]
+    assert [p.expected for p in probes_of(complaint.format("Expected: 4"))] == ["4"]
+
+
+def test_a_transcript_ends_where_prose_begins_and_a_traceback_with_its_message() -> None:
+    text = ">>> f(1)\nTraceback (most recent call last):\n  ...\nValueError: no\nThis is how the function behaves."
+    assert [p.expected for p in probes_of(text)] == ["Traceback (most recent call last):\n  ...\nValueError: no"]
+    assert [p.expected for p in probes_of(">>> f(2)\n[1,\n 2]\nand this is the list.")] == ["[1,\n 2]"]
+
+
 # ------------------------------------------------------------------------------------------------ inputs of experts
 
 
@@ -280,6 +321,39 @@ def test_programs_are_alike_when_every_outcome_is_and_never_when_they_only_fail(
     assert not same_behaviour(behaved("EXC:NameError", "TIMEOUT"), behaved("EXC:NameError", "TIMEOUT"))
     assert not same_behaviour(Behaviour(loaded=False), Behaviour(loaded=False))
     assert not same_behaviour(behaved(), behaved())
+
+
+ASKED = Probe(kind="call", text="f(1)", source="question")
+MINE = Probe(kind="call", text="f(2)", source="alpha")
+YOURS = Probe(kind="call", text="f(-1)", source="beta")
+
+
+def test_an_input_of_one_seat_on_which_a_program_fails_tells_nothing() -> None:
+    probes = (ASKED, MINE, YOURS)
+    one, two = behaved("1", "2", "EXC:ValueError"), behaved("1", "2", "-1")
+    ignored = telling([one, two], probes)
+    assert ignored == {2}
+    assert not same_behaviour(one, two)
+    assert same_behaviour(one, two, probes, ignored)
+    assert not same_behaviour(one, behaved("1", "3", "-1"), probes, ignored)
+
+
+@pytest.mark.parametrize("failure", ["TIMEOUT", "TOO MUCH OUTPUT", "EXC:KeyError"])
+def test_every_failure_counts_but_not_on_the_questions_own_inputs(failure: str) -> None:
+    assert telling([behaved(failure, failure, "1"), behaved("1", "1", "1")], (ASKED, MINE, YOURS)) == {1}
+
+
+def test_programs_that_only_fail_or_did_not_load_do_not_take_inputs_from_the_others() -> None:
+    broken = [behaved("EXC:NameError", "EXC:NameError"), Behaviour(loaded=False)]
+    assert telling([behaved("1", "2"), behaved("1", "3"), *broken], (ASKED, MINE)) == frozenset()
+
+
+def test_where_no_input_would_be_left_all_of_them_count() -> None:
+    one, two = behaved("EXC:A", "1"), behaved("1", "EXC:A")
+    ignored = telling([one, two], (MINE, YOURS))
+    assert ignored == {0, 1}
+    assert not same_behaviour(one, two, (MINE, YOURS), ignored)
+    assert same_behaviour(one, one, (MINE, YOURS), ignored)
 
 
 @pytest.mark.parametrize(
@@ -349,6 +423,11 @@ def test_only_what_the_question_expects_counts_and_what_did_not_load_passes_noth
         "assert ",
         "    x\n",
         "'''\n>>> {\n",
+        "it should be ",
+        "wrong ",
+        ">>> f(1)\n2\nit is wrong\n",
+        "f(1) -> 2\n",
+        "a, ",
     ],
 )
 def test_hostile_text_is_read_in_linear_time(piece: str) -> None:

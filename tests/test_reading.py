@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestra_mcp.context.trial.patches import apply
 from orchestra_mcp.council.answers import reading
+from orchestra_mcp.council.answers.patches import patch_in
 from orchestra_mcp.errors import BadReply
 
 WORDS = reading.words_of("Why does the parser drop the last line of a file? def read_lines(path)")
@@ -156,12 +160,20 @@ CODE = "class Stack:\n    def push(self, item):\n        return {'answer': item,
         "B. Postgres",
         "A is too small for this. The answer is (B).",
         '{"position": "B", "answer": "It is there already."}',
-        '{"position": "Take what is there", "answer": "It is there already, so the answer is B."}',
+        '{"position": "The answer is (B)", "answer": "It is there already."}',
+        '{"answer": "Postgres is there already, so the answer is B."}',
     ],
 )
 def test_a_chosen_option_is_the_position_as_the_question_writes_it(text: str) -> None:
     fields = reading.read_opinion(text, WORDS, OPTIONS)
     assert (fields["option"], fields["position"]) == ("B", "B. Postgres")
+
+
+@pytest.mark.parametrize("position", ["Take what is there", "B, but only after the migration"])
+def test_a_position_that_says_more_than_its_option_stays(position: str) -> None:
+    text = json.dumps({"position": position, "answer": "It is there already, so the answer is B."})
+    fields = reading.read_opinion(text, WORDS, OPTIONS)
+    assert (fields["option"], fields["position"]) == ("B", position)
 
 
 def test_without_a_clear_choice_the_position_stays_the_experts_own() -> None:
@@ -245,3 +257,87 @@ def test_defects_are_read_with_whom_they_are_against() -> None:
         ("argument 1", "no such call", 0, "strip"),
     ]
     assert reading.read_defects("I hold nothing against them.", ("argument 1",)) == ()
+
+
+DIFF = "--- a/src/parser.py\n+++ b/src/parser.py\n@@ -1,2 +1,2 @@\n def read(x):\n-    return x[:-1]\n+    return x\n"
+SOURCE = b"def read(x):\n    return x[:-1]\n"
+FIXED = b"def read(x):\n    return x\n"
+BLOCK = "<<<<<<< SEARCH\ndef read(x):\n    return x[:-1]\n=======\ndef read(x):\n    return x\n>>>>>>> REPLACE"
+SAID = "The slice drops the last line of the file."
+
+
+def applied(fields: dict[str, Any]) -> dict[str, bytes | None]:
+    return apply(fields["patch"], {"src/parser.py": SOURCE}.get).files
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{SAID}\n\n```diff\n{DIFF}```\nThat is all.",
+        f"{SAID}\n\n```\n{DIFF}```\n",
+        json.dumps({"position": SAID, "answer": f"Apply:\n```diff\n{DIFF}```"}),
+        json.dumps({"position": SAID, "answer": "Apply it.", "patch": DIFF}),
+        json.dumps({"position": SAID, "answer": "Apply it.", "patch": f"src/parser.py\n{BLOCK}"}),
+        f"{SAID}\n\nsrc/parser.py\n```python\n{BLOCK}\n```\n",
+        f"{SAID}\n\n**File: `src/parser.py`**\n\n{BLOCK}\n",
+        json.dumps({"position": SAID, "answer": f"Change this:\n\n```\nsrc/parser.py\n{BLOCK}\n```"}),
+    ],
+)
+def test_a_change_is_a_patch_wherever_it_stands_and_it_applies(text: str) -> None:
+    assert applied(reading.read_opinion(text, WORDS)) == {"src/parser.py": FIXED}
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        BLOCK,
+        f"src/parser.py\nThe function there:\n{BLOCK}",
+        f"src/parser.py\n{BLOCK.removesuffix('>>>>>>> REPLACE')}",
+        "```diff\n-    return x[:-1]\n+    return x\n```",
+        "```diff\n@@ -1,2 +1,2 @@\n def read(x):\n-    return x[:-1]\n+    return x\n```",
+        f"```diff\n{DIFF}",
+        "```python\nprint(1)\n```",
+        "<<<<<<< HEAD\na\n=======\nb\n>>>>>>> main",
+    ],
+    ids=["no file", "prose between", "cut off", "no header", "no file in a hunk", "open fence", "code", "conflict"],
+)
+def test_a_change_that_names_no_file_or_has_no_end_is_no_patch(shown: str) -> None:
+    assert not reading.read_opinion(f"{SAID}\n\n{shown}\n", WORDS)["patch"]
+
+
+def test_several_blocks_change_several_places_and_an_empty_search_makes_a_file() -> None:
+    text = (
+        f"{SAID}\n\nsrc/parser.py\n{BLOCK}\n\ntests/new.py\n<<<<<<< SEARCH\n=======\nX = 1\n>>>>>>> REPLACE\n\n"
+        "src/parser.py\n<<<<<<< SEARCH\nA = 1\n=======\nA = 2\n>>>>>>> REPLACE\n"
+    )
+    patch = reading.read_opinion(text, WORDS)["patch"]
+    source = {"src/parser.py": SOURCE + b"\nA = 1\n"}
+    assert apply(patch, source.get).files == {"src/parser.py": FIXED + b"\nA = 2\n", "tests/new.py": b"X = 1\n"}
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "a.py\n",
+        "<<<<<<< SEARCH\n",
+        f"a.py\n{BLOCK}\n",
+        "```diff\n",
+        "--- a\n",
+        "a/",
+        "`*_ ",
+        "file: ",
+        "a.py " * 50 + "\n",
+        "\n",
+    ],
+)
+def test_hostile_text_is_searched_for_patches_in_linear_time(piece: str) -> None:
+    def seconds(size: int) -> float:
+        text = piece * (size // len(piece) + 1)
+        began = time.process_time()
+        patch_in(text)
+        patch_in(f"a.py\n<<<<<<< SEARCH\n{text}=======\n{text}>>>>>>> REPLACE\n")
+        return time.process_time() - began
+
+    seconds(1_000)
+    # Quadratic time would take 400 times as long for 20 times the text.
+    assert seconds(100_000) < 100 * max(seconds(5_000), 0.005)

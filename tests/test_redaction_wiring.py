@@ -198,7 +198,7 @@ async def test_reviewers_and_the_chair_are_cleaned_as_well(repo: Path, environ: 
     assert kept.ballots
     assert "«redacted:" in kept.ballots[0].why
     assert kept.ballots[0].defects
-    assert {kind_of(call.prompt) for call in upstream.calls} == {"opinion", "review", "chair"}
+    assert {kind_of(call.prompt) for call in upstream.calls} == {"opinion", "compare", "review", "chair"}
     assert verdict.chair
     assert not {secret: house.seen(secret) for secret in SECRETS if house.seen(secret)}
 

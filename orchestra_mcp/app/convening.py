@@ -86,7 +86,16 @@ async def convene(
     except StoreError:
         labels, ballots = (), ()
     experience = await anyio.to_thread.run_sync(
-        partial(learn, [_about(seat, models[seat.model], domain) for seat in seats], labels, ballots, mode, domain, datetime.now(UTC)), abandon_on_cancel=True
+        partial(
+            learn,
+            [_about(seat, models[seat.model], domain) for seat in seats],
+            labels,
+            ballots,
+            mode,
+            domain,
+            datetime.now(UTC),
+        ),
+        abandon_on_cancel=True,
     )
     pricing = await anyio.to_thread.run_sync(partial(Pricing, seats, models, dossier), abandon_on_cancel=True)
     usd = {s.name: cost for s in seats if (cost := pricing.expected(s, "opinion")) is not None and not s.local}

@@ -185,7 +185,8 @@ class Sitting:
         by_seat = {opinion.seat: opinion.patch for opinion in run.minutes.standing()}
         green = any(trial.verdict == "fixes" for trial in trials.values())
         for solution in verdict.solutions:
-            said = {trials[by_seat[seat]].verdict for seat in solution.seats if by_seat.get(seat) in trials}
+            mine = [trials[by_seat[seat]] for seat in solution.seats if by_seat.get(seat) in trials]
+            said = {trial.verdict for trial in mine if not trial.tampered}
             outcome = next((TOLD[name] for name in TOLD if name in said), None)
             if outcome == "wrong" and "fails" in said and not green:
                 continue  # tests that stay red whatever is done say nothing of this question
@@ -261,6 +262,7 @@ class Sitting:
             verify=verify_command(current.verify, root),
             verify_s=current.limits.verify_s,
             run_answers=current.council.run_answers,
+            hidden=_private(current),
             clean=case.clean,
         )
 
@@ -291,6 +293,12 @@ def verify_command(allowed: Mapping[str, str], root: Path | None) -> str:
     if root is None:
         return ""
     return next((command for place, command in allowed.items() if Path(place).expanduser().resolve() == root), "")
+
+
+def _private(current: Settings) -> tuple[Path, ...]:
+    """What a verify command has no business with: our keys, the store, the configuration."""
+    source = (current.source,) if current.source else ()
+    return tuple(path.expanduser().resolve() for path in (current.home, *source))
 
 
 def midnight() -> datetime:

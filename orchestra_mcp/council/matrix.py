@@ -55,7 +55,9 @@ def _rivalry(opinion: Opinion, own: Ranked, rival: Ranked, place: int, found: Fo
     """What an expert's own solution says of another one: that it is wrong, where both cannot be right."""
     kinds = {same(one, other, found)[0] for one in own.opinions for other in rival.opinions}
     if "executed" in kinds:
-        return Stance(seat=opinion.seat, solution=place, stance="contradicts", evidence="executed", note="behaves otherwise")
+        return Stance(
+            seat=opinion.seat, solution=place, stance="contradicts", evidence="executed", note="behaves otherwise"
+        )
     apart = bool(kinds & {"exact", "entailed"})
     note = "holds another position" if apart else "answers otherwise"
     return Stance(

@@ -218,7 +218,9 @@ def _proof(opinion: Opinion, minutes: Minutes) -> Proof:
         if not behaviour.loaded:
             told.append(Proof(MISSES, "the program does not load", True))
         elif checked:
-            told.append(Proof(_passing(passed, checked), f"passes {passed} of {checked} of the question's own cases", True))
+            told.append(
+                Proof(_passing(passed, checked), f"passes {passed} of {checked} of the question's own cases", True)
+            )
         elif all(outcome.startswith(FAILED) for outcome in behaviour.outcomes):
             told.append(Proof(RAISES, "raises on every input", False))
         else:

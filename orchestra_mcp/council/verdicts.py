@@ -94,7 +94,9 @@ def conclude(minutes: Minutes, final: bool = False, cancelled: bool = False) -> 
 def line_up(residents: Sequence[Opinion]) -> tuple[tuple[Ranked, ...], Agreement]:
     """Residents in the order of how much each found, by its own reckoning: they are our code, and look at different things."""
     ordered = sorted(residents, key=lambda o: -(o.confidence or 0.0))
-    ranked = tuple(Ranked((o,), soundness(o.claims), 0.0, 0.0, soundness(o.claims), "single", "", (), False) for o in ordered)
+    ranked = tuple(
+        Ranked((o,), soundness(o.claims), 0.0, 0.0, soundness(o.claims), "single", "", (), False) for o in ordered
+    )
     return ranked, Agreement(share=1.0, evidence="single", independent_votes=1.0) if ranked else Agreement()
 
 

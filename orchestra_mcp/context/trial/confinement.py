@@ -1,6 +1,6 @@
 """Inside a child process: give up what a tried program must not have. Standard library only; POSIX.
 
-Files by Landlock, the network by seccomp or by a network namespace, privileges by `PR_SET_NO_NEW_PRIVS` and an empty
+Files by Landlock, the network by seccomp or by a namespace (`namespaces`), privileges by `PR_SET_NO_NEW_PRIVS` and an empty
 capability set, memory and the like by resource limits. All of it works unprivileged. Each function says whether it
 holds, so that the caller can refuse to go on. The system calls have no wrapper in the standard library, and the
 bindings that exist would have to be importable in a child which sees nothing but the standard library.
@@ -11,7 +11,6 @@ Sources: the kernel's `Documentation/userspace-api/landlock.rst` and `seccomp_fi
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import os
 import resource
 import signal
@@ -26,7 +25,9 @@ Rule = tuple[int, ...]
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_SET_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 22, 36, 38
-_CLONE_NEWUSER, _CLONE_NEWNET, _CLONE_THREAD = 0x10000000, 0x40000000, 0x00010000
+_PR_SET_NAME, _PR_GET_NAME = 15, 16
+_CLONE_THREAD = 0x00010000
+_AF_NETLINK = 16
 
 # Landlock's rights, from `linux/landlock.h`, in the order of their bits.
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1, 2, 4, 8
@@ -35,6 +36,9 @@ _FILE_RIGHTS = _EXECUTE | _WRITE_FILE | _READ_FILE | (1 << 14) | (1 << 15)
 READ = _READ_FILE | _READ_DIR
 RUN = READ | _EXECUTE
 WRITE = (1 << 16) - 1
+KEEP = READ | _WRITE_FILE | (1 << 5) | (1 << 8) | (1 << 14)
+"""Plain files in a place: make, write, shorten and remove them. No directories, links, pipes, sockets or devices."""
+DEVICE = WRITE & ~_EXECUTE
 _SCOPES = 3
 """Abstract sockets and signals stay within the domain (Landlock 6)."""
 
@@ -59,11 +63,12 @@ CALLS: dict[str, tuple[int, int]] = {
     "mount": (165, 40), "umount2": (166, 39), "unshare": (272, 97), "setns": (308, 268), "chroot": (161, 51),
     "pivot_root": (155, 41), "open_by_handle_at": (304, 265), "fanotify_init": (300, 262), "reboot": (169, 142),
     "init_module": (175, 105), "finit_module": (313, 273), "settimeofday": (164, 170), "clock_settime": (227, 112),
-    "sethostname": (170, 161), "setdomainname": (171, 162),
+    "sethostname": (170, 161), "setdomainname": (171, 162), "prctl": (157, 167), "fallocate": (285, 47),
+    "inotify_init": (253, -1), "inotify_init1": (294, 26), "inotify_add_watch": (254, 27),
 }  # fmt: skip
 
 # What a program may call only with these arguments, see `_filter`; everything else in CALLS is refused to it.
-_CONDITIONAL = ("clone", "clone3", "kill", "tgkill", "prlimit64")
+_CONDITIONAL = ("clone", "clone3", "kill", "tgkill", "prlimit64", "prctl")
 
 
 def libc() -> ctypes.CDLL:
@@ -74,7 +79,7 @@ def libc() -> ctypes.CDLL:
 def die_with_parent(parent: int = 0, how: int = signal.SIGTERM) -> None:
     """On Linux, get the signal `how` when the process ends that started this one, or at once when it is not `parent`.
 
-    To be called again after `leave_network`: the kernel forgets it when credentials change.
+    To be called again after new namespaces: the kernel forgets it when credentials change.
     """
     if sys.platform == "linux":
         libc().prctl(_PR_SET_PDEATHSIG, int(how), 0, 0, 0)
@@ -153,15 +158,21 @@ def _allow(lib: ctypes.CDLL, ruleset: int, path: str, rights: int) -> None:
 def restrict_calls() -> bool:
     """For programs: no sockets, no other processes, no changes to the modes and times of files, nothing privileged.
 
-    True when it holds; False where the processor's system calls are not in `CALLS`.
+    Nor may they change how they end when their parent does. True when it holds; False where the processor's system
+    calls are not in `CALLS`.
     """
     refused = [name for name in CALLS if name not in _CONDITIONAL]
-    return _install(_filter(refused, only_local_sockets=False, me=os.getpid()))
+    return _install(_filter(refused, families=(), me=os.getpid()))
 
 
-def restrict_sockets() -> bool:
-    """For commands where there is no namespace to be had: only sockets of this machine's file system. True when it holds."""
-    return _install(_filter(["io_uring_setup"], only_local_sockets=True, me=0))
+def restrict_sockets(apart: bool) -> bool:
+    """For commands: only sockets of this machine's file system and, in a network of its own (`apart`), of the Internet.
+
+    Virtual machines' sockets and the like are of no namespace, nor are the user's keyrings. True when it holds.
+    """
+    refused = ["io_uring_setup", "keyctl", "add_key", "request_key"]
+    inner = (socket.AF_INET, socket.AF_INET6, _AF_NETLINK) if apart else ()
+    return _install(_filter(refused, families=(socket.AF_UNIX, *inner), me=0))
 
 
 def _column() -> int | None:
@@ -170,13 +181,14 @@ def _column() -> int | None:
     return {"x86_64": 0, "aarch64": 1, "arm64": 1}.get(os.uname().machine)
 
 
-def _filter(refused: Sequence[str], *, only_local_sockets: bool, me: int) -> list[Rule]:
+def _filter(refused: Sequence[str], *, families: Sequence[int], me: int) -> list[Rule]:
     """Instructions of classic BPF over `struct seccomp_data`; empty where the processor is not known.
 
     Args:
         refused: calls that fail with EPERM.
-        only_local_sockets: `socket` only with AF_UNIX.
-        me: when not 0, only threads may be made, signals go only to this process, and limits can only be read.
+        families: when there are any, `socket` only with these.
+        me: when not 0, only threads may be made, signals go only to this process, limits can only be read, and of
+            `prctl` the names of threads are left.
     """
     column = _column()
     if column is None:
@@ -195,15 +207,17 @@ def _filter(refused: Sequence[str], *, only_local_sockets: bool, me: int) -> lis
 
     for name in refused:
         when(name, (back, 0, 0, refuse))
-    if only_local_sockets:
-        when(
-            "socket", (load, 0, 0, arguments), (equal, 1, 0, socket.AF_UNIX), (back, 0, 0, refuse), (back, 0, 0, allow)
-        )
+    if families:
+        rest = range(len(families), 0, -1)
+        known = [(equal, left, 0, int(family)) for left, family in zip(rest, families, strict=True)]
+        when("socket", (load, 0, 0, arguments), *known, (back, 0, 0, refuse), (back, 0, 0, allow))
     if me:
         when("clone3", (back, 0, 0, missing))  # its flags lie in memory, where no filter looks; `clone` is used instead
         when("clone", (load, 0, 0, arguments), (test, 1, 0, _CLONE_THREAD), (back, 0, 0, refuse), (back, 0, 0, allow))
         for name in ("kill", "tgkill"):
             when(name, (load, 0, 0, arguments), (equal, 1, 0, me), (back, 0, 0, refuse), (back, 0, 0, allow))
+        names = ((equal, 2, 0, _PR_SET_NAME), (equal, 1, 0, _PR_GET_NAME))
+        when("prctl", (load, 0, 0, arguments), *names, (back, 0, 0, refuse), (back, 0, 0, allow))
         # pid, resource, new limit: reading one's own, and the stack's size, which contest programs like to raise.
         stack = resource.RLIMIT_STACK
         when(
@@ -225,26 +239,3 @@ def _install(code: Sequence[Rule]) -> bool:
     if lib.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         return False
     return bool(lib.prctl(_PR_SET_SECCOMP, 2, ctypes.c_void_p(ctypes.addressof(wanted)), 0, 0) == 0)
-
-
-def leave_network() -> bool:
-    """Move into a network of one's own, in which there is nothing but `localhost`. True when it holds."""
-    if sys.platform != "linux":
-        return False
-    user, group = os.getuid(), os.getgid()
-    if libc().unshare(_CLONE_NEWUSER | _CLONE_NEWNET) != 0:
-        return False
-    try:
-        for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
-            with open(f"/proc/self/{name}", "w", encoding="ascii") as file:  # noqa: PTH123
-                file.write(text)
-    except OSError:
-        pass  # the network is gone all the same; files then belong to `nobody`
-    _raise_loopback()
-    return True
-
-
-def _raise_loopback() -> None:
-    up = struct.pack("16sh14x", b"lo", 0x41)  # IFF_UP | IFF_RUNNING
-    with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as door:
-        fcntl.ioctl(door, 0x8914, up)  # SIOCSIFFLAGS

@@ -13,11 +13,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from orchestra_mcp.context.trial.patchtext import MAX_FILES, MAX_PATCH, PatchFile, PatchHunk, read
+from orchestra_mcp.foreign import LONE
 
 MAX_HUNKS = 1_000
 """Hunks of one file."""
 MAX_PLACES = 100
 """Places that are compared for a hunk which fits everywhere."""
+MAX_PATH, MAX_DEPTH = 400, 40
+"""Characters and parts of a path."""
 MAX_FUZZ = 2
 """Outer lines of context that may be wrong."""
 
@@ -56,6 +59,7 @@ def apply(patch: str, read_file: Reader) -> Applied:
     """
     if len(patch) > MAX_PATCH:
         raise Misfit(f"the patch is longer than {MAX_PATCH:,} characters")
+    patch = LONE.sub("\ufffd", patch)
     parts = read(patch)
     if not parts:
         raise Misfit("there is no unified diff in it (a file's `---` and `+++` lines, then `@@` hunks)")
@@ -104,6 +108,8 @@ def _named(written: str, other: str, now: Reader) -> str:
 
 def _safe(written: str) -> str:
     path = written.replace("\\", "/")
+    if len(path) > MAX_PATH or path.count("/") >= MAX_DEPTH:
+        raise Misfit(f"the path {written[:40]!r}… is too long")
     if path.startswith("/") or re.match(r"[A-Za-z]:", path) or "\0" in path:
         raise Misfit(f"{written!r} is not a path inside the project")
     parts = [part for part in path.split("/") if part not in ("", ".")]

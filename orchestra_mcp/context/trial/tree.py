@@ -89,8 +89,14 @@ def _walk(root: Path) -> Iterator[str]:
 # ------------------------------------------------------------------------------------------ blocking: call in a thread
 
 
-def fill(root: Path, listed: Listing, into: Path) -> tuple[str, ...]:
+def fill(root: Path, listed: Listing, into: Path, hidden: Sequence[Path] = ()) -> tuple[str, ...]:
     """Make the copy; gives the real places of the dependencies that were linked in.
+
+    Args:
+        root: the project, a real path.
+        listed: what belongs into the copy.
+        into: an empty directory.
+        hidden: real places of which nothing is copied or linked.
 
     Raises:
         TooLarge: it has more than `MAX_FILES` files or `MAX_BYTES` bytes.
@@ -98,11 +104,14 @@ def fill(root: Path, listed: Listing, into: Path) -> tuple[str, ...]:
     if len(listed.names) > MAX_FILES:
         raise TooLarge(f"the project has more than {MAX_FILES:,} files")
     size, made = 0, {into}
+    within = [place for place in hidden if place.is_relative_to(root) and place != root]
     for number, name in enumerate(listed.names):
         if number % 100 == 0:
             anyio.from_thread.check_cancelled()
         target = into / name
         if ".." in target.parts or ".git" in target.relative_to(into).parts:
+            continue
+        if any((root / name).is_relative_to(place) for place in within):
             continue
         if target.parent not in made:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -115,7 +124,7 @@ def fill(root: Path, listed: Listing, into: Path) -> tuple[str, ...]:
             continue
         (into / name).parent.mkdir(parents=True, exist_ok=True)
         (into / name).write_bytes(data)
-    return _link_dependencies(root, into, {into, *made})
+    return _link_dependencies(root, into, {into, *made}, [place for place in hidden if not root.is_relative_to(place)])
 
 
 def _take(root: Path, name: str, target: Path) -> int:
@@ -137,13 +146,19 @@ def _take(root: Path, name: str, target: Path) -> int:
         return 0
 
 
-def _link_dependencies(root: Path, into: Path, directories: Collection[Path]) -> tuple[str, ...]:
+def _link_dependencies(
+    root: Path, into: Path, directories: Collection[Path], hidden: Sequence[Path]
+) -> tuple[str, ...]:
+    """Only real directories inside of the project: a link may lead anywhere, and its target would be opened."""
     linked = []
     for directory in directories:
         for name in DEPENDENCIES:
             source, target = root / directory.relative_to(into) / name, directory / name
-            if source.is_dir() and not os.path.lexists(target):
-                real = source.resolve()
+            if source.is_symlink() or not source.is_dir() or os.path.lexists(target):
+                continue
+            real = source.resolve()
+            apart = not any(real.is_relative_to(place) or place.is_relative_to(real) for place in hidden)
+            if apart and real.is_relative_to(root) and real != root:
                 target.symlink_to(real, target_is_directory=True)
                 linked.append(str(real))
     return tuple(linked)
@@ -178,14 +193,3 @@ def write(tree: Path, files: Mapping[str, bytes | None]) -> str:
         except OSError:
             return name
     return ""
-
-
-def remove(places: Sequence[Path]) -> None:
-    """Remove directories with all that is in them, whatever rights a command has left on them."""
-    for place in places:
-        for directory, names, _ in os.walk(place):
-            for name in names:
-                path = os.path.join(directory, name)  # noqa: PTH118
-                if not os.path.islink(path) and not os.access(path, os.R_OK | os.W_OK | os.X_OK):  # noqa: PTH114
-                    os.chmod(path, 0o700)  # noqa: PTH101
-        shutil.rmtree(place, ignore_errors=True)

@@ -53,16 +53,23 @@ class Run:
     """True when it could still speak to servers of its own on localhost."""
     files: bool = False
     """True when it could write nothing but its copy, and not read private places."""
+    alone: bool = False
+    """True when it could not even change modes and times elsewhere, nor speak to this machine's servers."""
 
     @property
     def limits(self) -> str:
-        """What was limited, for a note."""
-        net = "no network" if self.local else "no sockets" if self.network else "the network was open"
-        files = "no files but the copy could be changed" if self.files else "files were not shut off"
-        return f"{net}, {files}"
+        """What was limited, for a note; also what was not."""
+        net = "no network" if self.network else "the network was open"
+        if self.network and not self.alone:
+            net += " but this machine's own sockets"
+        if not self.files:
+            return f"{net}, files were not shut off"
+        return f"{net}, no files but the copy could be changed" + ("" if self.alone else " (modes and times could)")
 
 
-async def run(command: str, root: Path, area: Path, shown: Sequence[str], timeout_s: float) -> Run:
+async def run(
+    command: str, root: Path, area: Path, shown: Sequence[str], timeout_s: float, hidden: Sequence[Path] = ()
+) -> Run:
     """Run a command in `area/work/tree`, where the copy lies.
 
     Args:
@@ -71,6 +78,7 @@ async def run(command: str, root: Path, area: Path, shown: Sequence[str], timeou
         area: a directory of this run's own; the command may write in its `work` only.
         shown: places inside of the project that it may read: linked dependencies.
         timeout_s: after so many seconds it is ended, and counts as not run.
+        hidden: further places that it must not read.
     """
     work = area / "work"
     tree = work / "tree"
@@ -80,8 +88,8 @@ async def run(command: str, root: Path, area: Path, shown: Sequence[str], timeou
     inner: str | list[str] = _moved(command, root, tree)  # a text is for the system's own shell
     if os.name == "posix":
         job = {
-            "command": ["/bin/sh", "-c", inner], "hidden": [str(root), "/dev", *_private()], "shown": list(shown), "writable": [str(work)],
-            "limits": _limits(timeout_s), "report": str(report),
+            "command": ["/bin/sh", "-c", inner], "hidden": [str(root), "/dev", *map(str, hidden), *_private()],
+            "shown": list(shown), "writable": [str(work)], "directory": str(tree), "limits": _limits(timeout_s), "report": str(report),
         }  # fmt: skip
         inner = [*sandbox.python("launcher"), json.dumps(job)]
     try:
@@ -93,7 +101,9 @@ async def run(command: str, root: Path, area: Path, shown: Sequence[str], timeou
     held = _held(report)
     tail = ended.output.decode("utf-8", "replace")[-MAX_TAIL:].replace(str(tree), ".").strip()
     result, why = _judge(ended, command, tail, timeout_s)
-    return Run(result, why, tail, held.get("network", False), held.get("local", False), held.get("files", False))
+    if held.pop("too_many", False):
+        result, why = "not run", "the verify command started too many processes"
+    return Run(result, why, tail, **{name: held.get(name, False) for name in ("network", "local", "files", "alone")})
 
 
 def _judge(

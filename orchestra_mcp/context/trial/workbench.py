@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 import tempfile
 import time
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Self
@@ -17,11 +17,13 @@ import anyio.to_thread
 from orchestra_mcp.context.code.languages import language_of, markup_of
 from orchestra_mcp.context.code.parsing import MAX_BYTES, parse, parse_markup
 from orchestra_mcp.context.project import read_bytes
-from orchestra_mcp.context.trial import forms, patches, programs, tree, verifying
+from orchestra_mcp.context.trial import deciding, forms, patches, programs, removal, tree, verifying
+from orchestra_mcp.foreign import plain
 from orchestra_mcp.types import Behaviour, Probe, Syntax, Trial
 
 MAX_PATCHED = 4_000_000
 """Bytes of a file that a patch may change."""
+MAX_NOTE = 800
 AT_ONCE = 2
 """Children that run at the same time; more would only make each other late."""
 
@@ -39,6 +41,7 @@ class ProjectWorkbench:
         verify: the command that the user has allowed for this project; empty for none.
         verify_s: longest time of one run of it, in seconds.
         run_answers: False when the user does not want programs of answers to be run.
+        hidden: directories and files of which a verify command must see nothing: our own, those with keys.
         clean: takes the project's secrets out of a text.
     """
 
@@ -50,11 +53,13 @@ class ProjectWorkbench:
         run_answers: bool = True,
         *,
         clean: Callable[[str], Awaitable[str]],
+        hidden: Sequence[Path] = (),
     ) -> None:
         self.root = root.resolve() if root is not None else None
         self._verify = verify.strip()
         self._verify_s = verify_s
         self._clean = clean
+        self._hidden = tuple(dict.fromkeys(place.resolve() for place in hidden))
         self._refusal = "" if run_answers else _SWITCHED_OFF
         self._turn = anyio.Semaphore(AT_ONCE)
         self._lock = anyio.Lock()
@@ -73,7 +78,7 @@ class ProjectWorkbench:
         base, self._base, self._before = self._base, None, None
         if base is not None:
             with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(tree.remove, (base,))
+                await anyio.to_thread.run_sync(removal.remove, base)
 
     @property
     def refusal(self) -> str:
@@ -86,8 +91,11 @@ class ProjectWorkbench:
         """Run a Python program on probes; None for other languages, and where `refusal` says why not."""
         if self._refusal or language.strip().lower() not in programs.PYTHON:
             return None
-        async with self._turn:
-            done = await programs.behave(code, probes)
+        try:
+            async with self._turn:
+                done = await programs.behave(code, probes)
+        except Exception as error:  # noqa: BLE001 - one program's fault must not become another's
+            return Behaviour(loaded=False, note=f"it could not be tried ({type(error).__name__})")
         if isinstance(done, str):
             self._refusal = done
             return None
@@ -103,8 +111,11 @@ class ProjectWorkbench:
         """Apply a patch to a copy, parse what it changes and, where the user has allowed a command, run that before
         and after."""
         started = time.monotonic()
-        trial = await self._try(patch)
-        note, output = await self._clean(trial.note), await self._clean(trial.output)
+        try:
+            trial = await self._try(patch)
+            note, output = await self._clean(_one_line(trial.note)), await self._clean(plain(trial.output))
+        except Exception as error:  # noqa: BLE001 - one patch's fault must not become another's
+            return Trial(applies=False, note=f"The patch could not be tried ({type(error).__name__}).")
         return trial.model_copy(update={"note": note, "output": output, "seconds": time.monotonic() - started})
 
     async def _try(self, patch: str) -> Trial:
@@ -124,23 +135,44 @@ class ProjectWorkbench:
         done += " and parses" if parses else ""
         if not self._verify:
             return Trial(applies=True, parses=parses, note=f"{done}; no verify command is set for this project.")
+        return await self._judged(root, applied, Trial(applies=True, parses=parses, note=done))
+
+    async def _judged(self, root: Path, applied: patches.Applied, trial: Trial) -> Trial:
+        """What the verify command says of a patch that applies, and parses where it can."""
+        done = trial.note
+        out = await anyio.to_thread.run_sync(self._deciding, root, applied)
+        if out:
+            done += f"; left out, as a patch must not decide about itself: {_named(out)}"
+            trial = trial.model_copy(update={"tampered": True})
+        files = {path: data for path, data in applied.files.items() if path not in out}
+        if not files:
+            return trial.model_copy(update={"note": f"{done}; nothing else is changed, so that nothing was run."})
         try:
             before = await self._baseline(root)
             if before.result == "not run":
-                return Trial(applies=True, parses=parses, note=f"{done}; {before.why}.", output=before.output)
-            after = await self._verified(root, applied)
-        except (tree.TooLarge, OSError) as error:
+                return trial.model_copy(update={"note": f"{done}; {before.why}.", "output": before.output})
+            after = await self._verified(root, files)
+        except (tree.TooLarge, OSError, RecursionError) as error:
             why = str(error) if isinstance(error, tree.TooLarge) else f"{type(error).__name__} while copying"
-            return Trial(applies=True, parses=parses, note=f"{done}; the verify command was not run: {why}.")
+            return trial.model_copy(update={"note": f"{done}; the verify command was not run: {why}."})
         ran = after.why or f"the verify command {before.result} without it and {after.result} with it ({after.limits})"
-        return Trial(
-            applies=True,
-            parses=parses,
-            before=before.result,
-            after=after.result,
-            note=f"{done}; {ran}.",
-            output=after.output,
-        )
+        found: dict[str, object] = {
+            "before": before.result,
+            "after": after.result,
+            "note": f"{done}; {ran}.",
+            "output": after.output,
+        }
+        if after.result == "passed" and not deciding.reported(before.output, after.output):
+            ended = (
+                "the verify command ended well with it, but without the report of its runner, so that it says nothing"
+            )
+            found |= {"after": "not run", "tampered": True, "note": f"{done}; {ended}."}
+        return trial.model_copy(update=found)
+
+    def _deciding(self, root: Path, applied: patches.Applied) -> tuple[str, ...]:
+        linked = [str(root / name) for name in tree.DEPENDENCIES]
+        found = deciding.installed(self._verify, linked, os.environ)
+        return deciding.left_out(root, applied.files, applied.before, self._verify, found)
 
     async def _baseline(self, root: Path) -> verifying.Run:
         """The verify command on the project as it is: run once, whoever asks first."""
@@ -156,13 +188,13 @@ class ProjectWorkbench:
         if self._base is None:
             base = Path(tempfile.mkdtemp(prefix="orchestra-"))
             # Should nobody close this object; silently, and also at the interpreter's end.
-            weakref.finalize(self, shutil.rmtree, base, ignore_errors=True)
+            weakref.finalize(self, removal.remove, base)
             try:
                 listed = await tree.listing(root)
-                self._linked = await anyio.to_thread.run_sync(tree.fill, root, listed, base)
+                self._linked = await anyio.to_thread.run_sync(tree.fill, root, listed, base, self._hidden)
             except BaseException:
                 with anyio.CancelScope(shield=True):
-                    await anyio.to_thread.run_sync(tree.remove, (base,))
+                    await anyio.to_thread.run_sync(removal.remove, base)
                 raise
             self._base = base
         return self._base
@@ -177,19 +209,29 @@ class ProjectWorkbench:
             yield area
         finally:
             with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(tree.remove, (area,))
+                await anyio.to_thread.run_sync(removal.remove, area)
 
-    async def _verified(self, root: Path, applied: patches.Applied) -> verifying.Run:
+    async def _verified(self, root: Path, files: Mapping[str, bytes | None]) -> verifying.Run:
         base = await self._copy(root)
         async with self._turn, self._area(base) as area:
             copy = area / "work" / "tree"
-            stuck = await anyio.to_thread.run_sync(tree.write, copy, applied.files)
+            stuck = await anyio.to_thread.run_sync(tree.write, copy, files)
             if stuck:
                 return verifying.Run("not run", f"{stuck} cannot be written in a copy of the project")
             return await self._run(root, area)
 
     async def _run(self, root: Path, area: Path) -> verifying.Run:
-        return await verifying.run(self._verify, root, area, self._linked, self._verify_s)
+        return await verifying.run(self._verify, root, area, self._linked, self._verify_s, self._hidden)
+
+
+def _named(paths: Sequence[str]) -> str:
+    more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+    return ", ".join(path[:100] for path in paths[:3]) + more
+
+
+def _one_line(text: str) -> str:
+    line = " ".join(plain(text).split())
+    return line if len(line) <= MAX_NOTE else line[: MAX_NOTE - 1] + "…"
 
 
 def _files(number: int) -> str:

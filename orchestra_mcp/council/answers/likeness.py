@@ -69,7 +69,7 @@ TOKEN = re.compile(
     r"(?P<hex>0x[0-9a-f]+)"
     r"|(?P<number>(?:(?<![\w)\].-])-)?(?:\d[\d_]*(?:\.\d+)*|(?<![\w.])\.\d+))(?P<tail>[^\W\d_]+\d\w*)?"
     r"|(?P<word>[^\W\d]\w*(?:-[^\W\d]\w*)*)"
-    rf"|(?P<operator>{'|'.join(map(re.escape, OPERATORS))}|(?<!\w)!+(?=[\w(]))"
+    rf"|(?P<operator>{'|'.join(map(re.escape, OPERATORS))}|(?<![\w!])!{{1,3}}(?=[\w(]))"
 )
 
 

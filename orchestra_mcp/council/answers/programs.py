@@ -12,14 +12,15 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from orchestra_mcp.council.answers.patches import SEARCH
 from orchestra_mcp.council.answers.samples import distinct, parsed, probe_in, probes_of
 from orchestra_mcp.types import Behaviour, Probe
 
-__all__ = ["passes", "probes_from", "probes_of", "program_in", "same_behaviour", "shared"]
+__all__ = ["passes", "probes_from", "probes_of", "program_in", "same_behaviour", "shared", "telling"]
 
 MAX_SHARED = 20
 """Inputs on which programs are compared; more tell little more (agreement is as telling with 5 as with 10)."""
-FAILURE = re.compile(r"^(?:EXC:|TIMEOUT)")
+FAILURE = re.compile(r"^(?:EXC:|TIMEOUT|UNSTABLE|TOO MUCH)")
 
 # Tag of a fence → the language's name. Add here; a tag that is missing stands for itself.
 LANGUAGES = {
@@ -86,6 +87,26 @@ class _Block:
         return sum(1 for line in self.code.split("\n") if line.strip())
 
 
+PRYING = (
+    ast.Import,
+    ast.ImportFrom,
+    ast.Global,
+    ast.Nonlocal,
+    ast.Delete,
+    ast.Try,
+    ast.With,
+    ast.While,
+    ast.Await,
+    ast.Yield,
+)
+"""What no input needs."""
+LOOKING = frozenset(
+    """hash id open exec eval compile globals locals vars dir input breakpoint getattr setattr delattr memoryview type super
+    object help exit quit time sys os random gc inspect ctypes threading subprocess socket builtins importlib""".split()
+)
+"""Names through which an input would look at more than what the program gives back."""
+
+
 def program_in(answer: str, question: str) -> tuple[str, str]:
     """The program that an answer consists of, and its language; two empty texts when it is none.
 
@@ -144,7 +165,7 @@ def _blocks(answer: str) -> tuple[list[_Block], str]:
 
 
 def _is_program(block: _Block) -> bool:
-    if not block.code.strip() or block.tag in NO_PROGRAM:
+    if not block.code.strip() or block.tag in NO_PROGRAM or SEARCH.search(block.code):
         return False
     patch = re.match(r"(?:diff --git|--- \S[^\n]*\n\+\+\+ |@@ )", block.code)
     return not (patch or ">>>" in block.code.lstrip()[:3] or block.code.lstrip().startswith(("$ ", "Traceback")))
@@ -195,8 +216,26 @@ def _with_what_it_needs(main: _Block, blocks: Sequence[_Block]) -> str:
 
 
 def probes_from(inputs: Sequence[str], seat: str) -> tuple[Probe, ...]:
-    """What an expert proposed as inputs: calls, `assert f(1) == 2`, doctest lines, or text to be typed in."""
-    return distinct(probe for text in inputs if (probe := probe_in(text, seat)))
+    """What an expert proposed as inputs: calls, `assert f(1) == 2`, doctest lines, or text to be typed in.
+
+    They run inside the programs of others, so only plain data goes in: no imports, no names with underscores around
+    them, nothing that looks at the program itself, the clock or the machine.
+    """
+    return distinct(probe for text in inputs if (probe := probe_in(text, seat)) and _is_plain(probe))
+
+
+def _is_plain(probe: Probe) -> bool:
+    if probe.kind != "call":
+        return True
+    tree = parsed(probe.text)
+    return tree is not None and all(_may_stand(node) for node in ast.walk(tree))
+
+
+def _may_stand(node: ast.AST) -> bool:
+    if isinstance(node, PRYING):
+        return False
+    name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+    return name not in LOOKING and not name.startswith("_") and not name.startswith(("f_", "gi_", "cr_", "tb_", "co_"))
 
 
 def shared(probes: Sequence[Probe]) -> tuple[Probe, ...]:
@@ -225,29 +264,29 @@ def same_behaviour(
     """Whether two programs did the same on every shared input; programs that did nothing but fail are never alike.
 
     Args:
-        a: what one did.
-        b: what the other did, on the same probes.
-        probes: the probes.
-        ignored: indexes of probes that tell nothing, as `telling` gives them.
+        a, b: what the two did, on the same inputs in the same order.
+        probes: those inputs; without them nothing is ignored.
+        ignored: indexes that do not count, as `telling` finds them. Where nothing would be left, all count.
     """
-    if not (_ran(a) and _ran(b)) or len(a.outcomes) != len(b.outcomes):
-        return False
-    pairs = [pair for number, pair in enumerate(zip(a.outcomes, b.outcomes, strict=True)) if number not in ignored]
-    return bool(pairs) and all(one == two for one, two in pairs)
+    counted = [index for index in range(len(probes)) if index not in ignored]
+    if counted and len(counted) < len(probes) == len(a.outcomes) == len(b.outcomes):
+        a, b = (x.model_copy(update={"outcomes": tuple(x.outcomes[index] for index in counted)}) for x in (a, b))
+    return _ran(a) and _ran(b) and a.outcomes == b.outcomes
 
 
 def telling(behaviours: Iterable[Behaviour], probes: Sequence[Probe]) -> frozenset[int]:
-    """Indexes of probes that do not count: one expert's own inputs on which a program fails and another one does not
-    (they may lie outside of what was asked), and those on which a program is not even like itself."""
-    loaded = [behaviour for behaviour in behaviours if behaviour.loaded]
-    ignored = set()
-    for number, probe in enumerate(probes):
-        outcomes = [b.outcomes[number] for b in loaded if number < len(b.outcomes)]
-        failed = [outcome.startswith(("EXC:", "TIMEOUT", "TOO MUCH")) for outcome in outcomes]
-        unstable = "UNSTABLE" in outcomes
-        if unstable or (probe.source != "question" and any(failed) and not all(failed)):
-            ignored.add(number)
-    return frozenset(ignored)
+    """Indexes of the inputs that tell nothing, and do not count: one seat proposed them, and a program failed there.
+
+    Such an input may lie outside of what was asked for, where right programs differ. The question's own inputs always
+    count, and a program that failed on every input says nothing about inputs.
+    """
+    working = [behaviour.outcomes for behaviour in behaviours if _ran(behaviour)]
+    return frozenset(
+        index
+        for index, probe in enumerate(probes)
+        if probe.source not in ("question", "")
+        and any(index < len(outcomes) and FAILURE.match(outcomes[index]) for outcomes in working)
+    )
 
 
 def _ran(behaviour: Behaviour) -> bool:

@@ -11,7 +11,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from orchestra_mcp.council.answers.options import chosen, options_of
+from orchestra_mcp.council.answers.choices import chosen, only_chooses
+from orchestra_mcp.council.answers.options import options_of
+from orchestra_mcp.council.answers.patches import SEARCH, from_blocks, patch_in
 from orchestra_mcp.council.answers.programs import language_of, program_in
 from orchestra_mcp.errors import BadReply
 from orchestra_mcp.foreign import plain
@@ -38,9 +40,11 @@ MAX_POSITION = 240
 MAX_CODE = 60_000
 MAX_ANSWER = 24_000
 MAX_ITEMS = 20
-MAX_MENDED = 60_000
+MAX_MENDED = 24_000
 """Characters of broken JSON that are mended, and opening brackets in it."""
 MAX_BRACKETS = 400
+SENTENCE = 300
+"""Characters on either side of a place that are taken for the sentence around it."""
 
 PLACE = re.compile(r"(?<![\w/.-])((?:[\w.@+-]+[\\/])*[\w@+-][\w.@+-]*\.[A-Za-z]\w{0,9})(?::| line |#L)(\d{1,7})(?!\w)")
 NUMBERED = re.compile(r"^\s{0,3}(?:\d{1,2}[.)]|[-*•])\s+(.+)$")
@@ -87,7 +91,7 @@ def _parse(piece: str) -> object:
         return json.loads(piece)
     except (ValueError, RecursionError):
         pass
-    if len(piece) > MAX_MENDED or sum(map(piece.count, "[{")) > MAX_BRACKETS:
+    if len(piece) > MAX_MENDED or sum(map(piece.count, "[{(")) > MAX_BRACKETS:
         return None
     import json_repair
 
@@ -100,7 +104,7 @@ def _parse(piece: str) -> object:
 def read_opinion(text: str, vocabulary: frozenset[str], question: str = "") -> dict[str, Any]:
     """The fields of an `Opinion`, all but who said it.
 
-    Where the question lists options, the position of who chose one is that option, as the question writes it. Where
+    Where the question lists options, `option` is the one that was chosen, and the position too unless it says more. Where
     the answer is a program, `code` holds it and the answer keeps it in a fence.
 
     Args:
@@ -161,7 +165,7 @@ def _read_table(table: Mapping[str, Any], vocabulary: frozenset[str], question: 
         "assumptions": _lines(table.get("assumptions")),
         "risks": _lines(table.get("risks")),
         "plan": _lines(table.get("plan") or table.get("steps") or table.get("next_steps")),
-        "patch": _patch(table.get("patch")),
+        "patch": _patch(table.get("patch")) or patch_in(answer),
         "inputs": _inputs(table.get("inputs")),
         "code": code[:MAX_CODE],
         "language": language if code else "",
@@ -183,6 +187,7 @@ def _read_prose(text: str, vocabulary: frozenset[str], question: str) -> dict[st
         "answer": clip(text, MAX_ANSWER),
         "claims": claims_in(text),
         "plan": numbered_steps(text),
+        "patch": patch_in(text),
         "structured": False,
     }
 
@@ -224,12 +229,18 @@ def _chooses(position: str, answer: str, question: str) -> bool:
 
 
 def _with_option(fields: dict[str, Any], question: str) -> dict[str, Any]:
-    """The fields with the option that was chosen, as the question writes it, where it lists any."""
+    """The fields with the option that was chosen, where the question lists any.
+
+    The option, as the question writes it, is also the position of who wrote none, or nothing but its label or text.
+    """
     if not question or fields.get("code") or not (options := options_of(question)):
         return fields
     position = fields["position"] if fields.get("structured", True) else ""
     if (option := chosen(position, fields["answer"], options)) is None:
         return fields
+    own = position if position != first_sentence(fields["answer"]) else ""
+    if own and not only_chooses(own, options):
+        return {**fields, "option": option.label}
     return {**fields, "option": option.label, "position": shorten(option.line, MAX_POSITION)}
 
 
@@ -321,15 +332,19 @@ def _label(said: str, labels: Sequence[str]) -> str:
 def claims_in(text: str) -> tuple[Claim, ...]:
     """The places that prose points at, each with the sentence around it."""
     found: dict[tuple[str, int], Claim] = {}
-    for match in PLACE.finditer(text[:MAX_ANSWER]):
+    text = text[:MAX_ANSWER]
+    for match in PLACE.finditer(text):
         path, line = match.group(1).replace("\\", "/"), int(match.group(2))
-        start = max(text.rfind("\n", 0, match.start()), text.rfind(". ", 0, match.start())) + 1
-        end = min(
-            (i for i in (text.find("\n", match.end()), text.find(". ", match.end())) if i > 0),
-            default=len(text),
-        )
-        found.setdefault((path, line), Claim(text=_line(text[start:end]), path=path, line=line))
-    return tuple(found.values())[:MAX_ITEMS]
+        if (path, line) in found:
+            continue
+        low, high = max(0, match.start() - SENTENCE), min(len(text), match.end() + SENTENCE)
+        start = max(text.rfind("\n", low, match.start()), text.rfind(". ", low, match.start()), low - 1) + 1
+        ends = (text.find("\n", match.end(), high), text.find(". ", match.end(), high))
+        end = min((i for i in ends if i > 0), default=high)
+        found[path, line] = Claim(text=_line(text[start:end]), path=path, line=line)
+        if len(found) == MAX_ITEMS:
+            break
+    return tuple(found.values())
 
 
 def numbered_steps(text: str) -> tuple[str, ...]:
@@ -471,6 +486,8 @@ def _inputs(value: object) -> tuple[str, ...]:
 
 def _patch(value: object) -> str:
     text = _text(value)
+    if SEARCH.search(text):
+        return from_blocks(text)
     return text[:40_000] if "\n" in text and re.search(r"^(?:@@|[-+ ]{3} |[-+])", text, re.MULTILINE) else ""
 
 

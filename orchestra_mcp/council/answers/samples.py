@@ -12,9 +12,10 @@ import re
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
+from itertools import islice, pairwise
 
+from orchestra_mcp.council.answers.complaints import Told
 from orchestra_mcp.types import Probe
 
 MAX_READ = 60
@@ -26,8 +27,15 @@ MAX_QUESTION = 100_000
 
 PROMPT = re.compile(r"^([ \t]*)>>>(?: (.*)|)$")
 CONTINUED = re.compile(r"^[ \t]*\.\.\.(?: (.*)|)$")
+QUOTES = re.compile(r"\"\"\"|'''")
 BOUNDARY = re.compile(r"\"\"\"|'''|^\s*(?:```|~~~)|^\s*(?:async\s+def|def|class)\s")
 """Lines at which the examples of one docstring or block end."""
+
+PROSE = re.compile(
+    r"^[^\W\d_][\w'’]*,? (?:[^\W\d_][\w'’]*,? ){0,40}?(?:i|it|is|the|a|but|and|should|want|expect(?:ed)?|instead|not|why|which|that|this)\b",
+    re.IGNORECASE,
+)
+"""A line of what somebody says, below what a program printed."""
 
 LOOSE = re.compile(r"^[\w.\[\]'\"]{1,80} = ")
 """What an example is said to change, in words of its own: `self.rate = 3`; no value and not printed."""
@@ -50,7 +58,10 @@ STARTER = re.compile(
 )
 FUNCTION = re.compile(r"^def[ \t]+(\w+)[ \t]*\(([^()\n]*)\)", re.MULTILINE)
 ARROW = re.compile(
-    r"^[ \t>*•-]{0,8}`?([A-Za-z_][\w.]*\([^\n]{0,400}\))`?[ \t]*(?:->|=>|==|➞|→|returns|should return|#[ \t]*(?:=>|->|→|returns)?)[ \t]*`?([^\n`]{1,400})`?[ \t]*$"
+    r"^[ \t>*•-]{0,8}`?([A-Za-z_][\w.]*\([^\n]{0,400}\))`?[ \t]*(?:->|=>|==|➞|→|returns|(should return)|#[ \t]*(?:=>|->|→|returns)?)[ \t]*`?([^\n`]{1,400})`?[ \t]*$"
+)
+EXPECTED_LINE = re.compile(
+    r"^[ \t>*_-]{0,8}expected(?: output| answer| result)?[ \t]*:[ \t*_]{0,8}", re.IGNORECASE | re.MULTILINE
 )
 JSON_NAMES = {"true": True, "false": False, "null": None}
 
@@ -71,10 +82,14 @@ def parsed(text: str) -> ast.Module | None:
 
 
 def probes_of(question: str) -> tuple[Probe, ...]:
-    """The inputs that a question shows, each with what must come out; empty when it shows none."""
+    """The inputs that a question shows, each with what must come out; empty when it shows none.
+
+    What is expected comes from docstrings, samples and examples. Of what somebody shows because it is wrong, the input
+    stays, and nothing is expected unless the question says so.
+    """
     question = question[:MAX_QUESTION].replace("\r\n", "\n")
     for read in (_contest, _examples, _doctests, _statements):
-        if found := distinct(read(question)):
+        if found := distinct(islice(read(question), 4 * MAX_READ)):
             return found[:MAX_READ]
     return ()
 
@@ -135,14 +150,17 @@ class _Callee:
 
 def _examples(question: str) -> Iterator[Probe]:
     """`Input: nums = [1], k = 2` and `Output: 3`, for the function of the starter code."""
-    callee = _callee(question)
+    callee, told = _callee(question), Told(question)
     marks = list(SHOWN.finditer(question)) if callee else []
     bodies = _bodies(question, marks)
     for index, (one, two) in enumerate(pairwise(marks)):
         if callee and (one.group(1).lower(), two.group(1).lower()) == ("input", "output"):
             call = _call(callee, bodies[index])
-            value = _value(_printed(bodies[index + 1]))
+            shown = EXPECTED_LINE.split(bodies[index + 1], maxsplit=1)
+            value = _value(_printed(shown[-1]))
             if call and value is not None:
+                if len(shown) == 1 and told.doubts_line(question.count("\n", 0, one.start())):
+                    value = None  # what came out, and somebody complains of it
                 yield Probe(kind="call", text=call, expected=value, source="question")
 
 
@@ -216,6 +234,10 @@ def _is_literal(node: ast.expr) -> bool:
 class _Example:
     source: str
     want: str
+    at: int = -1
+    """Its line in the question where it is a bare transcript; -1 in a docstring, which is a specification."""
+    doubted: bool = False
+    """What it shows is what somebody complains of."""
 
 
 @dataclass(frozen=True)
@@ -230,8 +252,16 @@ def _doctests(question: str) -> Iterator[Probe]:
     groups = [_whole(group) for group in _groups(question)]
     assigned = _assigned(question, [example.source for group in groups for example in group])
     known = set(dir(builtins)) | set(sys.stdlib_module_names) | _defined(question)
+    told = Told(question)
+    bare = [example for group in groups for example in group if example.at >= 0 and example.want]
     for group in groups:
-        yield from _run(group, known, assigned)
+        doubted = [
+            replace(example, want=(_value(told.wanted) or "") if len(bare) == 1 else "", doubted=True)
+            if example.want and example.at >= 0 and told.doubts_line(example.at)
+            else example
+            for example in group
+        ]
+        yield from _run(doubted, known, assigned)
 
 
 def _whole(group: Sequence[_Example]) -> list[_Example]:
@@ -241,7 +271,7 @@ def _whole(group: Sequence[_Example]) -> list[_Example]:
     for example in group:
         parts.append(example.source)
         if parsed("\n".join(parts)) or example.want or len(parts) > MAX_LINES:
-            whole.append(_Example("\n".join(parts), example.want))
+            whole.append(_Example("\n".join(parts), example.want, example.at))
             parts = []
     return whole
 
@@ -279,7 +309,7 @@ def _run(group: Sequence[_Example], known: set[str], assigned: _Assigned) -> Ite
         if tree is None or not tree.body:
             continue
         last = index + 1 == len(group)
-        if _asks(tree.body[-1]) and (example.want or last):
+        if _asks(tree.body[-1]) and (example.want or example.doubted or last):
             text = _complete("\n".join((*before, example.source)), known, assigned)
             if text and len(text) <= MAX_TEXT:
                 want = None if LOOSE.match(example.want) else example.want
@@ -297,22 +327,34 @@ def _groups(question: str) -> Iterator[list[_Example]]:
     source: list[str] = []
     want: list[str] = []
     indent, wanting = "", False
-    for line in [*question.split("\n"), '"""']:
+    quote, began = "", -1
+    for at, line in enumerate([*question.split("\n"), '"""']):
         if (more := CONTINUED.match(line)) and source and not want and wanting:
             source.append(more.group(1) or "")
             continue
         prompt, boundary = PROMPT.match(line), BOUNDARY.search(line)
-        if source and (prompt or boundary or not line.strip() or not line.startswith(indent)):
-            group.append(_Example("\n".join(source), "\n".join(want)))
+        said = began >= 0 and bool(want) and _is_said(want, line)
+        if source and (prompt or boundary or said or not line.strip() or not line.startswith(indent)):
+            group.append(_Example("\n".join(source), "\n".join(want), began))
             source, want, wanting = [], [], False
         if prompt:
             indent, source, wanting = prompt.group(1), [prompt.group(2) or ""], True
+            began = -1 if quote else at
         elif boundary:
             if group:
                 yield group
             group = []
         elif source and wanting:
             want.append(line[len(indent) :].rstrip())
+        for mark in QUOTES.findall(line):
+            quote = mark if not quote else "" if mark == quote else quote
+
+
+def _is_said(want: Sequence[str], line: str) -> bool:
+    """Whether a line below a transcript's output is prose; a traceback ends with its first line at the margin."""
+    if want[0].startswith("Traceback"):
+        return len(want) > 1 and not want[-1][:1].isspace() and not want[-1].startswith("...")
+    return bool(PROSE.match(line[:400]))
 
 
 def _complete(text: str, known: set[str], assigned: _Assigned) -> str:
@@ -363,15 +405,18 @@ def _defined(question: str) -> set[str]:
 
 
 def _statements(question: str) -> Iterator[Probe]:
-    for line in question.split("\n"):
+    told = Told(question)
+    for at, line in enumerate(question.split("\n")):
         if len(line) > 1_000:
             continue
         if line.lstrip(" \t`").startswith("assert "):
             if (probe := probe_in(line.strip().strip("`"), "question")) and probe.expected is not None:
                 yield probe
         elif (match := ARROW.match(line)) and (tree := parsed(match.group(1))) and _calls(tree):
-            value = _value(match.group(2).rstrip(". "))
+            value = _value(match.group(3).rstrip(". "))
             if value is not None and match.group(1).split("(")[0] not in dir(builtins):
+                if not match.group(2) and told.doubts_line(at):
+                    value = None
                 yield Probe(kind="call", text=ast.unparse(tree), expected=value, source="question")
 
 

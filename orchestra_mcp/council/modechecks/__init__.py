@@ -1,7 +1,7 @@
 """The checks that a mode asks for, of a whole answer: what it says of input, changes, callers, cost, versions and commits.
 
-Checks of single claims, of patches and of programs run elsewhere (`council.evidence`, `council.trying`). Absence of proof
-is `unchecked`; `refuted` says that the project shows the contrary.
+Checks of single claims, of patches and of programs run elsewhere (`council.answers.citations`, `council.steps.trying`).
+Absence of proof is `unchecked`; `refuted` says that the project shows the contrary.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tree_sitter import Node
 
 NEAR = 3
-"""Lines by which a citation may be off (as in `council.evidence`)."""
+"""Lines by which a citation may be off (as in `council.answers.citations`)."""
 MAX_PLACES = 12
 MAX_MENTIONS = 200
 """Lines with a function's name that are looked at."""

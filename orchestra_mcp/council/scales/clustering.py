@@ -21,7 +21,7 @@ STRENGTH: tuple[EvidenceKind, ...] = (
 
 TELLS_APART: frozenset[EvidenceKind] = frozenset({"executed", "exact", "same-code", "entailed"})
 """Kinds of evidence that can also show that two answers differ."""
-FAILED = ("EXC:", "TIMEOUT", "TOO MUCH")
+FAILED = ("EXC:", "TIMEOUT", "TOO MUCH", "UNSTABLE")
 """How outcomes begin that are no results."""
 
 
@@ -107,7 +107,9 @@ def cluster(
     return tuple(
         Cluster(
             tuple(seats),
-            _alone(seats[0], opinions, found) if len(seats) == 1 else max((kinds[s] for s in seats), key=STRENGTH.index),
+            _alone(seats[0], opinions, found)
+            if len(seats) == 1
+            else max((kinds[s] for s in seats), key=STRENGTH.index),
         )
         for seats in groups.values()
     )
@@ -158,7 +160,9 @@ def undecided(opinions: Sequence[Opinion], found: Found) -> bool:
 def _alone(seat: str, opinions: Sequence[Opinion], found: Found) -> EvidenceKind:
     """Of an answer that nobody shares: how sure that is."""
     if len(opinions) > 1 and all(opinion.option for opinion in opinions):
-        return "exact"  # everyone chose one of the question's options, so that the others are known to have chosen another
+        return (
+            "exact"  # everyone chose one of the question's options, so that the others are known to have chosen another
+        )
     ran = {o.seat: behaviour for o in opinions if (behaviour := found.behaviour(o)) and behaviour.loaded}
     mine = ran.get(seat)
     worked = mine is not None and any(not outcome.startswith(FAILED) for outcome in mine.outcomes)

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import anyio
+import anyio.to_thread
 from anyio.streams.memory import MemoryObjectSendStream
 
 from orchestra_mcp.council.answers import reading
@@ -19,6 +22,10 @@ from orchestra_mcp.gateway.provider import Message
 from orchestra_mcp.types import Absence, Opinion, Seat
 
 Finish = Callable[[Opinion, str], Awaitable[Opinion]]
+
+
+LONG = 20_000
+"""Characters from which on a reply is read in a thread."""
 
 
 def never(_opinions: Sequence[Opinion]) -> bool:
@@ -161,13 +168,13 @@ async def _opinion(
     reply = await room.say(seat, messages, purpose, alive)
     usage = reply.usage
     try:
-        fields = reading.read_opinion(reply.text, room.vocabulary, question)
+        fields = await _read(reply.text, room.vocabulary, question)
     except BadReply as problem:
         if problem.kind != "garbage":
             raise
         reply = await room.say(seat, room.writer.repair(messages, reply.text, str(problem)), "repair", alive)
         usage += reply.usage
-        fields = reading.read_opinion(reply.text, room.vocabulary, question)
+        fields = await _read(reply.text, room.vocabulary, question)
     fields = await room.without_secrets(fields)
     fields["claims"] = await room.checked(fields["claims"])
     opinion = Opinion(
@@ -181,6 +188,12 @@ async def _opinion(
         **fields,
     )
     return await finish(opinion, reply.text) if finish else opinion
+
+
+async def _read(text: str, vocabulary: frozenset[str], question: str) -> dict[str, Any]:
+    """A long reply is read in a thread, so that nobody else waits for it."""
+    read = partial(reading.read_opinion, text, vocabulary, question)
+    return await anyio.to_thread.run_sync(read, abandon_on_cancel=True) if len(text) > LONG else read()
 
 
 def _limit_of(room: Room, hearing: _Hearing, pace: _Pace) -> float:

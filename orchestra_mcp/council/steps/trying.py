@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import anyio
 
 from orchestra_mcp.council.answers.programs import probes_from, probes_of, shared
+from orchestra_mcp.council.answers.reading import shorten
 from orchestra_mcp.council.modechecks import check_for_mode
 from orchestra_mcp.council.room import Room
 from orchestra_mcp.council.scales.clustering import same
@@ -69,7 +70,9 @@ async def try_tests(room: Room, critic: str, held: Sequence[tuple[str, Claim]]) 
             group.start_soon(run, seat, opinion)
     own = programs.get(critic)
     thirds = [
-        seat for seat, o in programs.items() if seat != critic and not (own and same(own, o, found) == ("executed", True))
+        seat
+        for seat, o in programs.items()
+        if seat != critic and not (own and same(own, o, found) == ("executed", True))
     ]
     judged = []
     for number, (candidate, claim) in enumerate(held):
@@ -85,9 +88,11 @@ async def try_tests(room: Room, critic: str, held: Sequence[tuple[str, Claim]]) 
 
 
 def _judge(claim: Claim, mine: str, others: Sequence[str]) -> Claim:
+    if mine == "UNSTABLE":
+        return _with(claim, "unchecked", "the test does not give the same twice")
     if mine == "True":
         return _with(claim, "refuted", "the test passes on this program")
-    said = f"the test gives {mine or 'nothing'} here"
+    said = f"the test gives {shorten(mine, 80) or 'nothing'} here"
     if "True" in others:
         return _with(claim, "verified", f"{said}, and passes on a third expert's program")
     return _with(claim, "unchecked", f"{said}, and passes on no third expert's program")
