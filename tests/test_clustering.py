@@ -197,6 +197,58 @@ def test_a_patch_that_turns_the_tests_green_goes_before_a_majority_whose_patch_b
     assert verdict.confidence > untested.confidence
 
 
+def test_tests_that_no_patch_turns_green_say_nothing_of_a_patch() -> None:
+    red = Trial(applies=True, parses=True, before="failed", after="failed")
+    green = Trial(applies=True, parses=True, before="failed", after="passed")
+    said = [opinion("a", "x is wrong", patch="p"), opinion("b", "y is wrong", patch="q")]
+
+    def scores(**trials: Trial) -> dict[str, float]:
+        return {r.opinions[0].seat: r.score for r in rank(said, minutes(*said, found=Found(trials=dict(trials))))[0]}
+
+    assert scores(p=red) == scores()
+    assert scores(p=red, q=green)["a"] < scores()["a"]
+
+
+def test_a_supporters_broken_patch_lowers_only_its_own_vote() -> None:
+    broken = Trial(applies=False)
+    said = [opinion("a", "x is wrong", patch="p"), opinion("b", "x is wrong"), opinion("c", "y is wrong")]
+    whole, spoiled = (rank(said, minutes(*said, found=Found(trials=t)))[0][0] for t in ({}, {"p": broken}))
+    # .6: ln 3, and .85 of it, since nothing is cited; a's half of that is gone.
+    assert whole.score - spoiled.score == pytest.approx(0.5 * 0.85 * math.log(3), abs=1e-6)
+
+
+def test_ballots_do_not_overturn_what_tests_have_shown() -> None:
+    said = [opinion("a", "x is wrong", patch="p"), opinion("b", "y is wrong", patch="q")]
+    green = Trial(applies=True, parses=True, before="failed", after="passed")
+    red = Trial(applies=True, parses=True, before="failed", after="failed")
+    now = minutes(*said, found=Found(trials={"p": green, "q": red}))
+    now.seats |= {"j": Seat(name="j", prior=0.9), "k": Seat(name="k", prior=0.9)}
+    now.ballots = [Ballot(judge=j, shown=("a", "b"), ranking=("b", "a")) for j in "jk"]
+    assert rank(said, now)[0][0].opinions[0].seat == "a"
+    now.found = Found()
+    assert rank(said, now)[0][0].opinions[0].seat == "b"
+
+
+def test_one_model_that_sits_twice_is_one_voice() -> None:
+    said = [opinion("a", "x is wrong"), opinion("b", "x is wrong"), opinion("c", "y is wrong")]
+    now = minutes(*said)
+    apart, _ = rank(said, now)
+    now.seats["b"] = now.seats["b"].model_copy(update={"model_id": "model-a"})
+    once, agreed = rank(said, now)
+    assert once[0].score == pytest.approx(apart[0].score / 2)
+    assert agreed.independent_votes == 1.0
+
+
+def test_equal_scores_are_equal_chances_and_two_sides_leave_no_third() -> None:
+    said = [opinion("a", "for"), opinion("b", "against")]
+    now = minutes(*said)
+    now.question = Question(text="Shall we?", strategy="debate")
+    verdict = conclude(now, final=True)
+    assert [s.probability for s in verdict.solutions] == [0.5, 0.5]
+    assert verdict.confidence == 0.5
+    assert "a tie" in verdict.confidence_basis
+
+
 def test_a_verified_defect_costs_the_accused_the_critics_weight_and_an_unverified_one_nothing() -> None:
     said = [opinion("a", "x is wrong"), opinion("b", "y is wrong")]
     now = minutes(*said, priors={"a": 0.7, "b": 0.65, "j": 0.6})

@@ -189,6 +189,27 @@ async def test_programs_are_run_and_what_they_do_decides(environ: dict[str, str]
     assert (stance.stance, stance.evidence) == ("contradicts", "executed")
 
 
+async def test_openers_who_agree_on_what_fails_the_questions_own_cases_do_not_end_it(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    wrong = program("return max(rows, default=0)")
+    experts = {"cheap": wrong, "middle": wrong, "dear": program("return sum(rows)")}
+    verdict, calls = await ask(experts, environ, tmp_path, None, THREE, SKILLS, text=TASK)
+    if any("programs of answers" in note.lower() for note in verdict.notes):
+        pytest.skip("this system has no sandbox for programs: Linux with Landlock and seccomp has")
+    assert ("dear", "opinion") in calls
+    assert verdict.solutions[0].seats == ("dear",)
+
+
+async def test_a_character_that_cannot_be_written_ends_neither_council_nor_store(
+    repo: Path, environ: dict[str, str], tmp_path: Path
+) -> None:
+    half = Expert('{"position": "the operator \\ud800 in total is wrong", "answer": "It is the \\udfff operator."}')
+    verdict, _ = await ask({"a": half, "b": Expert(expert("the slice drops it", [HERE]))}, environ, tmp_path, repo)
+    assert "a" in verdict.answered
+    verdict_report(verdict).encode("utf-8")
+
+
 async def test_where_a_verify_command_is_allowed_its_tests_decide_and_are_learned_from(
     repo: Path, environ: dict[str, str], tmp_path: Path
 ) -> None:

@@ -155,7 +155,7 @@ def _weights(opinions: Sequence[Opinion], minutes: Minutes) -> dict[str, float]:
     for opinion in opinions:
         base = weight(opinion, minutes.weight(opinion.seat))
         trial = minutes.found.trial(opinion)
-        spoiled = trial is not None and TRIALS[trial.verdict] < 0 and len(opinions) > 1
+        spoiled = trial is not None and _trial(trial, minutes).odds < 0 and len(opinions) > 1
         weights[opinion.seat] = 0.0 if choosing and not opinion.option else base * (SPOILED if spoiled else 1.0)
     return weights
 
@@ -227,11 +227,12 @@ def _proof(opinion: Opinion, minutes: Minutes) -> Proof:
             inputs = len(behaviour.outcomes)
             told.append(Proof(0.0, f"ran on {inputs} shared input{'s' * (inputs != 1)}", False))
     if trial := found.trial(opinion):
-        told.append(_trial(trial, any(t.verdict == "fixes" for t in found.trials.values())))
+        told.append(_trial(trial, minutes))
     return max(told, key=lambda proof: abs(proof.odds), default=Proof())
 
 
-def _trial(trial: Trial, can_turn_green: bool) -> Proof:
+def _trial(trial: Trial, minutes: Minutes) -> Proof:
+    can_turn_green = any(t.verdict == "fixes" for t in minutes.found.trials.values())
     tests = trial.verdict in ("fixes", "keeps", "fails", "breaks")
     odds = 0.0 if trial.verdict == "fails" and not can_turn_green else TRIALS[trial.verdict]
     return Proof(odds, SAYS[trial.verdict], tests)

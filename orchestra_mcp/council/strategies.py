@@ -109,7 +109,9 @@ def _enough(room: Room, reserve: Sequence[Seat]) -> str:
     asked = minutes.question.max_cost_usd
     limit = room.limits.max_cost_usd if asked is None else asked
     if cost := room.price(_next(room, left), "opinion"):
-        return stopping.not_worthwhile(verdict.confidence, len(opinions), len(ranked) > 1, float(limit), float(cost))
+        return stopping.not_worthwhile(
+            verdict.confidence, len(opinions), len(ranked) > 1 or ranked[0].proof < 0, float(limit), float(cost)
+        )
     return ""
 
 
