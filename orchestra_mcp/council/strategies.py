@@ -99,7 +99,7 @@ def _enough(room: Room, reserve: Sequence[Seat]) -> str:
     if not left:
         if len(opinions) == 1:
             return "one expert was asked" if len(set(minutes.asked)) == 1 else "only one expert gave a usable answer"
-        return "the experts agree" if one else "the experts differ, and everyone was asked"
+        return "the experts agree" if len(ranked) == 1 else "the experts differ, and everyone was asked"
     if full := stopping.full(len(opinions), MAX_SEATS):
         return full
     if sure := stopping.confident(verdict.confidence, effort):
