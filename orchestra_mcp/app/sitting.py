@@ -150,7 +150,8 @@ class Sitting:
             council = await convene(question, minutes.dossier, case.seats, self._roster.models, self._store)
             minutes.domain, minutes.effort, minutes.seating = council.domain, council.effort, council.why
             minutes.experience = council.experience
-            observer(Event(run=run.id, kind="seated", detail=council.why[:200]))
+            if council.why:
+                observer(Event(run=run.id, kind="seated", detail=council.why[:200]))
             asked = current.limits.max_cost_usd if question.max_cost_usd is None else question.max_cost_usd
             budget = min(asked, current.limits.max_cost_usd)
 

@@ -70,7 +70,7 @@ def conclude(minutes: Minutes, final: bool = False, cancelled: bool = False) -> 
         confidence_basis=basis(ranked, agreed, minutes),
         features=tuple(round(value, 6) for value in x),
         proof=round(offset(ranked[0]), 6) if x else 0.0,
-        next_check=next_check(ranked, minutes) if ranked and sure < UNSURE else "",
+        next_check=next_check(ranked, minutes) if minutes.opinions and sure < UNSURE else "",
         agreement=agreed,
         matrix=matrix(ranked, minutes) if minutes.opinions else (),
         shifts=shifts,
