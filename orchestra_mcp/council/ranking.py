@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from orchestra_mcp.council.answers.programs import passes
+from orchestra_mcp.council.answers.reading import shorten
 from orchestra_mcp.council.minutes import Minutes
 from orchestra_mcp.council.scales import ballots as polls
 from orchestra_mcp.council.scales.clustering import FAILED, Cluster, cluster
@@ -235,7 +236,9 @@ def _trial(trial: Trial, minutes: Minutes) -> Proof:
     can_turn_green = any(t.verdict == "fixes" for t in minutes.found.trials.values())
     tests = trial.verdict in ("fixes", "keeps", "fails", "breaks")
     odds = 0.0 if trial.verdict == "fails" and not can_turn_green else TRIALS[trial.verdict]
-    return Proof(odds, SAYS[trial.verdict], tests)
+    last = next((line.strip() for line in reversed(trial.output.splitlines()) if line.strip()), "")
+    why = f" ({shorten(last, 100)})" if last and trial.verdict in ("fails", "breaks") else ""
+    return Proof(odds, SAYS[trial.verdict] + why, tests)
 
 
 def _passing(passed: int, checked: int) -> float:
