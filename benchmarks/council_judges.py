@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
+import tempfile
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import council_figures as figures
 from council_data import Data, Item, accuracy, complete, council, drawn, seats_of
 from council_replay import shown_options, sit, taught, untaught
 from council_sittings import everyone, held_out, share
 
+from orchestra_mcp.context.evidence import ProjectEvidence
 from orchestra_mcp.types import Seat
 
 
@@ -23,6 +26,9 @@ async def ballots(data: Data, n: int) -> None:
     best = max(models, key=lambda model: accuracy(items, model))
     results: dict[str, list[bool]] = {}
     held: dict[str, tuple[Sequence[Seat], float]] = {}
+    folder = tempfile.TemporaryDirectory()
+    # An empty project: where there is none, authors are not asked for reviews, and here all are authors.
+    project = ProjectEvidence(Path(folder.name))
     for name in ("none", "random", "family"):
 
         def judged(item: Item, bad: str = name) -> Callable[[str, str], str]:
@@ -32,13 +38,17 @@ async def ballots(data: Data, n: int) -> None:
             )
 
         past = [
-            await sit(item, seats, untaught(seats), everyone=True, judge=judged(item))
+            await sit(item, seats, untaught(seats), everyone=True, judge=judged(item), evidence=project)
             for item in drawn([i for i in items if i.split == "tune"], 150, "labels")
         ]
         known = taught(seats, past)
         held[name] = seats, known.judging.get(best, 1.0)
-        sats = [await sit(item, seats, known, everyone=True, judge=judged(item)) for item in held_out(items, n)]
+        sats = [
+            await sit(item, seats, known, everyone=True, judge=judged(item), evidence=project)
+            for item in held_out(items, n)
+        ]
         results[name] = [sat.right for sat in sats]
+    folder.cleanup()
     without = [sat.right for sat in await everyone(held_out(items, n), seats, untaught(seats))]
     for name, what in (("random", "votes at random"), ("family", "prefers its own family")):
         figure = figures.gain(results[name], results["none"])

@@ -36,6 +36,7 @@ from orchestra_mcp.types import (
     Effort,
     Entry,
     Event,
+    Evidence,
     Label,
     Question,
     Seat,
@@ -124,6 +125,7 @@ async def sit(
     workbench: Workbench | None = None,
     judge: Judge | None = None,
     replies: Mapping[str, str] | None = None,
+    evidence: Evidence | None = None,
 ) -> Sat:
     """One consultation over stored answers.
 
@@ -137,6 +139,7 @@ async def sit(
         workbench: runs the programs of answers.
         judge: what reviewers say; without it reviews are refused.
         replies: in place of the stored ones.
+        evidence: a project; with one, authors review too, since what they hold against others could be checked.
     """
     question = Question(text=item.text, effort=effort, experts=tuple(seat.name for seat in seats) if everyone else ())
     minutes = Minutes(id=item.id, question=question, effort=effort, experience=experience)
@@ -154,7 +157,7 @@ async def sit(
         minutes=minutes,
         writer=Writer(question, Dossier(), [seat.name for seat in seats]),
         provider=provider,
-        evidence=None,
+        evidence=evidence,
         limits=Limits(),
         record=record,
         observe=_unseen,
