@@ -16,7 +16,6 @@ from orchestra_mcp.council.scales.confidence import (
     GROUPS,
     SHRINKAGE,
     Outcome,
-    brier,
     calibration_error,
     features,
     group_of,
@@ -186,8 +185,3 @@ def test_calibration_error_is_the_weighted_distance_of_each_bin() -> None:
     assert calibration_error([0.75] * 4, [True, True, True, False]) == 0
     assert calibration_error([1.0, 0.95], [True, True]) == pytest.approx(0.025)
     assert calibration_error([], []) == 0
-
-
-def test_brier_is_the_mean_square() -> None:
-    assert brier([0.5, 1.0], [True, False]) == pytest.approx((0.25 + 1) / 2)
-    assert brier([], []) == 0

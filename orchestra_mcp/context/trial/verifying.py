@@ -70,7 +70,7 @@ class Run:
 async def run(
     command: str, root: Path, area: Path, shown: Sequence[str], timeout_s: float, hidden: Sequence[Path] = ()
 ) -> Run:
-    """Run a command in `area/work/tree`, where the copy lies.
+    """Run a command where the copy lies: in `work`, below `area`, in its `tree`.
 
     Args:
         command: as the user wrote it; a shell runs it.

@@ -181,13 +181,6 @@ def calibration_error(stated: Sequence[float], right: Sequence[bool], bins: int 
     return sum(abs(sum(p - y for p, y in group)) for group in groups.values()) / len(stated)
 
 
-def brier(stated: Sequence[float], right: Sequence[bool]) -> float:
-    """Mean squared distance between what was stated and what came true; 0 is perfect, .25 is always saying one half."""
-    if not stated:
-        return 0.0
-    return sum((p - y) ** 2 for p, y in zip(stated, right, strict=True)) / len(stated)
-
-
 def sigmoid(z: float) -> float:
     """1 / (1 + e^−z), without overflow."""
     return 1 / (1 + math.exp(-z)) if z >= 0 else 1 - 1 / (1 + math.exp(z))
