@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from orchestra_mcp.council.answers.programs import passes
+from orchestra_mcp.council.answers.programs import passes, worked
 from orchestra_mcp.council.answers.reading import shorten
 from orchestra_mcp.council.minutes import Minutes
 from orchestra_mcp.council.scales import ballots as polls
-from orchestra_mcp.council.scales.clustering import FAILED, Cluster, cluster
+from orchestra_mcp.council.scales.clustering import Cluster, cluster
 from orchestra_mcp.council.scales.weights import weight
 from orchestra_mcp.types import Agreement, Check, Claim, Defect, EvidenceKind, Opinion, Trial
 
@@ -111,6 +111,11 @@ def told_apart(ranked: Sequence[Ranked]) -> bool:
     """Tests have run, and what they showed differs between solutions: then no ballot needs to be asked."""
     proofs = [r.proof for r in ranked]
     return any(r.tested for r in ranked) and max(proofs) - min(proofs) >= APART
+
+
+def tied(one: Ranked, other: Ranked) -> bool:
+    """Two solutions between which nothing decides."""
+    return abs(one.score - other.score) < 1e-6
 
 
 def defects(minutes: Minutes) -> tuple[Defect, ...]:
@@ -222,7 +227,7 @@ def _proof(opinion: Opinion, minutes: Minutes) -> Proof:
             told.append(
                 Proof(_passing(passed, checked), f"passes {passed} of {checked} of the question's own cases", True)
             )
-        elif all(outcome.startswith(FAILED) for outcome in behaviour.outcomes):
+        elif not worked(behaviour):
             told.append(Proof(RAISES, "raises on every input", False))
         else:
             inputs = len(behaviour.outcomes)

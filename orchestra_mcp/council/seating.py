@@ -17,8 +17,6 @@ from orchestra_mcp.errors import NotFound
 from orchestra_mcp.types import Effort, Question, Seat
 
 OPENERS: Mapping[Effort, int] = {"quick": 1, "standard": 2, "auto": 2, "deep": 3}
-MAX_SEATS = 4
-"""More than four seats add nothing measurable."""
 FREE_OPENERS = 3
 """Local seats without a price open at once, up to this many: holding them back saves nothing and costs time."""
 NEAR_BEST = 0.10

@@ -16,7 +16,7 @@ from orchestra_mcp.council.ranking import PASSES, TRIALS, Ranked, model_of, rank
 from orchestra_mcp.council.room import Room
 from orchestra_mcp.council.scales import stopping
 from orchestra_mcp.council.scales.weights import vote
-from orchestra_mcp.council.seating import MAX_SEATS, NEAR_BEST, Seating, judges
+from orchestra_mcp.council.seating import NEAR_BEST, Seating, judges
 from orchestra_mcp.council.steps.comparing import compare
 from orchestra_mcp.council.steps.hearing import hear, never
 from orchestra_mcp.council.steps.reviewing import poll
@@ -100,11 +100,13 @@ def _enough(room: Room, reserve: Sequence[Seat]) -> str:
         if len(opinions) == 1:
             return "one expert was asked" if len(set(minutes.asked)) == 1 else "only one expert gave a usable answer"
         return "the experts agree" if len(ranked) == 1 else "the experts differ, and everyone was asked"
-    if full := stopping.full(len(opinions), MAX_SEATS):
+    if full := stopping.full(len(opinions)):
         return full
     if sure := stopping.confident(verdict.confidence, effort):
         return sure
-    if ahead := stopping.lossless(_lead(ranked), [_most(room, seat) for seat in left[: MAX_SEATS - len(opinions)]]):
+    if ahead := stopping.lossless(
+        _lead(ranked), [_most(room, seat) for seat in left[: stopping.SEATS - len(opinions)]]
+    ):
         return ahead
     asked = minutes.question.max_cost_usd
     limit = room.limits.max_cost_usd if asked is None else asked

@@ -17,7 +17,7 @@ from orchestra_mcp.council.matrix import matrix
 from orchestra_mcp.council.minutes import RESIDENT_PRIOR, Minutes
 from orchestra_mcp.council.prompts.fencing import unstamped
 from orchestra_mcp.council.prompts.files import versions
-from orchestra_mcp.council.ranking import Ranked, defects, model_of, open_accusations, rank
+from orchestra_mcp.council.ranking import Ranked, defects, model_of, open_accusations, rank, tied
 from orchestra_mcp.council.scales import confidence as sureness
 from orchestra_mcp.council.scales.weights import soundness
 from orchestra_mcp.council.wording import basis, checked, merge, merge_claims
@@ -201,11 +201,6 @@ def _chances(ranked: Sequence[Ranked], sure: float, minutes: Minutes) -> list[fl
         for index in level:
             chances[index] = sum(chances[i] for i in level) / len(level) if index == level[0] else chances[level[0]]
     return chances
-
-
-def tied(one: Ranked, other: Ranked) -> bool:
-    """Two solutions between which nothing decides."""
-    return abs(one.score - other.score) < 1e-6
 
 
 def _dissent(ranked: Sequence[Ranked], solutions: Sequence[Solution], minutes: Minutes) -> tuple[Dissent, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from orchestra_mcp.council.answers.reading import clip
 from orchestra_mcp.council.headlines import count
 from orchestra_mcp.council.minutes import Minutes
-from orchestra_mcp.council.ranking import Ranked, counted_ballots, open_accusations
+from orchestra_mcp.council.ranking import Ranked, counted_ballots, open_accusations, tied
 from orchestra_mcp.types import Agreement, Claim, EvidenceKind, Opinion
 
 RESIDENT_CHARS = 1_600
@@ -83,7 +83,7 @@ def basis(ranked: Sequence[Ranked], agreed: Agreement, minutes: Minutes) -> str:
             f"{len(best.opinions)} experts of {families} model families agree {how}"
             f" ({agreed.independent_votes:.1f} independent votes, {agreed.share:.0%} of the weight)",
         )
-    if len(ranked) > 1 and abs(ranked[0].score - ranked[1].score) < 1e-6:
+    if len(ranked) > 1 and tied(ranked[0], ranked[1]):
         parts.insert(0, "a tie: nothing decides between the first two")
     if best.shown:
         parts.append(best.shown)

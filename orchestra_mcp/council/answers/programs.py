@@ -20,7 +20,7 @@ __all__ = ["passes", "probes_from", "probes_of", "program_in", "same_behaviour",
 
 MAX_SHARED = 20
 """Inputs on which programs are compared; more tell little more (agreement is as telling with 5 as with 10)."""
-FAILURE = re.compile(r"^(?:EXC:|TIMEOUT|UNSTABLE|TOO MUCH)")
+FAILED = ("EXC:", "TIMEOUT", "UNSTABLE", "TOO MUCH")
 
 # Tag of a fence → the language's name. Add here; a tag that is missing stands for itself.
 LANGUAGES = {
@@ -271,7 +271,7 @@ def same_behaviour(
     counted = [index for index in range(len(probes)) if index not in ignored]
     if counted and len(counted) < len(probes) == len(a.outcomes) == len(b.outcomes):
         a, b = (x.model_copy(update={"outcomes": tuple(x.outcomes[index] for index in counted)}) for x in (a, b))
-    return _ran(a) and _ran(b) and a.outcomes == b.outcomes
+    return worked(a) and worked(b) and a.outcomes == b.outcomes
 
 
 def telling(behaviours: Iterable[Behaviour], probes: Sequence[Probe]) -> frozenset[int]:
@@ -280,17 +280,18 @@ def telling(behaviours: Iterable[Behaviour], probes: Sequence[Probe]) -> frozens
     Such an input may lie outside of what was asked for, where right programs differ. The question's own inputs always
     count, and a program that failed on every input says nothing about inputs.
     """
-    working = [behaviour.outcomes for behaviour in behaviours if _ran(behaviour)]
+    working = [behaviour.outcomes for behaviour in behaviours if worked(behaviour)]
     return frozenset(
         index
         for index, probe in enumerate(probes)
         if probe.source not in ("question", "")
-        and any(index < len(outcomes) and FAILURE.match(outcomes[index]) for outcomes in working)
+        and any(index < len(outcomes) and outcomes[index].startswith(FAILED) for outcomes in working)
     )
 
 
-def _ran(behaviour: Behaviour) -> bool:
-    return behaviour.loaded and any(not FAILURE.match(outcome) for outcome in behaviour.outcomes)
+def worked(behaviour: Behaviour) -> bool:
+    """Whether a program gave a result on any input at all."""
+    return behaviour.loaded and any(not outcome.startswith(FAILED) for outcome in behaviour.outcomes)
 
 
 def passes(behaviour: Behaviour, probes: Sequence[Probe]) -> tuple[int, int]:

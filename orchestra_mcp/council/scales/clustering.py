@@ -12,7 +12,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 from orchestra_mcp.council.answers.likeness import normal, word_overlap
-from orchestra_mcp.council.answers.programs import same_behaviour, telling
+from orchestra_mcp.council.answers.programs import same_behaviour, telling, worked
 from orchestra_mcp.types import Ballot, Behaviour, Check, EvidenceKind, Opinion, Probe, Trial
 
 STRENGTH: tuple[EvidenceKind, ...] = (
@@ -21,8 +21,6 @@ STRENGTH: tuple[EvidenceKind, ...] = (
 
 TELLS_APART: frozenset[EvidenceKind] = frozenset({"executed", "exact", "same-code", "entailed"})
 """Kinds of evidence that can also show that two answers differ."""
-FAILED = ("EXC:", "TIMEOUT", "TOO MUCH", "UNSTABLE")
-"""How outcomes begin that are no results."""
 
 
 class Comparison(NamedTuple):
@@ -165,8 +163,7 @@ def _alone(seat: str, opinions: Sequence[Opinion], found: Found) -> EvidenceKind
         )
     ran = {o.seat: behaviour for o in opinions if (behaviour := found.behaviour(o)) and behaviour.loaded}
     mine = ran.get(seat)
-    worked = mine is not None and any(not outcome.startswith(FAILED) for outcome in mine.outcomes)
-    return "executed" if worked and len(ran) > 1 else "single"
+    return "executed" if mine is not None and worked(mine) and len(ran) > 1 else "single"
 
 
 def _places(opinion: Opinion) -> set[tuple[str, str]]:
