@@ -475,6 +475,24 @@ def test_a_builder_that_was_killed_leaves_a_sound_index_and_the_next_one_goes_on
 
 # ----------------------------------------------------------------------------------------------- many processes
 
+OPEN = """
+import sys
+from pathlib import Path
+from orchestra_mcp.store.index import Index
+
+for number in range(40):
+    Index(Path(sys.argv[1]) / f"{number}.db", 1).close()
+"""
+
+
+def test_processes_that_open_new_indexes_at_once_wait_for_each_other(tmp_path: Path) -> None:
+    opening = [
+        subprocess.Popen([sys.executable, "-c", OPEN, str(tmp_path)], stderr=subprocess.PIPE, cwd=HERE)
+        for _ in range(5)
+    ]
+    assert [process.communicate(timeout=120)[1] for process in opening] == [b""] * 5
+
+
 ASK = """
 import anyio, json, sys
 from pathlib import Path

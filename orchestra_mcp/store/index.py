@@ -331,11 +331,23 @@ class Index:
         """The newest generation, or the one after it when that cannot be right."""
         generation = max(_generations(path), default=0)
         try:
-            return generation, self._connect(_named(path, generation))
+            return generation, self._patient(_named(path, generation))
         except sqlite3.Error as error:
             if not _damage(error) or generation >= MAX_GENERATIONS:
                 raise
-        return generation + 1, self._connect(_named(path, generation + 1))
+        return generation + 1, self._patient(_named(path, generation + 1))
+
+    def _patient(self, path: Path) -> sqlite3.Connection:
+        """As `_connect`, again while the file is locked: when the journal's mode changes, or a journal is recovered
+        after a crash, SQLite says so without asking its busy handler."""
+        until = time.monotonic() + WAIT_S
+        while True:
+            try:
+                return self._connect(path)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 255 != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                    raise
+            time.sleep(0.01)
 
     def _connect(self, path: Path) -> sqlite3.Connection:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
