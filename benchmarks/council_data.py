@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestra_mcp.council.answers.options import options_of
-from orchestra_mcp.gateway.catalog import family_of, prior_of
+from orchestra_mcp.gateway.vendors.catalog import family_of, prior_of
 from orchestra_mcp.types import Seat
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"

@@ -704,6 +704,16 @@ class CallRecord(Noun):
     attempt: int = 1
     error: str = ""
     """Empty on success, else the error's kind."""
+    model_id: str = ""
+    """The vendor's own name of the model."""
+    key: str = ""
+    """Id of the virtual key that asked."""
+    workspace: str = ""
+    tier: str = ""
+    route: str = ""
+    use_case: str = ""
+    cache: str = ""
+    """As `Receipt.cache`; a cached answer cost nothing."""
     at: datetime = Field(default_factory=lambda: datetime.now(UTC))
 
 

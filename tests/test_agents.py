@@ -15,9 +15,9 @@ import pytest
 
 from orchestra_mcp.errors import BadReply, ProviderError, Refused, Unavailable
 from orchestra_mcp.gateway import build, open_http
-from orchestra_mcp.gateway.agents import AGENTS, read_claude, read_codex, read_gemini
-from orchestra_mcp.gateway.metered import Ledger
+from orchestra_mcp.gateway.money.metered import Ledger
 from orchestra_mcp.gateway.provider import ChatReply, ChatRequest, Message, fold
+from orchestra_mcp.gateway.vendors.agents import AGENTS, read_claude, read_codex, read_gemini
 from orchestra_mcp.settings import Keys, Limits, ModelSpec
 from orchestra_mcp.types import CallRecord, Usage
 

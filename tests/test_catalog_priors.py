@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from orchestra_mcp.gateway.catalog import DEFAULT_PRIOR, PROVIDERS, prior_of
+from orchestra_mcp.gateway.vendors.catalog import DEFAULT_PRIOR, PROVIDERS, prior_of
 
-TABLE: dict[str, Any] = tomllib.loads(files("orchestra_mcp.gateway").joinpath("priors.toml").read_text("utf-8"))
+TABLE: dict[str, Any] = tomllib.loads(files("orchestra_mcp.gateway.vendors").joinpath("priors.toml").read_text("utf-8"))
 
 # The mini-leaderboard in the repository of MMLU-Pro (2024), in percent.
 MMLU_PRO = {

@@ -17,10 +17,10 @@ import pytest
 from upstream import Expert, Upstream
 
 from orchestra_mcp.gateway import build, open_http
-from orchestra_mcp.gateway.catalog import PROVIDERS, family_of, prior_of
-from orchestra_mcp.gateway.discovery import Found, discover, models_in
-from orchestra_mcp.gateway.metered import Ledger
+from orchestra_mcp.gateway.money.metered import Ledger
 from orchestra_mcp.gateway.provider import ChatRequest, Message, fold
+from orchestra_mcp.gateway.vendors.catalog import PROVIDERS, family_of, prior_of
+from orchestra_mcp.gateway.vendors.discovery import Found, discover, models_in
 from orchestra_mcp.settings import Keys, Limits
 
 posix = pytest.mark.skipif(os.name != "posix", reason="the stand-ins are POSIX scripts")

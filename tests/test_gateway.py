@@ -13,15 +13,15 @@ from decimal import Decimal
 from typing import Any
 
 import anyio
-import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from upstream import Expert, Upstream
 
 from orchestra_mcp.errors import BadReply, BudgetExceeded, NotFound, ProviderError, RateLimited, Refused, Unavailable
-from orchestra_mcp.gateway import build, catalog, open_http
-from orchestra_mcp.gateway.metered import Ledger
+from orchestra_mcp.gateway import build, open_http
+from orchestra_mcp.gateway.money import prices
+from orchestra_mcp.gateway.money.metered import Ledger
 from orchestra_mcp.gateway.provider import ChatReply, ChatRequest, Message, Provider, fold
 from orchestra_mcp.settings import Keys, Limits, ModelSpec, WireName
 from orchestra_mcp.types import CallRecord, Usage
@@ -74,7 +74,7 @@ async def desk(
     async def sleep(seconds: float) -> None:
         waits.append(seconds)
 
-    async with httpx2.AsyncClient(proxy=upstream.url) if proxied else open_http() as http:
+    async with open_http({"http": upstream.url} if proxied else None) as http:
         gateway = build(
             models,
             Keys({"SOME_KEY": KEY}),
@@ -553,7 +553,7 @@ def test_the_prices_of_the_default_models_are_known(
     base_url: str, model: str, wire: WireName, input_usd: str, output_usd: str, read_usd: str
 ) -> None:
     # At a fixed hour: DeepSeek is dearer from 01:00 to 04:00 and from 06:00 to 10:00 UTC.
-    price = catalog.price(ModelSpec(wire=wire, base_url=base_url, model=model), datetime(2026, 11, 21, 2, tzinfo=UTC))
+    price = prices.price(ModelSpec(wire=wire, base_url=base_url, model=model), datetime(2026, 11, 21, 2, tzinfo=UTC))
     assert price is not None
     assert price.base.input == Decimal(input_usd)
     assert price.base.output == Decimal(output_usd)
@@ -564,7 +564,7 @@ def test_the_prices_of_the_default_models_are_known(
 def test_long_inputs_cost_what_genai_prices_itself_says(tokens: int) -> None:
     import genai_prices
 
-    price = catalog.price(ModelSpec(base_url="https://api.openai.com/v1", model="gpt-6-astra"))
+    price = prices.price(ModelSpec(base_url="https://api.openai.com/v1", model="gpt-6-astra"))
     assert price is not None
     theirs = genai_prices.calc_price(
         genai_prices.Usage(input_tokens=tokens, cache_read_tokens=500, output_tokens=700),
@@ -582,17 +582,17 @@ def test_the_settings_own_prices_win_and_this_machine_is_free() -> None:
         input_usd_per_mtok=Decimal(1),
         output_usd_per_mtok=Decimal(2),
     )
-    assert catalog.price(own) == catalog.Price.flat(Decimal(1), Decimal(2))
-    assert catalog.price(ModelSpec(base_url="http://127.0.0.1:11434/v1", model="gpt-oss:20b")) == catalog.FREE
-    assert catalog.price(ModelSpec(wire="agent", model="claude")) == catalog.FREE
-    assert catalog.price(ModelSpec(base_url="https://llm.example.org/v1", model="gpt-6.1-sol")) is None
+    assert prices.price(own) == prices.Price.flat(Decimal(1), Decimal(2))
+    assert prices.price(ModelSpec(base_url="http://127.0.0.1:11434/v1", model="gpt-oss:20b")) == prices.FREE
+    assert prices.price(ModelSpec(wire="agent", model="claude")) == prices.FREE
+    assert prices.price(ModelSpec(base_url="https://llm.example.org/v1", model="gpt-6.1-sol")) is None
 
 
 def test_context_windows_are_known_or_given() -> None:
-    assert catalog.context_window(ModelSpec(base_url="https://api.openai.com/v1", model="gpt-6.1-sol")) == 1_050_000
+    assert prices.context_window(ModelSpec(base_url="https://api.openai.com/v1", model="gpt-6.1-sol")) == 1_050_000
     given_one = ModelSpec(base_url="http://127.0.0.1:1/v1", model="x", context_tokens=8192)
-    assert catalog.context_window(given_one) == 8192
-    assert catalog.context_window(ModelSpec(base_url="https://llm.example.org/v1", model="x")) is None
+    assert prices.context_window(given_one) == 8192
+    assert prices.context_window(ModelSpec(base_url="https://llm.example.org/v1", model="x")) is None
 
 
 @pytest.mark.skipif(os.name != "posix", reason="reads POSIX resource usage")

@@ -31,7 +31,7 @@ from orchestra_mcp.council.steps.ruling import rule
 from orchestra_mcp.council.verdicts import conclude, follows_the_order, notes_for_chair
 from orchestra_mcp.errors import BadReply, StoreError
 from orchestra_mcp.gateway import build, open_http
-from orchestra_mcp.gateway.metered import Ledger
+from orchestra_mcp.gateway.money.metered import Ledger
 from orchestra_mcp.gateway.roster import open_roster
 from orchestra_mcp.report import LIMITS, verdict_report
 from orchestra_mcp.settings import Keys, Limits, Settings, load

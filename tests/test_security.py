@@ -32,12 +32,11 @@ from orchestra_mcp.context.secrecy.redaction import redact, secret_values
 from orchestra_mcp.context.seeds import match_files
 from orchestra_mcp.errors import BadReply, ProjectError, Refused
 from orchestra_mcp.gateway import build, open_http
-from orchestra_mcp.gateway.agents import AGENTS, AgentWire
-from orchestra_mcp.gateway.decoding import Scrubber
-from orchestra_mcp.gateway.discovery import discover
-from orchestra_mcp.gateway.metered import Ledger
+from orchestra_mcp.gateway.dialects.decoding import Scrubber
+from orchestra_mcp.gateway.money.metered import Ledger
 from orchestra_mcp.gateway.provider import ChatEvent, ChatReply, ChatRequest, Finish, Message, TextDelta, fold
-from orchestra_mcp.gateway.wire import provider_of
+from orchestra_mcp.gateway.vendors.agents import AGENTS, AgentWire
+from orchestra_mcp.gateway.vendors.discovery import discover
 from orchestra_mcp.report import transcript, verdict_report
 from orchestra_mcp.settings import Keys, Limits, ModelSpec
 from orchestra_mcp.tools.http import Guard
@@ -429,7 +428,7 @@ def test_what_only_looks_like_this_machine_is_not_local_whatever_it_is_called(ur
     for provider in ("", "local", "Local"):
         spec = ModelSpec(base_url=url, model="m", provider=provider)
         assert not spec.local
-        assert provider_of(spec).endswith("evil.example")
+        assert spec.recipient.endswith("evil.example")
 
 
 async def test_a_loopback_address_that_would_go_through_a_proxy_is_refused() -> None:
@@ -454,7 +453,7 @@ async def test_a_coding_cli_that_the_project_brought_along_is_not_run(
     fake.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
     fake.chmod(0o755)
     monkeypatch.chdir(tmp_path)
-    wire = AgentWire(ModelSpec(wire="agent", model="codex"), Keys({"PATH": path}), Limits(), None)
+    wire = AgentWire(ModelSpec(wire="agent", model="codex"), Keys({"PATH": path}), Limits())
     with pytest.raises(Refused, match="not installed"):
         await fold(wire, ChatRequest(model="codex", messages=(Message(role="user", text="Why?"),)))
     assert not (tmp_path / "ran").exists()

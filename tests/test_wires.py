@@ -17,9 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestra_mcp.errors import BadReply, ProviderError, RateLimited, Refused, Unavailable
-from orchestra_mcp.gateway import anthropic, failures, gemini, openai
-from orchestra_mcp.gateway.decoding import Decoder
-from orchestra_mcp.gateway.failures import Source
+from orchestra_mcp.gateway.dialects import anthropic, failures, gemini, openai
+from orchestra_mcp.gateway.dialects.dialect import Decoder, Dialect
+from orchestra_mcp.gateway.dialects.failures import Source
+from orchestra_mcp.gateway.dialects.sse import ServerEvent, SseParser
 from orchestra_mcp.gateway.provider import (
     ChatEvent,
     ChatRequest,
@@ -29,10 +30,9 @@ from orchestra_mcp.gateway.provider import (
     Spent,
     TextDelta,
 )
-from orchestra_mcp.gateway.sse import ServerEvent, SseParser
-from orchestra_mcp.gateway.wire import Dialect
+from orchestra_mcp.gateway.vendors.quirks import quirks_of
 from orchestra_mcp.settings import ModelSpec
-from orchestra_mcp.types import Usage
+from orchestra_mcp.types import JsonObject, Usage
 
 SOURCE = Source("m at p", "SOME_KEY", ("sk-very-secret-0123456789",))
 ASK = ChatRequest(
@@ -547,6 +547,14 @@ def spec(base_url: str, model: str = "some-model") -> ModelSpec:
     return ModelSpec(base_url=base_url, model=model)
 
 
+def body_of(dialect: Dialect, request: ChatRequest, model: ModelSpec) -> JsonObject:
+    return dialect.to_wire(request, model, quirks_of(model), frozenset())
+
+
+def url_of(dialect: Dialect, model: ModelSpec) -> str:
+    return dialect.url(ASK, model, quirks_of(model), frozenset())
+
+
 def has_null(value: Any) -> bool:
     if isinstance(value, dict):
         return any(has_null(v) for v in value.values())
@@ -556,17 +564,17 @@ def has_null(value: Any) -> bool:
 
 
 def test_openai_itself_gets_the_new_name_of_the_limit_and_others_the_old_one() -> None:
-    new = openai.to_wire(ASK, spec("https://api.openai.com/v1", "gpt-6.1-sol"))
-    old = openai.to_wire(ASK, spec("https://api.deepseek.com"))
+    new = body_of(openai.DIALECT, ASK, spec("https://api.openai.com/v1", "gpt-6.1-sol"))
+    old = body_of(openai.DIALECT, ASK, spec("https://api.deepseek.com"))
     assert new["max_completion_tokens"] == 256
     assert "max_tokens" not in new
     assert old["max_tokens"] == 256
     # A host that only looks like it is another host.
-    assert "max_tokens" in openai.to_wire(ASK, spec("https://evil.example/api.openai.com/v1"))
+    assert "max_tokens" in body_of(openai.DIALECT, ASK, spec("https://evil.example/api.openai.com/v1"))
 
 
 def test_an_openai_request_has_the_documented_form() -> None:
-    assert openai.to_wire(ASK, spec("https://api.groq.com/openai/v1")) == {
+    assert body_of(openai.DIALECT, ASK, spec("https://api.groq.com/openai/v1")) == {
         "model": "some-model",
         "messages": [
             {"role": "system", "content": "Be brief."},
@@ -576,31 +584,31 @@ def test_an_openai_request_has_the_documented_form() -> None:
         "stream": True,
         "stream_options": {"include_usage": True},
     }
-    assert openai.url(spec("https://api.groq.com/openai/v1/"), frozenset()) == (
+    assert url_of(openai.DIALECT, spec("https://api.groq.com/openai/v1/")) == (
         "https://api.groq.com/openai/v1/chat/completions"
     )
 
 
 def test_openrouter_is_asked_for_the_cost() -> None:
-    assert openai.to_wire(ASK, spec("https://openrouter.ai/api/v1"))["usage"] == {"include": True}
-    assert "usage" not in openai.to_wire(ASK, spec("https://api.groq.com/openai/v1"))
+    assert body_of(openai.DIALECT, ASK, spec("https://openrouter.ai/api/v1"))["usage"] == {"include": True}
+    assert "usage" not in body_of(openai.DIALECT, ASK, spec("https://api.groq.com/openai/v1"))
 
 
 def test_an_anthropic_request_has_the_documented_form() -> None:
-    assert anthropic.to_wire(ASK, spec("https://api.anthropic.com")) == {
+    assert body_of(anthropic.DIALECT, ASK, spec("https://api.anthropic.com")) == {
         "model": "some-model",
         "max_tokens": 256,
         "system": "Be brief.",
         "messages": [{"role": "user", "content": "Hello!"}],
         "stream": True,
     }
-    assert anthropic.url(spec("https://api.anthropic.com"), frozenset()) == ("https://api.anthropic.com/v1/messages")
-    assert anthropic.auth("k") == {"x-api-key": "k", "anthropic-version": "2023-06-01"}
+    assert url_of(anthropic.DIALECT, spec("https://api.anthropic.com")) == ("https://api.anthropic.com/v1/messages")
+    assert (anthropic.DIALECT.auth, anthropic.DIALECT.headers) == ("x-api-key", {"anthropic-version": "2023-06-01"})
 
 
 def test_a_gemini_request_has_the_documented_form() -> None:
     request = ASK.model_copy(update={"json_only": True, "temperature": 0.5})
-    assert gemini.to_wire(request, spec("https://generativelanguage.googleapis.com")) == {
+    assert body_of(gemini.DIALECT, request, spec("https://generativelanguage.googleapis.com")) == {
         "contents": [{"role": "user", "parts": [{"text": "Hello!"}]}],
         "systemInstruction": {"parts": [{"text": "Be brief."}]},
         "generationConfig": {
@@ -609,7 +617,7 @@ def test_a_gemini_request_has_the_documented_form() -> None:
             "responseMimeType": "application/json",
         },
     }
-    assert gemini.url(spec("https://generativelanguage.googleapis.com", "gemini-4-argon"), frozenset()) == (
+    assert url_of(gemini.DIALECT, spec("https://generativelanguage.googleapis.com", "gemini-4-argon")) == (
         "https://generativelanguage.googleapis.com/v1beta/models/gemini-4-argon:streamGenerateContent?alt=sse"
     )
 
@@ -624,7 +632,7 @@ def test_no_request_carries_a_null_and_roles_alternate_where_they_must(
 ) -> None:
     messages = tuple(Message(role=role, text=text) for role, text in turns)
     request = ChatRequest(model="m", messages=messages, temperature=temperature, json_only=json_only)
-    bodies = [d.to_wire(request, spec("https://h.example/v1"), frozenset()) for d in
+    bodies = [body_of(d, request, spec("https://h.example/v1")) for d in
               (openai.DIALECT, anthropic.DIALECT, gemini.DIALECT)]  # fmt: skip
     assert not any(has_null(body) for body in bodies)
     for roles in ([m["role"] for m in bodies[1]["messages"]], [c["role"] for c in bodies[2]["contents"]]):

@@ -17,7 +17,8 @@ from orchestra_mcp.council.room import MAX_TOKENS
 from orchestra_mcp.council.scales.experience import Experience, learn
 from orchestra_mcp.council.seating import Prices, Seating, seat_council
 from orchestra_mcp.errors import StoreError
-from orchestra_mcp.gateway.catalog import price, prior_of
+from orchestra_mcp.gateway.money.prices import price
+from orchestra_mcp.gateway.vendors.catalog import prior_of
 from orchestra_mcp.settings import ModelSpec
 from orchestra_mcp.store.base import Store
 from orchestra_mcp.types import Dossier, Effort, Question, Seat, Usage

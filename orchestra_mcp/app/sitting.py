@@ -27,7 +27,7 @@ from orchestra_mcp.council.room import Room
 from orchestra_mcp.council.strategies import STRATEGIES
 from orchestra_mcp.council.verdicts import conclude
 from orchestra_mcp.errors import OrchestraError, StoreError
-from orchestra_mcp.gateway.catalog import context_window
+from orchestra_mcp.gateway.money.prices import context_window
 from orchestra_mcp.gateway.roster import Roster
 from orchestra_mcp.settings import Keys, ModelSpec, Settings
 from orchestra_mcp.store.base import Store

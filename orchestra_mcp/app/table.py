@@ -9,9 +9,8 @@ from orchestra_mcp import settings
 from orchestra_mcp.council.residents import RESIDENTS
 from orchestra_mcp.council.seating import able
 from orchestra_mcp.errors import ConsentNeeded
-from orchestra_mcp.gateway.catalog import family_of, prior_of
 from orchestra_mcp.gateway.roster import Roster
-from orchestra_mcp.gateway.wire import provider_of
+from orchestra_mcp.gateway.vendors.catalog import family_of, prior_of
 from orchestra_mcp.settings import Keys, ModelSpec, SeatSpec, Settings
 from orchestra_mcp.store.base import Store
 from orchestra_mcp.types import Question, Seat, SeatStatus
@@ -97,7 +96,7 @@ def _seat(spec: SeatSpec, model: ModelSpec) -> Seat:
         model=spec.model,
         model_id=model.model,
         family=model.family or family_of(model.model),
-        provider=provider_of(model),
+        provider=model.recipient,
         brief=spec.brief,
         prior=spec.prior or model.prior or prior_of(model.model),
         local=model.local,
@@ -105,7 +104,7 @@ def _seat(spec: SeatSpec, model: ModelSpec) -> Seat:
 
 
 def _row(spec: SeatSpec, model: ModelSpec, seat: Seat | None, current: Settings, allowed: frozenset[str]) -> SeatStatus:
-    provider = provider_of(model)
+    provider = model.recipient
     if seat is None and (provider in current.privacy.deny or (current.only and spec.name not in current.only)):
         state, why = "denied", "excluded by settings"
     elif seat is None:

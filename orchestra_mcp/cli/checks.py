@@ -76,7 +76,7 @@ async def check_config(environ: Mapping[str, str]) -> list[Finding]:
 
 async def check_keys(environ: Mapping[str, str]) -> list[Finding]:
     """keys.env and which keys there are, by name."""
-    from orchestra_mcp.gateway.catalog import PROVIDERS
+    from orchestra_mcp.gateway.vendors.catalog import PROVIDERS
 
     home = home_dir(environ)
     file = home / "keys.env"
@@ -145,7 +145,7 @@ async def check_grammars(_environ: Mapping[str, str]) -> list[Finding]:
 
 async def check_agents(environ: Mapping[str, str]) -> list[Finding]:
     """The coding CLIs that can sit as experts; none is needed."""
-    from orchestra_mcp.gateway.agents import AGENTS
+    from orchestra_mcp.gateway.vendors.agents import AGENTS
 
     findings = []
     for name, agent in AGENTS.items():

@@ -12,12 +12,12 @@ from orchestra_mcp.errors import SettingsError
 from orchestra_mcp.settings import Keys, config_file, home_dir, load
 
 if TYPE_CHECKING:
-    from orchestra_mcp.gateway.discovery import Found
+    from orchestra_mcp.gateway.vendors.discovery import Found
 
 
 def key_names(keys: Keys) -> list[str]:
     """Names of the variables that hold a vendor's key."""
-    from orchestra_mcp.gateway.catalog import PORTKEY_ROUTES, PROVIDERS
+    from orchestra_mcp.gateway.vendors.catalog import PORTKEY_ROUTES, PROVIDERS
 
     wanted = [name for row in PROVIDERS for name in row.key_env] + list(PORTKEY_ROUTES)
     return [name for name in wanted if keys.get(name)]
@@ -84,7 +84,7 @@ def show_found(desk: Desk, places: clients.Places, keys: Keys) -> None:
 
 async def _discover(keys: Keys) -> Found:
     from orchestra_mcp.gateway import open_http
-    from orchestra_mcp.gateway.discovery import discover
+    from orchestra_mcp.gateway.vendors.discovery import discover
 
     async with open_http() as http:
         return await discover(keys, http)

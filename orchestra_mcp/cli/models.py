@@ -5,31 +5,26 @@ Listing models is free with every vendor of the three dialects; nothing else is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
 
 import anyio
 
 from orchestra_mcp.cli.checks import Finding
-from orchestra_mcp.errors import OrchestraError
+from orchestra_mcp.errors import OrchestraError, ProviderError
 from orchestra_mcp.settings import Keys, ModelSpec, Settings, home_dir, load
 
 Http = Any
 """The gateway's HTTP client; only the gateway knows its class."""
-LISTS = {"openai": "/models", "anthropic": "/v1/models", "gemini": "/v1beta/models"}
-"""Where a dialect lists its models, below `base_url`. Add here."""
-LIST_S = 8
 WORD_S = 90
-MAX_LIST_BYTES = 4_000_000
 
 
 async def check_models(environ: Mapping[str, str], call: bool) -> list[Finding]:
     """Every configured model, or every one that was found; and what else could be added."""
     from orchestra_mcp.gateway import open_http
-    from orchestra_mcp.gateway.discovery import discover
+    from orchestra_mcp.gateway.vendors.discovery import discover
 
     settings = load(environ)
     keys = Keys(environ, home_dir(environ) / "keys.env")
@@ -66,20 +61,20 @@ async def _listed(name: str, spec: ModelSpec, keys: Keys, http: Http) -> Finding
             f"{spec.key_env} is not set",
             f"set {spec.key_env}, or: orchestra setup --save-key {spec.key_env}",
         )
+    from orchestra_mcp.gateway.vendors.listing import list_models
+
     host = urlsplit(spec.base_url).netloc
     try:
-        with anyio.fail_after(LIST_S):
-            status, body = await _get(http, spec, keys)
-    except Exception as error:  # noqa: BLE001 - only the gateway knows the HTTP client's errors; any of them means: no answer
+        status, known = await list_models(spec, keys, http)
+    except ProviderError as error:
         mend = "start the server" if spec.local else "check base_url, the network and the proxy"
-        return Finding(title, "fail", f"{host} does not answer ({type(error).__name__})", mend)
+        return Finding(title, "fail", str(error), mend)
     if status in (401, 403):
         return Finding(
             title, "fail", f"{host} does not accept the key in {spec.key_env or 'headers'} ({status})", "renew the key"
         )
     if status >= 500:
         return Finding(title, "warn", f"{host} answers with an error ({status})", "try again later")
-    known = _ids(body)
     if known and spec.model not in known:
         return Finding(
             title, "warn", f"{host} does not list {spec.model!r} among its {len(known)} models",
@@ -88,36 +83,7 @@ async def _listed(name: str, spec: ModelSpec, keys: Keys, http: Http) -> Finding
     return Finding(title, "ok", f"{spec.model} at {host}: {'listed' if known else 'answers'}")
 
 
-async def _get(http: Http, spec: ModelSpec, keys: Keys) -> tuple[int, Any]:
-    dialect = import_module(f"orchestra_mcp.gateway.{spec.wire}").DIALECT
-    key = keys.get(spec.key_env).strip()
-    headers = dialect.auth(key) if key else {}
-    headers |= {n: keys.get(v[1:]) if v.startswith("$") else v for n, v in spec.headers.items()}
-    url = spec.base_url.rstrip("/") + LISTS[spec.wire]
-    async with http.stream("GET", url, headers=headers) as response:
-        data = bytearray()
-        async for piece in response.aiter_bytes():
-            data += piece
-            if len(data) > MAX_LIST_BYTES:
-                break
-    import json
-
-    try:
-        return response.status_code, json.loads(data)
-    except ValueError:
-        return response.status_code, None
-
-
-def _ids(body: Any) -> list[str]:
-    """Model ids in any of the three dialects' lists: `data[].id`, or `models[].name` with a `models/` prefix."""
-    rows = (body.get("data") or body.get("models")) if isinstance(body, dict) else None
-    if not isinstance(rows, list):
-        return []
-    named = (row.get("id") or row.get("name") for row in rows if isinstance(row, dict))
-    return [name.removeprefix("models/") for name in named if isinstance(name, str)]
-
-
-def _closest(wanted: str, known: list[str]) -> str:
+def _closest(wanted: str, known: Sequence[str]) -> str:
     import difflib
 
     return (difflib.get_close_matches(wanted, known, 1, 0) or known)[0]
@@ -126,7 +92,7 @@ def _closest(wanted: str, known: list[str]) -> str:
 async def _spoken(name: str, settings: Settings, models: Mapping[str, ModelSpec], keys: Keys, http: Http) -> Finding:
     """Have the model say one word."""
     from orchestra_mcp.gateway import build
-    from orchestra_mcp.gateway.metered import Ledger
+    from orchestra_mcp.gateway.money.metered import Ledger
     from orchestra_mcp.gateway.provider import ChatRequest, Message, fold
 
     ledger = Ledger(settings.limits)

@@ -15,32 +15,21 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING
 
 import anyio
 
 from orchestra_mcp.errors import NotFound
-from orchestra_mcp.gateway import agents, anthropic, catalog, gemini, openai
-from orchestra_mcp.gateway.metered import Ledger, Metered
+from orchestra_mcp.gateway.dialects import DIALECTS
+from orchestra_mcp.gateway.money import prices
+from orchestra_mcp.gateway.money.metered import Ledger, Metered
 from orchestra_mcp.gateway.provider import CallObserver, ChatEvent, ChatRequest, Provider
-from orchestra_mcp.gateway.retrying import Retrying
-from orchestra_mcp.gateway.wire import LOOPBACK_HOSTS, HttpWire, provider_of
-from orchestra_mcp.settings import Keys, Limits, ModelSpec, WireName
-
-if TYPE_CHECKING:
-    import httpx2
-
-WireMaker = Callable[[ModelSpec, Keys, Limits, "httpx2.AsyncClient"], Provider]
-
-WIRES: dict[WireName, WireMaker] = {
-    "openai": partial(HttpWire, openai.DIALECT),
-    "anthropic": partial(HttpWire, anthropic.DIALECT),
-    "gemini": partial(HttpWire, gemini.DIALECT),
-    "agent": agents.AgentWire,
-    # add here
-}
-
-CONNECT_S = 10.0
+from orchestra_mcp.gateway.signing import signer
+from orchestra_mcp.gateway.steady.retrying import Retrying
+from orchestra_mcp.gateway.transports.transport import Transport
+from orchestra_mcp.gateway.vendors import agents
+from orchestra_mcp.gateway.vendors.quirks import quirks_of
+from orchestra_mcp.gateway.wire import HttpWire
+from orchestra_mcp.settings import Keys, Limits, ModelSpec
 
 
 class ByName:
@@ -71,7 +60,7 @@ def build(
     *,
     ledger: Ledger,
     on_call: CallObserver,
-    http: httpx2.AsyncClient,
+    http: Transport,
     dice: Callable[[], float] = random.random,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
@@ -81,10 +70,10 @@ def build(
         {
             name: Retrying(
                 Metered(
-                    WIRES[spec.wire](spec, keys, limits, http),
+                    wire(spec, keys, limits, http),
                     model=name,
-                    provider=provider_of(spec),
-                    price=partial(catalog.price, spec),
+                    provider=spec.recipient,
+                    price=partial(prices.price, spec),
                     ledger=ledger,
                     on_call=on_call,
                     clock=clock,
@@ -97,26 +86,32 @@ def build(
     )
 
 
+def wire(spec: ModelSpec, keys: Keys, limits: Limits, http: Transport) -> Provider:
+    """What speaks to one model."""
+    if spec.wire == "agent":
+        return agents.AgentWire(spec, keys, limits)
+    dialect = DIALECTS[spec.wire]
+    key = keys.get(spec.key_env).strip()
+    return HttpWire(
+        dialect,
+        spec,
+        quirks_of(spec),
+        keys,
+        limits,
+        http,
+        key_env=spec.key_env,
+        signer=signer(spec.auth or dialect.auth)(spec, key, keys, http),
+        without=set(),
+    )
+
+
 @asynccontextmanager
-async def open_http() -> AsyncIterator[httpx2.AsyncClient]:
-    """The HTTP client that all wires and discovery share.
+async def open_http(proxies: Mapping[str, str] | None = None) -> AsyncIterator[Transport]:
+    """The connections that all wires and discovery share; `proxies` by scheme, default: those of the environment."""
+    from orchestra_mcp.gateway.transports.pooled import PooledTransport
 
-    HTTP/1.1; environment proxies are used, but never for this machine. There is no read timeout, since the wires
-    keep clocks of their own; redirects are not followed, so that a key goes only where it was meant to go.
-    """
-    import httpx2
-
-    def transport() -> httpx2.AsyncHTTPTransport:
-        return httpx2.AsyncHTTPTransport(limits=limits, trust_env=False)
-
-    limits = httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=60)
-    timeout = httpx2.Timeout(connect=CONNECT_S, read=None, write=30.0, pool=10.0)
-    loopback = {f"all://[{host}]" if ":" in host else f"all://{host}": transport() for host in LOOPBACK_HOSTS}
-    async with httpx2.AsyncClient(
-        timeout=timeout,
-        limits=limits,
-        mounts=loopback,
-        follow_redirects=False,
-        headers={"user-agent": "orchestra-council"},
-    ) as http:
-        yield http
+    transport = PooledTransport(proxies)
+    try:
+        yield transport
+    finally:
+        await transport.aclose()

@@ -11,21 +11,21 @@ import anyio
 import anyio.to_thread
 
 from orchestra_mcp.gateway import build, open_http
-from orchestra_mcp.gateway.catalog import price
-from orchestra_mcp.gateway.discovery import Found, discover
-from orchestra_mcp.gateway.metered import Ledger
+from orchestra_mcp.gateway.money.metered import Ledger
+from orchestra_mcp.gateway.money.prices import price
 from orchestra_mcp.gateway.provider import CallObserver, Provider
+from orchestra_mcp.gateway.vendors.discovery import Found, discover
 from orchestra_mcp.settings import Keys, ModelSpec, SeatSpec, Settings
 from orchestra_mcp.types import CallRecord
 
 if TYPE_CHECKING:
-    import httpx2
+    from orchestra_mcp.gateway.transports.transport import Transport
 
 
 class Roster:
     """What can be asked, and the gateway that asks it; `ready` must have been awaited before anything else is used."""
 
-    def __init__(self, user: Settings, keys: Keys, http: httpx2.AsyncClient) -> None:
+    def __init__(self, user: Settings, keys: Keys, http: Transport) -> None:
         self._user, self._keys, self._http = user, keys, http
         self._found: Found | None = None
         self._ready = False

@@ -14,17 +14,14 @@ import shutil
 from collections.abc import AsyncGenerator, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchestra_mcp.errors import BadReply, ProviderError, Refused
-from orchestra_mcp.gateway.child import run
-from orchestra_mcp.gateway.failures import quote
+from orchestra_mcp.gateway.dialects.failures import quote
 from orchestra_mcp.gateway.provider import ChatEvent, ChatRequest, Finish, TextDelta
+from orchestra_mcp.gateway.vendors.child import run
 from orchestra_mcp.settings import Keys, Limits, ModelSpec
 from orchestra_mcp.types import JsonObject, Usage
-
-if TYPE_CHECKING:
-    import httpx2
 
 PASSED_ON = (
     "HOME", "PATH", "USER", "LOGNAME", "SHELL", "TERM", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR",
@@ -210,7 +207,7 @@ _UNKNOWN_FLAG = re.compile(r"(unknown|unexpected|unrecogni[sz]ed|invalid) (optio
 class AgentWire:
     """A `Provider` that asks a coding CLI; `spec.model` is its row in `AGENTS`."""
 
-    def __init__(self, spec: ModelSpec, keys: Keys, limits: Limits, _http: httpx2.AsyncClient | None) -> None:
+    def __init__(self, spec: ModelSpec, keys: Keys, limits: Limits) -> None:
         self._spec = spec
         self._environment = {name: value for name in PASSED_ON if (value := keys.get(name))}
         self._timeout_s = limits.seat_timeout_s

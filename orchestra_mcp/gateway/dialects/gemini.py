@@ -6,7 +6,10 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from orchestra_mcp.gateway.failures import Source
+from orchestra_mcp.gateway.dialects.dialect import Dialect, streams
+from orchestra_mcp.gateway.dialects.failures import Source
+from orchestra_mcp.gateway.dialects.quirks import Quirks
+from orchestra_mcp.gateway.dialects.sse import ServerEvent
 from orchestra_mcp.gateway.provider import (
     ChatEvent,
     ChatRequest,
@@ -15,8 +18,6 @@ from orchestra_mcp.gateway.provider import (
     ReasoningDelta,
     TextDelta,
 )
-from orchestra_mcp.gateway.sse import ServerEvent
-from orchestra_mcp.gateway.wire import STREAM, Dialect
 from orchestra_mcp.settings import ModelSpec
 from orchestra_mcp.types import JsonObject, Usage
 
@@ -33,21 +34,18 @@ FINISHES: dict[str, FinishReason] = {
 }
 
 
-def url(spec: ModelSpec, without: frozenset[str]) -> str:
+def url(request: ChatRequest, spec: ModelSpec, _quirks: Quirks, without: frozenset[str]) -> str:
     """Where to post: the streaming verb, or the plain one for a server that has no other."""
-    verb = "generateContent" if STREAM in without else "streamGenerateContent?alt=sse"
+    verb = "streamGenerateContent?alt=sse" if streams(request, without) else "generateContent"
     return f"{spec.base_url.rstrip('/')}/v1beta/models/{spec.model.removeprefix('models/')}:{verb}"
 
 
-def auth(key: str) -> dict[str, str]:
-    """The header that carries the key."""
-    return {"x-goog-api-key": key}
-
-
-def to_wire(request: ChatRequest, _spec: ModelSpec, without: frozenset[str] = frozenset()) -> JsonObject:
+def to_wire(request: ChatRequest, _spec: ModelSpec, _quirks: Quirks, without: frozenset[str]) -> JsonObject:
     """The body of the request; the model is part of the address."""
     roles = {"user": "user", "assistant": "model"}
-    config: JsonObject = {"maxOutputTokens": request.max_tokens}
+    config: JsonObject = {}
+    if request.max_tokens is not None:
+        config["maxOutputTokens"] = request.max_tokens
     if request.temperature is not None:
         config["temperature"] = request.temperature
     if request.json_only:
@@ -138,9 +136,10 @@ class Decoder:
 DIALECT = Dialect(
     name="gemini",
     url=url,
-    auth=auth,
+    auth="x-goog-api-key",
     to_wire=to_wire,
     decoder=Decoder,
+    list_url=lambda spec: f"{spec.base_url.rstrip('/')}/v1beta/models",
     optional=frozenset({"temperature", "responseMimeType"}),
     stream_is_a_verb=True,
 )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
-from orchestra_mcp.gateway.failures import Source
+from orchestra_mcp.gateway.dialects.dialect import Decoder
+from orchestra_mcp.gateway.dialects.failures import Source
+from orchestra_mcp.gateway.dialects.sse import ServerEvent
 from orchestra_mcp.gateway.provider import ChatEvent, Finish, Spent, TextDelta
-from orchestra_mcp.gateway.sse import ServerEvent
 from orchestra_mcp.types import JsonObject, Usage
 
 MOST_TOKENS = 100_000_000
@@ -16,27 +16,6 @@ MOST_USD = 10_000
 """Of one call; a vendor that says more is mistaken."""
 MAX_NAME = 120
 """Characters of the vendor's name for the model."""
-
-
-class Decoder(Protocol):
-    """Reads one reply. Methods raise `ProviderError` when the reply carries an error."""
-
-    @property
-    def complete(self) -> bool:
-        """True when nothing more is expected from the stream."""
-        ...
-
-    def feed(self, event: ServerEvent) -> Iterable[ChatEvent]:
-        """What one event of a stream means."""
-        ...
-
-    def whole(self, body: JsonObject) -> Iterable[ChatEvent]:
-        """What a plain JSON reply means, without the `Finish`."""
-        ...
-
-    def finish(self) -> Finish | None:
-        """How it ended; None when the model had not finished."""
-        ...
 
 
 class Careful:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from orchestra_mcp.gateway.agents import AGENTS, Agent
-from orchestra_mcp.gateway.catalog import (
+from orchestra_mcp.gateway.dialects.failures import parse
+from orchestra_mcp.gateway.vendors.agents import AGENTS, Agent
+from orchestra_mcp.gateway.vendors.catalog import (
     PORTKEY_KEY_HEADER,
     PORTKEY_ROUTES,
     PROVIDERS,
@@ -24,12 +25,11 @@ from orchestra_mcp.gateway.catalog import (
     family_of,
     prior_of,
 )
-from orchestra_mcp.gateway.failures import parse
 from orchestra_mcp.settings import Keys, ModelSpec, SeatSpec
 from orchestra_mcp.types import Noun
 
 if TYPE_CHECKING:
-    import httpx2
+    from orchestra_mcp.gateway.transports.transport import Transport
 
 LOCAL_SERVERS: Mapping[str, int] = {
     "Ollama": 11434,
@@ -70,7 +70,7 @@ class _Candidate(Noun):
 
 async def discover(
     keys: Keys,
-    http: httpx2.AsyncClient,
+    http: Transport,
     *,
     ports: Mapping[str, int] = LOCAL_SERVERS,
     home: Path | None = None,
@@ -205,7 +205,7 @@ def _agent(name: str, agent: Agent) -> _Candidate:
 # ------------------------------------------------------------------------------------- local servers
 
 
-async def _local_models(http: httpx2.AsyncClient, ports: Mapping[str, int]) -> dict[str, tuple[str, ...]]:
+async def _local_models(http: Transport, ports: Mapping[str, int]) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = dict.fromkeys(ports, ())
 
     async def look(server: str, port: int) -> None:
@@ -218,20 +218,15 @@ async def _local_models(http: httpx2.AsyncClient, ports: Mapping[str, int]) -> d
     return found
 
 
-async def _models_at(http: httpx2.AsyncClient, url: str) -> tuple[str, ...]:
+async def _models_at(http: Transport, url: str) -> tuple[str, ...]:
     """Ids of the chat models that a server lists; none when it is no model server."""
-    import httpx2
+    from orchestra_mcp.gateway.transports.transport import TransportError, fetch
 
     try:
-        async with http.stream("GET", url) as response:
-            if response.status_code != 200:
-                return ()
-            data = bytearray()
-            async for piece in response.aiter_bytes():
-                data += piece
-                if len(data) > MAX_LIST_BYTES:
-                    return ()
-    except (httpx2.TransportError, httpx2.DecodingError):
+        status, data = await fetch(http, url, seconds=PROBE_S, most=MAX_LIST_BYTES)
+    except TransportError:
+        return ()
+    if status != 200:
         return ()
     return models_in(parse(data.decode("utf-8", "replace")))
 

@@ -11,7 +11,10 @@ from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from orchestra_mcp.gateway.failures import Source
+from orchestra_mcp.gateway.dialects.dialect import STREAM, Dialect, streams
+from orchestra_mcp.gateway.dialects.failures import Source
+from orchestra_mcp.gateway.dialects.quirks import Quirks
+from orchestra_mcp.gateway.dialects.sse import ServerEvent
 from orchestra_mcp.gateway.provider import (
     ChatEvent,
     ChatRequest,
@@ -20,15 +23,8 @@ from orchestra_mcp.gateway.provider import (
     ReasoningDelta,
     TextDelta,
 )
-from orchestra_mcp.gateway.sse import ServerEvent
-from orchestra_mcp.gateway.wire import STREAM, Dialect, host_of
 from orchestra_mcp.settings import ModelSpec
 from orchestra_mcp.types import JsonObject, Usage
-
-NEW_LIMIT_HOSTS = frozenset({"api.openai.com"})
-"""Hosts that want `max_completion_tokens` in place of `max_tokens`."""
-COST_HOSTS = frozenset({"openrouter.ai"})
-"""Hosts that tell the cost of a call when asked to."""
 
 FINISHES: dict[str, FinishReason] = {
     "stop": "stop",
@@ -42,34 +38,28 @@ FINISHES: dict[str, FinishReason] = {
 }
 
 
-def url(spec: ModelSpec, _without: frozenset[str]) -> str:
+def url(_request: ChatRequest, spec: ModelSpec, _quirks: Quirks, _without: frozenset[str]) -> str:
     """Where to post."""
     return f"{spec.base_url.rstrip('/')}/chat/completions"
 
 
-def auth(key: str) -> dict[str, str]:
-    """The header that carries the key."""
-    return {"authorization": f"Bearer {key}"}
-
-
-def to_wire(request: ChatRequest, spec: ModelSpec, without: frozenset[str] = frozenset()) -> JsonObject:
+def to_wire(request: ChatRequest, spec: ModelSpec, quirks: Quirks, without: frozenset[str]) -> JsonObject:
     """The body of the request."""
-    new = host_of(spec) in NEW_LIMIT_HOSTS or "max_tokens" in without
+    new = quirks.limit_field == "max_completion_tokens" or "max_tokens" in without
     body: JsonObject = {
         "model": spec.model,
         "messages": [{"role": m.role, "content": m.text} for m in request.messages],
-        "max_completion_tokens" if new else "max_tokens": request.max_tokens,
-        "stream": True,
-        "stream_options": {"include_usage": True},
     }
+    if streams(request, without):
+        body |= {"stream": True, "stream_options": {"include_usage": True}}
+    if request.max_tokens is not None:
+        body["max_completion_tokens" if new else "max_tokens"] = request.max_tokens
     if request.temperature is not None:
         body["temperature"] = request.temperature
     if request.json_only:
         body["response_format"] = {"type": "json_object"}
-    if host_of(spec) in COST_HOSTS:
+    if quirks.tells_cost:
         body["usage"] = {"include": True}
-    if STREAM in without:
-        body.pop("stream_options")
     return {name: value for name, value in body.items() if name not in without}
 
 
@@ -181,9 +171,10 @@ class Decoder:
 DIALECT = Dialect(
     name="openai",
     url=url,
-    auth=auth,
+    auth="bearer",
     to_wire=to_wire,
     decoder=Decoder,
+    list_url=lambda spec: f"{spec.base_url.rstrip('/')}/models",
     optional=frozenset(
         {
             "temperature",

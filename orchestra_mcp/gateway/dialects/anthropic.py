@@ -9,7 +9,10 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from orchestra_mcp.gateway.failures import Source
+from orchestra_mcp.gateway.dialects.dialect import STREAM, Dialect, streams
+from orchestra_mcp.gateway.dialects.failures import Source
+from orchestra_mcp.gateway.dialects.quirks import Quirks
+from orchestra_mcp.gateway.dialects.sse import ServerEvent
 from orchestra_mcp.gateway.provider import (
     ChatEvent,
     ChatRequest,
@@ -19,12 +22,12 @@ from orchestra_mcp.gateway.provider import (
     Spent,
     TextDelta,
 )
-from orchestra_mcp.gateway.sse import ServerEvent
-from orchestra_mcp.gateway.wire import Dialect
 from orchestra_mcp.settings import ModelSpec
 from orchestra_mcp.types import JsonObject, Usage
 
 VERSION = "2023-06-01"
+DEFAULT_LIMIT = 8192
+"""The vendor wants a limit; this one when nobody gave any."""
 
 FINISHES: dict[str, FinishReason] = {
     "end_turn": "stop",
@@ -37,17 +40,12 @@ FINISHES: dict[str, FinishReason] = {
 }
 
 
-def url(spec: ModelSpec, _without: frozenset[str]) -> str:
+def url(_request: ChatRequest, spec: ModelSpec, _quirks: Quirks, _without: frozenset[str]) -> str:
     """Where to post."""
     return f"{spec.base_url.rstrip('/')}/v1/messages"
 
 
-def auth(key: str) -> dict[str, str]:
-    """The headers that carry the key and the version."""
-    return {"x-api-key": key, "anthropic-version": VERSION}
-
-
-def to_wire(request: ChatRequest, spec: ModelSpec, without: frozenset[str] = frozenset()) -> JsonObject:
+def to_wire(request: ChatRequest, spec: ModelSpec, quirks: Quirks, without: frozenset[str]) -> JsonObject:
     """The body of the request: system text apart, neighbours of one role joined, since roles must alternate."""
     system = "\n\n".join(m.text for m in request.messages if m.role == "system")
     turns: list[JsonObject] = []
@@ -60,10 +58,11 @@ def to_wire(request: ChatRequest, spec: ModelSpec, without: frozenset[str] = fro
             turns.append({"role": message.role, "content": message.text})
     body: JsonObject = {
         "model": spec.model,
-        "max_tokens": request.max_tokens,
+        "max_tokens": request.max_tokens or quirks.max_tokens_needed or DEFAULT_LIMIT,
         "messages": turns,
-        "stream": True,
     }
+    if streams(request, without):
+        body["stream"] = True
     if system:
         body["system"] = system
     if request.temperature is not None:
@@ -153,8 +152,10 @@ class Decoder:
 DIALECT = Dialect(
     name="anthropic",
     url=url,
-    auth=auth,
+    auth="x-api-key",
+    headers={"anthropic-version": VERSION},
     to_wire=to_wire,
     decoder=Decoder,
-    optional=frozenset({"temperature", "stream"}),
+    list_url=lambda spec: f"{spec.base_url.rstrip('/')}/v1/models",
+    optional=frozenset({"temperature", STREAM}),
 )

@@ -16,7 +16,7 @@ from typing import Self
 import anyio
 
 from orchestra_mcp.errors import BudgetExceeded, ProviderError
-from orchestra_mcp.gateway.catalog import UNKNOWN, Price
+from orchestra_mcp.gateway.money.prices import UNKNOWN, Price
 from orchestra_mcp.gateway.provider import (
     CallObserver,
     ChatEvent,
@@ -26,12 +26,15 @@ from orchestra_mcp.gateway.provider import (
     ReasoningDelta,
     Spent,
     TextDelta,
+    ToolDelta,
 )
 from orchestra_mcp.settings import Limits
 from orchestra_mcp.types import CallRecord, Usage
 
 BYTES_PER_TOKEN = 2
 """For the worst case. Dense code and non-Latin text come near it; prose has about four."""
+DEFAULT_OUTPUT = 32_768
+"""Output tokens that are reserved for when a request sets no limit."""
 CHARS_PER_TOKEN = 4
 """For an estimate, where a vendor tells no usage."""
 
@@ -223,7 +226,7 @@ class Metered:
 
     def _worst_case(self, request: ChatRequest) -> Decimal:
         size = sum(len(m.text.encode("utf-8", "replace")) + 16 for m in request.messages)
-        most = Usage(input_tokens=-(-size // BYTES_PER_TOKEN), output_tokens=request.max_tokens)
+        most = Usage(input_tokens=-(-size // BYTES_PER_TOKEN), output_tokens=request.max_tokens or DEFAULT_OUTPUT)
         return (self._price or UNKNOWN).worst(most)
 
     def bill(self, usage: Usage) -> tuple[Usage, Decimal]:
@@ -265,8 +268,8 @@ class _Attempt:
             self.finish = event
             self._known = event.usage
         else:
-            self._chars += len(event.text)
-            if self._first is None and isinstance(event, TextDelta | ReasoningDelta):
+            self._chars += len(event.arguments) + len(event.name) if isinstance(event, ToolDelta) else len(event.text)
+            if self._first is None and isinstance(event, TextDelta | ReasoningDelta | ToolDelta):
                 self._first = self._meter.now() - self._began
 
     def close(self, error: str) -> Usage:

@@ -21,42 +21,25 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from orchestra_mcp.errors import SettingsError
+from orchestra_mcp.settings.gateway import (
+    Budget,
+    Embedding,
+    Gateway,
+    ModelSpec,
+    PriceRow,
+    RateLimit,
+    Route,
+    WireName,
+)
 from orchestra_mcp.types import Noun
 
-WireName = Literal["openai", "anthropic", "gemini", "agent"]
+__all__ = [
+    "Budget", "Council", "Embedding", "Gateway", "Keys", "Limits", "ModelSpec", "PriceRow", "Privacy", "RateLimit",
+    "Route", "SeatSpec", "Settings", "WireName", "config_file", "home_dir", "load", "narrow",
+]  # fmt: skip
 
-LOOPBACK = re.compile(r"^https?://(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?(/|$)", re.IGNORECASE)
 MAX_PROJECT_FILE = 65_536
 """Bytes of a project's own configuration; more is not a configuration."""
-
-
-class ModelSpec(Noun):
-    """How one model is reached: a `[models.NAME]` table, or a row that discovery found."""
-
-    wire: WireName = "openai"
-    base_url: str = ""
-    """What precedes `/chat/completions`, `/v1/messages` or `/v1beta/models`; unused by coding CLIs."""
-    model: str
-    """The vendor's id of the model; for `wire = "agent"` the CLI: `claude`, `codex` or `gemini`."""
-    key_env: str = ""
-    """Name of the variable that holds the key; empty when none is needed."""
-    provider: str = ""
-    """Who receives the text; default: the host of `base_url`, or `local` on loopback. Name it when a proxy on this
-    machine passes the text on, so that consent is asked for."""
-    family: str = ""
-    """Who trained the model; default: guessed from the model's id."""
-    prior: float | None = Field(default=None, ge=0.05, le=0.95)
-    """Probability of being right, from public benchmarks; default: by the model's id."""
-    context_tokens: int | None = Field(default=None, ge=1000)
-    input_usd_per_mtok: Decimal | None = Field(default=None, ge=0)
-    output_usd_per_mtok: Decimal | None = Field(default=None, ge=0)
-    headers: dict[str, str] = Field(default_factory=dict)
-    """Extra HTTP headers; a value `$NAME` is taken from the environment."""
-
-    @property
-    def local(self) -> bool:
-        """True when the text stays on this machine: a loopback address, unless `provider` says who is behind it."""
-        return self.wire != "agent" and self.provider in ("", "local") and bool(LOOPBACK.match(self.base_url))
 
 
 class SeatSpec(Noun):
@@ -112,6 +95,14 @@ class Settings(Noun):
     """All settings, after the project's file has narrowed the user's."""
 
     models: dict[str, ModelSpec] = Field(default_factory=dict)
+    routes: dict[str, Route] = Field(default_factory=dict)
+    budgets: tuple[Budget, ...] = ()
+    rate_limits: tuple[RateLimit, ...] = ()
+    prices: tuple[PriceRow, ...] = ()
+    intents: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Intent → examples of questions, for rules that ask for an intent."""
+    embedding: Embedding = Embedding()
+    gateway: Gateway = Gateway()
     seats: tuple[SeatSpec, ...] = ()
     limits: Limits = Limits()
     privacy: Privacy = Privacy()
@@ -273,6 +264,12 @@ def _explain(error: ValidationError | TypeError) -> str:
         "limits": Limits,
         "privacy": Privacy,
         "council": Council,
+        "routes": Route,
+        "budgets": Budget,
+        "rate_limits": RateLimit,
+        "prices": PriceRow,
+        "embedding": Embedding,
+        "gateway": Gateway,
     }
     table = tables.get(str(first["loc"][0]), Settings) if len(first["loc"]) > 1 else Settings
     known = [name for name in table.model_fields if name not in MADE_BY_US]

@@ -1,0 +1,1 @@
+"""Answers that need not be asked for again: identical ones, those in flight, and similar ones."""

@@ -1,0 +1,1 @@
+"""Which models a request goes to, and in which order."""

@@ -1,0 +1,1 @@
+"""What is known of vendors and models: rows of data, what is found on this machine, plugins, coding CLIs."""
