@@ -11,7 +11,8 @@ OrchestraError
 └── ProviderError        a model did not give a usable reply; `kind` says how
     ├── Refused              asking again cannot help (key dead, model gone, bad request, policy)
     ├── Unavailable          another try or another model may help (5xx, network, overloaded, time-out)
-    │   └── RateLimited          the same, after `retry_after` seconds
+    │   ├── RateLimited          the same, after `retry_after` seconds
+    │   └── Resting              nobody was asked: it failed too often lately, and is tried again in `retry_after` seconds
     └── BadReply             the wire worked, but the reply is empty, truncated or not what the API promises
 
 Every message names what was given and the next step, and carries no key, no path outside the project and no traceback.
@@ -67,7 +68,7 @@ class ProviderError(OrchestraError):
     Args:
         message: one sentence for people, without keys or reply bodies.
         kind: a stable word for tables and reports (`auth`, `model`, `request`, `policy`, `server`, `network`,
-            `timeout`, `rate_limit`, `empty`, `truncated`, `garbage`, `too_long`, `refusal`).
+            `timeout`, `rate_limit`, `resting`, `window`, `empty`, `truncated`, `garbage`, `too_long`, `refusal`).
     """
 
     default_kind = "server"
@@ -99,6 +100,20 @@ class RateLimited(Unavailable):
     default_kind = "rate_limit"
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Resting(Unavailable):
+    """The model was not asked, since it failed too often lately.
+
+    Args:
+        retry_after: seconds until it is tried again.
+    """
+
+    default_kind = "resting"
+
+    def __init__(self, message: str, retry_after: float) -> None:
         super().__init__(message)
         self.retry_after = retry_after
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
@@ -83,6 +84,7 @@ async def desk(
             on_call=records.append,
             http=http,
             dice=lambda: 0.5,
+            clock=lambda: time.monotonic() + sum(waits),
             sleep=sleep,
         )
         yield Desk(gateway, ledger, records, waits)
@@ -333,6 +335,7 @@ async def test_an_unknown_gemini_model_is_asked_for_by_both_verbs_and_nothing_is
                 with pytest.raises(Refused) as caught:
                     await d.ask("ada")
                 assert caught.value.kind == "model"
+                d.waits.append(301)  # until it is asked again at all
         verbs = [call.path.rpartition(":")[2] for call in upstream.calls]
     assert verbs == ["streamGenerateContent", "generateContent"] * 2
 

@@ -142,7 +142,7 @@ def _permanent(source: Source, status: int, text: str, tail: str) -> ProviderErr
     if status == 404:
         return Refused(f"{who} does not know this model or address (404); check model and base_url{tail}", "model")
     if status == 413 or (status == 400 and _TOO_LONG.search(text)):
-        return Refused(f"{who} says that the question is too long for it ({status}){tail}", "request")
+        return Refused(f"{who} says that the question is too long for it ({status}){tail}", "window")
     if 300 <= status < 400:
         why = "redirects are not followed, so that the key goes nowhere else; set base_url to the final address"
         return Refused(f"{who} answered with a redirect ({status}); {why}.", "request")

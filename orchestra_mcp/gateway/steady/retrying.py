@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
+import anyio
+
 from orchestra_mcp.errors import RateLimited, Unavailable
 from orchestra_mcp.gateway.provider import ChatEvent, ChatRequest, Provider, Spent
 
@@ -62,7 +64,12 @@ class Retrying:
             attempt += 1
 
     def _wait(self, error: Unavailable, attempt: int) -> float | None:
-        """Seconds until the next attempt, or None when there is none."""
+        """Seconds until the next attempt, or None when there is none, or it would come after the deadline."""
+        wait = self._wish(error, attempt)
+        late = wait is not None and anyio.current_time() + wait >= anyio.current_effective_deadline()
+        return None if late else wait
+
+    def _wish(self, error: Unavailable, attempt: int) -> float | None:
         if attempt > RETRIES.get(error.kind, 0):
             return None
         asked = error.retry_after if isinstance(error, RateLimited) else None

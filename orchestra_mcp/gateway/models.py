@@ -1,0 +1,69 @@
+"""The models that can be asked, by name, each with its own stack; a stack is built when its model is first asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from orchestra_mcp.errors import UserError
+from orchestra_mcp.gateway.provider import Provider
+from orchestra_mcp.settings import ModelSpec
+
+MAX_ADDED = 500
+"""Models that were named as `vendor/model id` and not in the settings; more would only be someone's guesses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Everything that stands between a name and the wire of one model."""
+
+    name: str
+    spec: ModelSpec
+    ask: Provider
+    resting: Callable[[], float]
+    """Seconds until it may be asked again; 0 when it may be asked now."""
+
+
+class Models(Mapping[str, Stack]):
+    """Name → stack.
+
+    Args:
+        specs: the models of the settings, or those that were found.
+        make: builds the stack of one model.
+    """
+
+    def __init__(self, specs: Mapping[str, ModelSpec], make: Callable[[str, ModelSpec], Stack]) -> None:
+        self._specs = dict(specs)
+        self._given = len(self._specs)
+        self._make = make
+        self._stacks: dict[str, Stack] = {}
+
+    def __getitem__(self, name: str) -> Stack:
+        """The stack of a model. Raises KeyError when there is no such model."""
+        stack = self._stacks.get(name)
+        if stack is None:
+            stack = self._stacks[name] = self._make(name, self._specs[name])
+        return stack
+
+    def __iter__(self) -> Iterator[str]:
+        """The names."""
+        return iter(self._specs)
+
+    def __len__(self) -> int:
+        return len(self._specs)
+
+    def spec(self, name: str) -> ModelSpec:
+        """How a model is reached, without building its stack. Raises KeyError."""
+        return self._specs[name]
+
+    def add(self, name: str, spec: ModelSpec) -> None:
+        """One more model.
+
+        Raises:
+            UserError: there are too many.
+        """
+        if len(self._specs) - self._given >= MAX_ADDED:
+            raise UserError(
+                f"More than {MAX_ADDED} models were named as vendor/model; put those you need into [models]."
+            )
+        self._specs.setdefault(name, spec)
