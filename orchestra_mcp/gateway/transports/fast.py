@@ -144,6 +144,6 @@ def _translated(error: Exception) -> TransportError:
         return TransportError("timeout", name)
     if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientProxyConnectionError):
         return TransportError("connect", name)
-    if isinstance(error, aiohttp.ContentTypeError | aiohttp.ClientPayloadError) and "encoding" in str(error).lower():
+    if isinstance(error, aiohttp.ClientError) and "content-encoding" in str(error).lower():
         return TransportError("encoding")
     return TransportError("broken", name)

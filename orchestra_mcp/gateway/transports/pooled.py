@@ -47,6 +47,8 @@ class PooledTransport:
         try:
             request = httpx2.Request(method, url, headers=headers, content=content)
             request.extensions["timeout"] = timeout
+            if not request.url.host:
+                raise TransportError("address")
             way = self._way(request.url)
             with anyio.CancelScope(deadline=end):
                 response = await way.handle_async_request(request)
