@@ -456,7 +456,7 @@ def test_an_event_that_is_no_json_is_garbage() -> None:
         (404, {"error": {"message": "The model `x` does not exist"}}, Refused, "model"),
         (400, {"error": {"message": "messages: roles must alternate"}}, Refused, "request"),
         (422, {"detail": "bad"}, Refused, "request"),
-        (413, {"error": {"type": "request_too_large", "message": "too large"}}, Refused, "request"),
+        (413, {"error": {"type": "request_too_large", "message": "too large"}}, Refused, "window"),
         (500, {"error": {"message": "x"}}, Unavailable, "server"),
         (529, {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}, Unavailable, "server"),
     ],

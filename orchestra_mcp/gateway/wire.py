@@ -75,6 +75,7 @@ class HttpWire:
         self._signer = signer
         self._without = without
         self._who = f"{spec.model} at {spec.recipient}"
+        self._known: tuple[tuple[str, ...], Source] | None = None
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
         """Stream the reply; see `Provider.chat`."""
@@ -140,11 +141,16 @@ class HttpWire:
     # -------------------------------------------------------------------------------------------------- inside
 
     def _source(self) -> Source:
+        shown = self._signer.secrets
+        if self._known is None or self._known[0] != shown:  # tokens that are fetched change
+            self._known = (shown, self._source_with(shown))
+        return self._known[1]
+
+    def _source_with(self, shown: tuple[str, ...]) -> Source:
         literal = [v for v in self._spec.headers.values() if not v.startswith("$") and len(v) >= 8]
         literal += [password] if (password := urlsplit(self._spec.base_url).password) else []
         named = [self._keys.get(v[1:]).strip() for v in self._spec.headers.values() if v.startswith("$")]
-        secrets = (*self._signer.secrets, *(value for value in named if value), *literal)
-        return Source(self._who, self._key_env, secrets)
+        return Source(self._who, self._key_env, (*shown, *(value for value in named if value), *literal))
 
     def _check(self, finish: Finish, visible: bool, request: ChatRequest, source: Source) -> None:
         if request.as_is and finish.reason in ("filter", "length"):

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 
 from orchestra_mcp.gateway.dialects.dialect import Decoder
 from orchestra_mcp.gateway.dialects.failures import Source
 from orchestra_mcp.gateway.dialects.sse import ServerEvent
-from orchestra_mcp.gateway.provider import ChatEvent, Finish, Spent, TextDelta
+from orchestra_mcp.gateway.provider import ChatEvent, Finish, ReasoningDelta, Spent, TextDelta, ToolDelta
 from orchestra_mcp.types import JsonObject, Usage
 
 MOST_TOKENS = 100_000_000
 MOST_USD = 10_000
 """Of one call; a vendor that says more is mistaken."""
+ODD = (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError)
+"""What a decoder raises when JSON has another shape than the API promises."""
 MAX_NAME = 120
 """Characters of the vendor's name for the model."""
 
@@ -30,28 +31,33 @@ class Careful:
         """As the decoder's."""
         return self._decoder.complete
 
-    def feed(self, event: ServerEvent) -> Iterator[ChatEvent]:
+    def feed(self, event: ServerEvent) -> list[ChatEvent]:
         """As the decoder's."""
-        with self._care():
-            for said in self._decoder.feed(event):
-                yield said.model_copy(update={"usage": _believable(said.usage)}) if isinstance(said, Spent) else said
+        try:
+            found = list(self._decoder.feed(event))
+        except ODD:
+            raise self._source.garbage("JSON of an unknown shape") from None
+        for place, said in enumerate(found):
+            if isinstance(said, Spent):
+                found[place] = Spent(usage=_believable(said.usage))
+        return found
 
-    def whole(self, body: JsonObject) -> Iterator[ChatEvent]:
+    def whole(self, body: JsonObject) -> list[ChatEvent]:
         """As the decoder's."""
-        with self._care():
-            yield from self._decoder.whole(body)
+        try:
+            return list(self._decoder.whole(body))
+        except ODD:
+            raise self._source.garbage("JSON of an unknown shape") from None
 
     def finish(self) -> Finish | None:
         """As the decoder's, with a usage that can be believed."""
-        finish = self._decoder.finish()
-        return finish and finish.model_copy(update={"usage": _believable(finish.usage)})
-
-    @contextmanager
-    def _care(self) -> Iterator[None]:
         try:
-            yield
-        except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError):
+            finish = self._decoder.finish()
+        except ODD:
             raise self._source.garbage("JSON of an unknown shape") from None
+        if finish is None or _believable(finish.usage) is finish.usage:
+            return finish
+        return finish.model_copy(update={"usage": Usage()})
 
 
 def _believable(usage: Usage) -> Usage:
@@ -66,31 +72,47 @@ class Scrubber:
         self._secrets = [secret for secret in secrets if len(secret) >= 8]
         self._held = ""
 
-    def feed(self, event: ChatEvent) -> Iterator[ChatEvent]:
+    def feed(self, event: ChatEvent) -> tuple[ChatEvent, ...]:
         """The same without keys; what could be the beginning of a key is held back until more has come."""
         if isinstance(event, TextDelta):
-            if text := self._text(event.text):
-                yield TextDelta(text=text)
-            return
-        if isinstance(event, Finish):
-            if self._held:
-                yield TextDelta(text=self._held)
+            text = self._text(event.text)
+            if text == event.text:
+                return (event,)
+            return (TextDelta(text=text),) if text else ()
+        if isinstance(event, ReasoningDelta):
+            text = self._without(event.text)
+            return (event if text == event.text else event.model_copy(update={"text": text}),)
+        if isinstance(event, ToolDelta):
+            text = self._without(event.arguments)
+            event = event if text == event.arguments else event.model_copy(update={"arguments": text})
+        elif isinstance(event, Finish):
             name = "".join(filter(str.isprintable, self._without(event.model[:MAX_NAME])))
-            event = event.model_copy(update={"model": name})
-        yield event
+            event = event if name == event.model else event.model_copy(update={"model": name})
+        else:
+            return (event,)
+        held, self._held = self._held, ""
+        return (TextDelta(text=held), event) if held else (event,)
 
     def _text(self, text: str) -> str:
         text = self._without(self._held + text)
-        held = max((_overlap(text, secret) for secret in self._secrets), default=0)
+        held = 0
+        for secret in self._secrets:
+            held = max(held, _overlap(text, secret))
         self._held = text[len(text) - held :]
         return text[: len(text) - held]
 
     def _without(self, text: str) -> str:
         for secret in self._secrets:
-            text = text.replace(secret, "[…]")
+            if secret in text:
+                text = text.replace(secret, "[…]")
         return text
 
 
 def _overlap(text: str, secret: str) -> int:
     """How many characters at the end of a text are the beginning of the secret."""
-    return next((n for n in range(min(len(secret) - 1, len(text)), 0, -1) if text.endswith(secret[:n])), 0)
+    at = text.find(secret[0], max(0, len(text) - len(secret) + 1))
+    while at >= 0:
+        if secret.startswith(text[at:]):
+            return len(text) - at
+        at = text.find(secret[0], at + 1)
+    return 0

@@ -9,6 +9,7 @@ No cancel scope is held over a `yield` here: the streams below can be begun in o
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import NamedTuple
@@ -60,11 +61,12 @@ class Failover:
             if begun is None:
                 break
             _answering(begun.stack, request.receipt)
+            late = time.monotonic() + end - anyio.current_time()
             async with aclosing(begun.events) as events:
                 for event in begun.said:
                     yield event
                 async for event in events:
-                    if anyio.current_time() > end:
+                    if time.monotonic() > late:
                         raise Unavailable(f"{begun.stack.name} did not finish within {total:g} s.", "timeout")
                     yield event
             return

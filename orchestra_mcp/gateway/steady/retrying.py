@@ -50,7 +50,7 @@ class Retrying:
         while True:
             started = False
             try:
-                again = request.model_copy(update={"attempt": attempt})
+                again = request if attempt == 1 else request.model_copy(update={"attempt": attempt})
                 async with aclosing(self._inner.chat(again)) as events:
                     async for event in events:
                         started = started or not isinstance(event, Spent)

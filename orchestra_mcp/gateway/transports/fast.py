@@ -15,7 +15,6 @@ import anyio
 from yarl import URL
 
 from orchestra_mcp.gateway.transports.transport import (
-    CLOSE_S,
     CONNECT_S,
     ENCODINGS,
     LOOPBACK_HOSTS,
@@ -130,8 +129,6 @@ class FastResponse:
             self._response.release()
         else:
             self._response.close()
-        with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE_S):
-            await asyncio.sleep(0)
 
 
 def _translated(error: Exception) -> TransportError:

@@ -1,15 +1,19 @@
-"""The transport that everybody has: httpx2, which the MCP library needs anyway.
+"""The transport that everybody has: the connection pool of httpx2, which the MCP library needs anyway.
 
-Its transports are used without its client: cookies, redirects, authentication flows and merging of addresses are not
-wanted here, and cost more than the exchange itself.
+The pool (httpcore2) is used without the client above it: cookies, redirects, authentication flows and merging of
+addresses are not wanted here, and cost a third of the whole exchange.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+import zlib
+from collections.abc import AsyncGenerator, AsyncIterable, Mapping
+from functools import lru_cache
+from typing import cast
 from urllib.request import getproxies, proxy_bypass
 
 import anyio
+import httpcore2
 import httpx2
 
 from orchestra_mcp.gateway.transports.transport import (
@@ -17,13 +21,17 @@ from orchestra_mcp.gateway.transports.transport import (
     CONNECT_S,
     ENCODINGS,
     LOOPBACK_HOSTS,
+    MAX_PIECE,
     WRITE_S,
     Patience,
     Response,
     TransportError,
 )
 
-LIMITS = httpx2.Limits(max_connections=200, max_keepalive_connections=100, keepalive_expiry=60)
+MAX_CONNECTIONS, MAX_IDLE, KEEP_S = 200, 100, 60
+LOOPBACK = frozenset(host.encode() for host in LOOPBACK_HOSTS)
+DEFAULT_PORTS = {b"http": 80, b"https": 443}
+GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 
 
 class PooledTransport:
@@ -34,58 +42,77 @@ class PooledTransport:
     """
 
     def __init__(self, proxies: Mapping[str, str] | None = None) -> None:
-        self._direct = httpx2.AsyncHTTPTransport(limits=LIMITS)
+        self._direct: httpcore2.AsyncConnectionPool | None = None
         self._proxies = getproxies() if proxies is None else proxies
-        self._proxied: dict[str, httpx2.AsyncHTTPTransport] = {}
+        self._proxied: dict[str, httpcore2.AsyncConnectionPool] = {}
 
     async def open(
         self, method: str, url: str, headers: Mapping[str, str], content: bytes, patience: Patience
     ) -> Response:
         """See `Transport.open`."""
         end = anyio.current_time() + patience.first
-        timeout = {"connect": CONNECT_S, "read": None, "write": WRITE_S, "pool": CONNECT_S}
         try:
-            request = httpx2.Request(method, url, headers=headers, content=content)
-            request.extensions["timeout"] = timeout
-            if not request.url.host:
-                raise TransportError("address")
-            way = self._way(request.url)
-            with anyio.CancelScope(deadline=end):
-                response = await way.handle_async_request(request)
-                return PooledResponse(response, end, patience.idle)
-        except (httpx2.TransportError, httpx2.InvalidURL, ValueError) as error:
-            raise _translated(error) from None
-        raise TransportError("silent")
+            address, host = _address(url)
+            lines = [(b"host", host), (b"content-length", b"%d" % len(content))]
+            lines += [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers.items()]
+            timeout = {"connect": CONNECT_S, "read": patience.first, "write": WRITE_S, "pool": CONNECT_S}
+            request = httpcore2.Request(
+                method, address, headers=lines, content=content, extensions={"timeout": timeout}
+            )
+            response = await self._way(address).handle_async_request(request)
+        except (httpcore2.NetworkError, httpcore2.TimeoutException, httpcore2.ProtocolError, *BAD_REQUEST) as error:
+            raise _translated(error, "silent") from None
+        return PooledResponse(response, timeout, end, patience.idle)
 
     async def aclose(self) -> None:
         """Close all connections."""
         for each in (self._direct, *self._proxied.values()):
-            await each.aclose()
+            if each is not None:
+                await each.aclose()
 
-    def _way(self, url: httpx2.URL) -> httpx2.AsyncHTTPTransport:
-        proxy = self._proxies.get(url.scheme) or self._proxies.get("all")
-        if not proxy or url.host in LOOPBACK_HOSTS or proxy_bypass(url.host):
-            return self._direct
-        if proxy not in self._proxied:
-            self._proxied[proxy] = httpx2.AsyncHTTPTransport(limits=LIMITS, proxy=proxy)
-        return self._proxied[proxy]
+    def _way(self, address: httpcore2.URL) -> httpcore2.AsyncConnectionPool:
+        if self._proxies and address.host not in LOOPBACK:
+            host, scheme = address.host.decode("ascii"), address.scheme.decode("ascii")
+            proxy = self._proxies.get(scheme) or self._proxies.get("all")
+            if proxy and not proxy_bypass(host):
+                if proxy not in self._proxied:
+                    self._proxied[proxy] = _through(proxy)
+                return self._proxied[proxy]
+        if self._direct is None:
+            self._direct = httpcore2.AsyncConnectionPool(
+                ssl_context=httpx2.create_ssl_context(),
+                max_connections=MAX_CONNECTIONS,
+                max_keepalive_connections=MAX_IDLE,
+                keepalive_expiry=KEEP_S,
+            )
+        return self._direct
+
+
+BAD_REQUEST = (httpcore2.UnsupportedProtocol, httpcore2.ProxyError, httpx2.InvalidURL, ValueError)
 
 
 class PooledResponse:
     """See `Response`."""
 
-    def __init__(self, response: httpx2.Response, first: float, idle: float) -> None:
-        self.status = response.status_code
-        self.headers: Mapping[str, str] = response.headers
+    def __init__(self, response: httpcore2.Response, timeout: dict[str, float], first: float, idle: float) -> None:
+        self.status = response.status
+        self.headers: dict[str, str] = {}
+        for name, value in response.headers:
+            key, text = name.lower().decode("latin-1"), value.decode("latin-1")
+            self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
         self._response = response
         self._first, self._idle = first, idle
+        # The clocks of the body are kept here.
+        timeout.pop("read", None)
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """See `Response.pieces`."""
-        if self.headers.get("content-encoding", "identity").strip().lower() not in ENCODINGS:
+        encoding = self.headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in ENCODINGS:
             raise TransportError("encoding")
+        unpack = None if encoding in ("", "identity") else _Unpacked()
         deadline, idle, kind = self._first, self._idle, "silent"
-        pieces = self._response.aiter_bytes()
+        pieces = aiter(cast("AsyncIterable[bytes]", self._response.stream))
         try:
             while True:
                 scope = anyio.CancelScope(deadline=deadline)
@@ -94,13 +121,17 @@ class PooledResponse:
                 if scope.cancelled_caught:
                     raise TransportError(kind)
                 if not data:
-                    return
+                    break
                 deadline, kind = anyio.current_time() + idle, "stalled"
-                yield data
-        except httpx2.DecodingError:
-            raise TransportError("encoding") from None
-        except httpx2.TransportError as error:
-            raise _translated(error) from None
+                if unpack is None:
+                    yield data
+                    continue
+                for piece in unpack.feed(data):
+                    yield piece
+        except (httpcore2.NetworkError, httpcore2.TimeoutException, httpcore2.ProtocolError) as error:
+            raise _translated(error, kind) from None
+        if unpack is not None:
+            unpack.end()
 
     async def aclose(self) -> None:
         """See `Response.aclose`."""
@@ -108,12 +139,73 @@ class PooledResponse:
             await self._response.aclose()
 
 
-def _translated(error: Exception) -> TransportError:
+class _Unpacked:
+    """gzip or deflate, in pieces of bounded size: a few bytes may become gigabytes."""
+
+    def __init__(self) -> None:
+        self._zlib = zlib.decompressobj(GZIP_OR_ZLIB)
+        self._begun = False
+
+    def feed(self, data: bytes) -> list[bytes]:
+        found = []
+        try:
+            while data:
+                piece = self._more(data)
+                data = self._zlib.unconsumed_tail
+                if piece:
+                    found.append(piece)
+        except zlib.error:
+            raise TransportError("encoding") from None
+        return found
+
+    def _more(self, data: bytes) -> bytes:
+        try:
+            piece = self._zlib.decompress(data, MAX_PIECE)
+        except zlib.error:
+            if self._begun:
+                raise
+            self._zlib = zlib.decompressobj(-zlib.MAX_WBITS)  # some send `deflate` without its header
+            piece = self._zlib.decompress(data, MAX_PIECE)
+        self._begun = True
+        return piece
+
+    def end(self) -> None:
+        if not self._zlib.eof:
+            raise TransportError("broken", "cut off")
+
+
+@lru_cache(256)
+def _address(url: str) -> tuple[httpcore2.URL, bytes]:
+    """The parsed address and the value of `Host`. Raises ValueError."""
+    parsed = httpx2.URL(url)
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise ValueError("no address")
+    address = httpcore2.URL(scheme=parsed.raw_scheme, host=parsed.raw_host, port=parsed.port, target=parsed.raw_path)
+    return address, parsed.netloc
+
+
+def _through(proxy: str) -> httpcore2.AsyncConnectionPool:
+    by = httpx2.Proxy(proxy)
+    address = httpcore2.URL(scheme=by.url.raw_scheme, host=by.url.raw_host, port=by.url.port, target=by.url.raw_path)
+    if by.url.scheme in ("socks5", "socks5h"):
+        return httpcore2.AsyncSOCKSProxy(
+            proxy_url=address, proxy_auth=by.raw_auth, ssl_context=httpx2.create_ssl_context(),
+            max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_IDLE, keepalive_expiry=KEEP_S,
+        )  # fmt: skip
+    return httpcore2.AsyncHTTPProxy(
+        proxy_url=address, proxy_auth=by.raw_auth, ssl_context=httpx2.create_ssl_context(),
+        max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_IDLE, keepalive_expiry=KEEP_S,
+    )  # fmt: skip
+
+
+def _translated(error: Exception, silence: str) -> TransportError:
     name = type(error).__name__
-    if isinstance(error, httpx2.InvalidURL | httpx2.UnsupportedProtocol | ValueError):
+    if isinstance(error, httpx2.InvalidURL | httpcore2.UnsupportedProtocol | ValueError):
         return TransportError("address")
-    if isinstance(error, httpx2.TimeoutException):
+    if isinstance(error, httpcore2.ReadTimeout):
+        return TransportError(silence)
+    if isinstance(error, httpcore2.TimeoutException):
         return TransportError("timeout", name)
-    if isinstance(error, httpx2.ConnectError | httpx2.ProxyError):
+    if isinstance(error, httpcore2.ConnectError | httpcore2.ProxyError):
         return TransportError("connect", name)
     return TransportError("broken", name)

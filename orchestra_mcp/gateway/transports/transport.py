@@ -18,6 +18,8 @@ LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 CONNECT_S = 10.0
 WRITE_S = 30.0
 CLOSE_S = 1.0
+MAX_PIECE = 2**20
+"""Bytes that are unpacked at a time."""
 
 
 class TransportError(Exception):
