@@ -1,6 +1,6 @@
 """What the gateway costs, beside a direct call, forty plain lines and the peers that are installed; all in one run.
 
-    python benchmarks/gateway.py [--only calls,streams,inside,memory,budget,chaos] [--calls 400] [--rounds 3]
+    python benchmarks/gateway.py [--only calls,inside,budget,chaos,memory] [--calls 400] [--rounds 3]
                                  [--litellm VENV] [--portkey DIRECTORY]
 
 Every subject runs as a process of its own, in front of the same canned upstream on loopback; bursts of the subjects
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -30,7 +31,7 @@ from pathlib import Path
 from statistics import median
 from urllib.request import Request, urlopen
 
-from gateway_load import Burst, body, burst, memory_of
+from gateway_load import MESSAGE, Burst, body, burst, memory_of
 
 HERE = Path(__file__).parent
 KEY = "sk-bench-0000000000000000"
@@ -96,7 +97,7 @@ def wait_until_up(subject: Subject, process: subprocess.Popen[str]) -> None:
             raise SystemExit(f"{subject.name} ended with code {process.returncode}; try ORCHESTRA_BENCH_LOG=1")
         try:
             headers = {"content-type": "application/json", **subject.headers}
-            with urlopen(Request(subject.url, body(subject.model), headers), timeout=10) as reply:  # noqa: S310
+            with urlopen(Request(subject.url, body(subject.model), headers), timeout=10) as reply:
                 if reply.status == 200:
                     return
         except OSError as error:
@@ -164,36 +165,33 @@ cache = "exact"
 """
 
 
-def ours(stack: ExitStack, up: str, name: str, *, settings: str = "", key: bool = False, fast: bool = False) -> Subject:
-    home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    config = home / "orchestra.toml"
-    config.write_text(MODELS.format(up=up) + settings)
-    env = {
-        "ORCHESTRA_HOME": str(home / "data"),
-        "ORCHESTRA_CONFIG": str(config),
-        "BENCH_KEY": KEY,
-        "ORCHESTRA_TRANSPORT": "aiohttp" if fast else "httpx2",
-    }
-    orchestra = [sys.executable, "-m", "orchestra_mcp"]
-    told = {**os.environ, **env}
+def serving(stack: ExitStack, name: str, env: dict[str, str], *, key: bool = False, model: str = "steady") -> Subject:
+    """`orchestra serve` in an environment."""
+    orchestra, home = [sys.executable, "-m", "orchestra_mcp"], Path(env["ORCHESTRA_HOME"])
     port = free_port()
     process = stack.enter_context(child(*orchestra, "serve", "--port", str(port), env=env))
     if key:
         made = subprocess.run(
             [*orchestra, "keys", "create", "--name", "bench", "--usd-per-day", "100000"],
-            env=told, capture_output=True, text=True, check=True,
+            env={**os.environ, **env}, capture_output=True, text=True, check=True,
         )  # fmt: skip
         token = next(word for word in made.stdout.split() if word.startswith("orc_"))
     else:
         until = time.monotonic() + LATER_S
-        while not (home / "data" / "token").is_file() and time.monotonic() < until:
+        while not (home / "token").is_file() and time.monotonic() < until:
             time.sleep(0.05)
-        token = (home / "data" / "token").read_text().strip()
-    model = "answer" if "[routes.answer]" in settings else "steady"
+        token = (home / "token").read_text().strip()
     url = f"http://127.0.0.1:{port}/v1/chat/completions"
     subject = Subject(name, url, process.pid, model, {"authorization": f"Bearer {token}"})
     wait_until_up(subject, process)
     return subject
+
+
+def ours(
+    stack: ExitStack, up: str, name: str, *, settings: str = "", key: bool = False, transport: str = "httpx2"
+) -> Subject:
+    model = "answer" if "[routes.answer]" in settings else "steady"
+    return serving(stack, name, settled(stack, up, settings, transport), key=key, model=model)
 
 
 def litellm(stack: ExitStack, up: str, venv: Path) -> Subject:
@@ -264,7 +262,9 @@ async def measure(subjects: list[Subject], kind: str, calls: int, rounds: int, a
 
 def show(subjects: list[Subject], direct: Subject) -> None:
     base = next(s for s in subjects if s.name == "40 lines, httpx2")
-    print(f"\n{'':32}{'CPU ms':>8}{'ratio':>7}{'p50 c=1':>9}{'added':>8}{'p99 c=32':>10}{'CPU/stream':>12}{'ratio':>7}{'TTFB':>7}{'RSS':>6}")
+    print(
+        f"\n{'':32}{'CPU ms':>8}{'ratio':>7}{'p50 c=1':>9}{'added':>8}{'p99 c=32':>10}{'CPU/stream':>12}{'ratio':>7}{'TTFB':>7}{'RSS':>6}"
+    )
     for s in [direct, *subjects]:
         cpu = f"{s.cpu_ms('plain'):8.2f}{s.cpu_ms('plain') / base.cpu_ms('plain'):7.2f}" if s.pid else " " * 15
         stream = f"{s.cpu_ms('stream'):12.2f}{s.cpu_ms('stream') / base.cpu_ms('stream'):7.2f}" if s.pid else " " * 19
@@ -282,11 +282,10 @@ async def calls(options: argparse.Namespace) -> None:
         up = upstream(stack)
         direct = Subject("direct", f"{up}/v1/chat/completions", 0)
         subjects = [plain(stack, up, "httpx2"), plain(stack, up, "aiohttp")]
-        for fast in (False, True):
-            with_ = "aiohttp" if fast else "httpx2"
-            subjects.append(ours(stack, up, f"ours, {with_}: plain", fast=fast))
-            subjects.append(ours(stack, up, f"ours, {with_}: key, budget", key=True, fast=fast))
-            subjects.append(ours(stack, up, f"ours, {with_}: everything", settings=EVERYTHING, key=True, fast=fast))
+        for way in ("httpx2", "aiohttp"):
+            subjects.append(ours(stack, up, f"ours, {way}: plain", transport=way))
+            subjects.append(ours(stack, up, f"ours, {way}: key, budget", key=True, transport=way))
+            subjects.append(ours(stack, up, f"ours, {way}: everything", settings=EVERYTHING, key=True, transport=way))
         if options.portkey:
             subjects.append(portkey(stack, up, options.portkey))
         if options.litellm:
@@ -298,7 +297,138 @@ async def calls(options: argparse.Namespace) -> None:
         show(subjects, direct)
 
 
-GATES: dict[str, Callable[[argparse.Namespace], object]] = {"calls": calls}
+INSIDE = """
+import asyncio, json, sys, time
+
+async def main(up, calls, rounds):
+    import openai
+    from orchestra_mcp.app import Orchestra
+    from orchestra_mcp.gateway.provider import ChatRequest, Message, fold
+
+    text = sys.stdin.read()
+    client = openai.AsyncOpenAI(base_url=up + "/v1", api_key="k")
+
+    async def sdk():
+        await client.chat.completions.create(
+            model="steady", messages=[{"role": "user", "content": text}], max_tokens=400)
+
+    async with Orchestra.open() as orchestra:
+        gateway = await orchestra.gateway()
+
+        async def ours():
+            message = Message(role="user", text=text)
+            await fold(gateway, ChatRequest(model="steady", messages=(message,), max_tokens=400, stream=False))
+
+        found = {"openai SDK": [], "ours": []}
+        for number in range(rounds + 1):
+            for name, call in (("openai SDK", sdk), ("ours", ours)):
+                began = time.process_time()
+                for _ in range(calls):
+                    await call()
+                if number:
+                    found[name].append((time.process_time() - began) / calls * 1000)
+    await client.close()
+    print(json.dumps(found))
+
+asyncio.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
+"""
+
+
+def settled(stack: ExitStack, up: str, settings: str = "", transport: str = "httpx2") -> dict[str, str]:
+    """The environment of an Orchestra with a data directory of its own."""
+    home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    config = home / "orchestra.toml"
+    config.write_text(f'[gateway]\ntransport = "{transport}"\n' + MODELS.format(up=up) + settings)
+    return {"ORCHESTRA_HOME": str(home / "data"), "ORCHESTRA_CONFIG": str(config), "BENCH_KEY": KEY}
+
+
+def inside(options: argparse.Namespace) -> None:
+    """A call from within a Python program: `Orchestra` as a library beside the openai SDK."""
+    with ExitStack() as stack:
+        up = upstream(stack)
+        for transport in ("httpx2", "aiohttp"):
+            done = subprocess.run(
+                [sys.executable, "-c", INSIDE, up, str(options.calls), str(options.rounds)], input=MESSAGE,
+                env={**os.environ, **settled(stack, up, transport=transport)}, capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            if done.returncode:
+                raise SystemExit(done.stderr)
+            found = {name: median(values) for name, values in json.loads(done.stdout).items()}
+            print(
+                f"in-process call, {transport}: ours {found['ours']:.2f} ms CPU, openai SDK {found['openai SDK']:.2f}, "
+                f"ratio {found['ours'] / found['openai SDK']:.2f} (target 0.6)"
+            )
+
+
+async def memory(options: argparse.Namespace) -> None:
+    """Resident memory of `orchestra serve`, everything on: idle and after many calls."""
+    with ExitStack() as stack:
+        subject = ours(stack, upstream(stack), "everything", settings=EVERYTHING, key=True)
+        print(f"memory of serve: {memory_of(subject.pid):.0f} MiB after its first call", end="")
+        step = options.soak // 5
+        for number in range(5):
+            found = await burst(subject.url, body(subject.model), subject.headers, step, 32, subject.pid)
+            print(f", {memory_of(subject.pid):.0f} after {(number + 1) * step:,}", end="", flush=True)
+            if set(found.statuses) != {200}:
+                raise SystemExit(f"\nmemory: {found.statuses}")
+        print(" (target: under 120, flat)")
+
+
+LIMIT_USD = "0.10"
+
+
+async def budget(_: argparse.Namespace) -> None:
+    """Four servers on one data directory, 200 calls at once, a budget for a third of them."""
+    with ExitStack() as stack:
+        up = upstream(stack)
+        env = settled(stack, up, f'[[budgets]]\nper = "all"\nusd = {LIMIT_USD}\nwindow = "month"\n')
+        subjects = [serving(stack, f"server {number}", env) for number in range(4)]
+        bursts = await asyncio.gather(
+            *(burst(s.url, body("wait-50").replace(b"wait-50", b"steady"), s.headers, 50, 50) for s in subjects)
+        )
+        answered = sum(found.statuses.get(200, 0) for found in bursts) + len(subjects)  # one each to see it is up
+        refused = sum(found.statuses.get(402, 0) for found in bursts)
+        spent = answered * (57 * 2 + 154 * 10) / 1e6
+        others = {k: v for found in bursts for k, v in found.statuses.items() if k not in (200, 402)}
+        print(
+            f"budget of ${LIMIT_USD}, 200 calls at once from 4 processes: {answered} answered for ${spent:.4f}, {refused} "
+            f"refused, others {others or 'none'}: {'NEVER OVER' if spent <= float(LIMIT_USD) else 'OVERSPENT'}"
+        )
+
+
+CHAOS = """
+[models.chaotic]
+base_url = "{up}/v1"
+model = "chaos"
+provider = "local"
+
+[routes.answer]
+targets = ["chaotic", "steady"]
+slow_s = 1.0
+"""
+
+
+async def chaos(options: argparse.Namespace) -> None:
+    """A first target that hangs, fails and talks nonsense, a tenth of the calls each, and a healthy second one."""
+    with ExitStack() as stack:
+        up = upstream(stack)
+        subject = serving(stack, "chaos", settled(stack, up, CHAOS.format(up=up)), model="answer")
+        for stream in (False, True):
+            found = await burst(subject.url, body("answer", stream), subject.headers, options.chaos, 16)
+            good = found.statuses.get(200, 0)
+            print(
+                f"chaos, {'streams' if stream else 'plain'}: {good} of {found.calls} answered ({good / found.calls:.2%}; target "
+                f"99.9 %), slowest {max(found.seconds):.1f} s (deadline 10 s), others {found.statuses}"
+            )
+
+
+GATES: dict[str, Callable[[argparse.Namespace], object]] = {
+    "calls": calls,
+    "inside": inside,
+    "budget": budget,
+    "chaos": chaos,
+    "memory": memory,
+}
 
 
 def main() -> None:
@@ -306,6 +436,8 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(GATES))
     parser.add_argument("--calls", type=int, default=400)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--soak", type=int, default=100_000, help="calls of the memory gate")
+    parser.add_argument("--chaos", type=int, default=1000, help="calls of the chaos gate, for plain and streams each")
     parser.add_argument("--litellm", type=Path)
     parser.add_argument("--portkey", type=Path)
     options = parser.parse_args()

@@ -25,7 +25,12 @@ MARK = b"Case 00000000"
 
 
 def body(model: str, stream: bool = False, **more: Any) -> bytes:
-    asked: dict[str, Any] = {"model": model, "messages": [{"role": "user", "content": MESSAGE}], "max_tokens": 400, **more}
+    asked: dict[str, Any] = {
+        "model": model,
+        "messages": [{"role": "user", "content": MESSAGE}],
+        "max_tokens": 400,
+        **more,
+    }
     if stream:
         asked |= {"stream": True, "stream_options": {"include_usage": True}}
     return json.dumps(asked).encode()

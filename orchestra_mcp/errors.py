@@ -68,7 +68,7 @@ class ProviderError(OrchestraError):
     Args:
         message: one sentence for people, without keys or reply bodies.
         kind: a stable word for tables and reports (`auth`, `model`, `request`, `policy`, `server`, `network`,
-            `timeout`, `rate_limit`, `resting`, `window`, `empty`, `truncated`, `garbage`, `too_long`, `refusal`).
+            `timeout`, `rate_limit`, `own_limit`, `resting`, `window`, `empty`, `truncated`, `garbage`, `too_long`, `refusal`).
     """
 
     default_kind = "server"

@@ -252,7 +252,7 @@ def test_a_broken_configuration_is_named_with_its_place(shell: Shell) -> None:
     Path(shell.environ["ORCHESTRA_CONFIG"]).write_text('[models.ada]\nwire = "telegraph"\nmodel = "x"\n')
     done = shell.run("status")
     assert done.returncode == 1
-    assert "models.ada.wire" in done.stderr
+    assert "models.ada: wire = 'telegraph' is not known" in done.stderr
     assert "Traceback" not in done.stderr
 
 

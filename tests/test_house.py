@@ -11,6 +11,7 @@ import pytest
 
 from orchestra_mcp.council.prompts import MODES, load, mode_brief, pick_mode
 from orchestra_mcp.settings import MADE_BY_US, Limits, ModelSpec, Privacy, SeatSpec, Settings
+from orchestra_mcp.settings.gateway import Budget, Embedding, Gateway, PriceRow, RateLimit, Route, Rule, Target, When
 from orchestra_mcp.types import Mode, Noun, Question
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,7 +48,10 @@ def test_every_prompt_is_there(name: str) -> None:
     assert len(load(name)) > 60
 
 
-@pytest.mark.parametrize("noun", [ModelSpec, SeatSpec, Limits, Privacy, Settings])
+GATEWAY = [Route, Rule, When, Target, Budget, RateLimit, PriceRow, Embedding, Gateway]
+
+
+@pytest.mark.parametrize("noun", [ModelSpec, SeatSpec, Limits, Privacy, Settings, *GATEWAY])
 def test_every_setting_is_documented(noun: type[Noun]) -> None:
     made_by_us = MADE_BY_US
     for field in set(noun.model_fields) - made_by_us:

@@ -72,8 +72,10 @@ class Door:
 
 @contextmanager
 def door(home: Path, *arguments: str, **more: str) -> Iterator[Door]:
+    """`orchestra-mcp ARGUMENTS`, or `orchestra serve …` where they begin so."""
     environ = {**os.environ, "HOME": str(home), "ORCHESTRA_HOME": str(home / "data"), **more}
-    program = [sys.executable, "-m", "orchestra_mcp.tools.entry", *arguments, "--port", "0"]
+    module = "orchestra_mcp" if arguments[0] == "serve" else "orchestra_mcp.tools.entry"
+    program = [sys.executable, "-m", module, *arguments, "--port", "0"]
     with subprocess.Popen(program, stderr=subprocess.PIPE, env=environ, text=True, cwd=ROOT) as process:
         assert process.stderr is not None
         try:
@@ -149,11 +151,11 @@ async def test_the_client_lists_tools_over_streamable_http_in_both_eras(http: Do
 
 
 @contextmanager
-def council(home: Path, experts: dict[str, Expert]) -> Iterator[tuple[Door, Upstream]]:
+def council(home: Path, experts: dict[str, Expert], *arguments: str) -> Iterator[tuple[Door, Upstream]]:
     with Upstream(experts) as upstream:
         config = home / "orchestra.toml"
         config.write_text(upstream.models_toml())
-        with door(home, "--http", ORCHESTRA_CONFIG=str(config)) as opened:
+        with door(home, *(arguments or ("--http",)), ORCHESTRA_CONFIG=str(config)) as opened:
             yield opened, upstream
 
 
@@ -194,6 +196,66 @@ async def test_the_client_lists_tools_over_sse(tmp_path: Path) -> None:
         async with Client(sse_client(opened.url, headers=opened.bearer), mode="legacy") as client:
             tools = await client.list_tools()
     assert "debate" in {tool.name for tool in tools.tools}
+
+
+# ------------------------------------------------------------------------------------- `orchestra serve`: all doors
+
+
+@pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
+async def test_serve_has_the_mcp_endpoint_beside_the_models(mode: str, tmp_path: Path, repo: Path) -> None:
+    says = expert("it is the newline")
+    with council(tmp_path, {"alpha": Expert(says), "beta": Expert(says)}, "serve") as (opened, _):
+        assert opened.url.endswith("/mcp")
+        async with opened.client(mode) as client:
+            result = await client.call_tool(
+                "consult_expert_council", {"question": "Why is the last line lost?", "project_dir": str(repo)}
+            )
+        assert "it is the newline" in str(result.structured_content)
+        models = httpx2.get(opened.url.replace("/mcp", "/v1/models"), headers=opened.bearer, timeout=10)
+        assert "alpha" in models.text
+        refused = opened.post()
+        assert refused.status_code == 401
+        assert "orchestra serve --show-token" in refused.json()["error"]["message"]
+        assert opened.token not in opened.said
+
+
+async def test_serve_has_the_older_transport_too(tmp_path: Path) -> None:
+    with council(tmp_path, {"alpha": Expert("x")}, "serve", "--sse") as (opened, _):
+        assert opened.url.endswith("/sse")
+        async with Client(sse_client(opened.url, headers=opened.bearer), mode="legacy") as client:
+            tools = await client.list_tools()
+    assert "debate" in {tool.name for tool in tools.tools}
+
+
+@posix
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_serve_and_the_calls_of_its_clients(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    body = {"model": "alpha", "messages": [{"role": "user", "content": "hi"}]}
+    with council(tmp_path, {"alpha": Expert(fault="hang")}, "serve") as (opened, upstream):
+
+        def ask() -> None:
+            url = opened.url.replace("/mcp", "/v1/chat/completions")
+            with suppress(httpx2.TransportError):
+                httpx2.post(url, json=body, headers=opened.bearer, timeout=30)
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        upstream.wait_for_calls_sync(1)
+        opened.process.send_signal(number)
+        assert opened.process.wait(4) == code
+        asking.join(10)
+        upstream.wait_until_sync(lambda: upstream.calls[0].aborted)
+
+
+def test_serve_says_what_is_wrong_with_the_settings_and_ends(tmp_path: Path) -> None:
+    config = tmp_path / "orchestra.toml"
+    config.write_text("[models.x]\nmodle = 1\n")
+    environ = {**os.environ, "ORCHESTRA_HOME": str(tmp_path / "data"), "ORCHESTRA_CONFIG": str(config)}
+    program = [sys.executable, "-m", "orchestra_mcp", "serve", "--port", "0"]
+    done = subprocess.run(program, env=environ, capture_output=True, text=True, cwd=ROOT, timeout=30, check=False)
+    assert done.returncode == 1
+    assert "models.x.model" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @posix

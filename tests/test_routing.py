@@ -857,7 +857,7 @@ async def gateway(upstream: Upstream, routes: dict[str, Route]) -> AsyncIterator
     async with open_http() as http:
         inner = build(specs, Keys({}), limits, ledger=Ledger(limits), on_call=note, http=http, sleep=sleep)
         facts = {name: facts_of(spec, price=usd("0", "0")) for name, spec in specs.items()}
-        yield Routed(inner, router(facts, routes, stats=stats)), records
+        yield Routed(inner.targets, router(facts, routes, stats=stats)), records
 
 
 async def test_over_http_the_quicker_model_is_found_and_a_failed_one_is_followed_by_the_next() -> None:

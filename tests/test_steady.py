@@ -20,6 +20,7 @@ from orchestra_mcp.gateway import build, open_http
 from orchestra_mcp.gateway.money.metered import Ledger
 from orchestra_mcp.gateway.provider import ChatReply, ChatRequest, Message, Provider, Receipt, TextDelta, Way, fold
 from orchestra_mcp.gateway.steady.breaker import Breaker
+from orchestra_mcp.gateway.steady.probing import probe
 from orchestra_mcp.settings import Keys, Limits, ModelSpec
 from orchestra_mcp.types import CallRecord
 
@@ -182,7 +183,7 @@ async def desk(
             models, Keys(keys or {}), limits, ledger=Ledger(limits), on_call=records.append, http=http,
             clock=clock, sleep=at_once,
         )  # fmt: skip
-        yield Desk(gateway, records)
+        yield Desk(gateway.targets, records)
 
 
 # ------------------------------------------------------------------------------------------------- several keys
@@ -227,8 +228,8 @@ async def test_a_conversation_whose_reasoning_is_bound_to_an_account_stays_with_
             keyed = build(
                 {"ada": ModelSpec(base_url=upstream.url + "/v1", model="ada", key_env="ONE", more_keys=("TWO",))},
                 Keys(KEYS), Limits(), ledger=Ledger(Limits()), on_call=lambda _: None, http=http,
-            )._models["ada"].ask._inner  # type: ignore[attr-defined]  # fmt: skip
-            keyed._bound = True
+            ).models["ada"].keyed  # fmt: skip
+            keyed.bound = True
             for question in ("Why does it hang?", "And now?", "What of the lock?"):
                 first = Message(role="user", text=question)
                 for turn in ((first,), (first, Message(role="assistant", text="42"), Message(role="user", text="So?"))):
@@ -331,6 +332,29 @@ async def test_a_model_that_nobody_knows_is_an_error_that_names_the_others() -> 
         async with desk(upstream) as d:
             with pytest.raises(NotFound, match="there are: ada"):
                 await d.ask("eve")
+
+
+async def test_a_probe_finds_a_vendor_that_is_back_and_costs_no_call_of_a_model() -> None:
+    with Upstream({"ada": Expert("42", fault="500", faults_left=5)}) as upstream:
+        async with open_http() as http:
+            models = {"ada": ModelSpec(base_url=upstream.url + "/v1", model="ada")}
+
+            async def at_once(_: float) -> None:
+                await anyio.lowlevel.checkpoint()
+
+            gateway = build(
+                models, Keys({}), Limits(), ledger=Ledger(Limits()), on_call=lambda _: None, http=http, sleep=at_once
+            )  # fmt: skip
+            ask = ChatRequest(model="ada", messages=(Message(role="user", text="Why?"),))
+            for _ in range(2):
+                with pytest.raises(Unavailable):
+                    await fold(gateway, ask)
+            with pytest.raises(Resting):
+                await fold(gateway, ask)
+            asked = len(upstream.calls)
+            assert await probe(gateway.models, Keys({}), http) == ("ada",)
+            assert len(upstream.calls) == asked
+            assert (await fold(gateway, ask)).text == "42"
 
 
 # ------------------------------------------------------------------------------------------------- hedging

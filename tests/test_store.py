@@ -531,9 +531,13 @@ async def test_a_page_that_is_damaged_is_a_store_error_with_advice_and_nothing_i
         await whole(store, "c1", opinion(answer="x" * 50_000))
     file = home / "orchestra.db"
     size = file.stat().st_size
-    with file.open("r+b") as handle:  # all but the first page, which holds the header and the schema
-        handle.seek(4096)
-        handle.write(b"\xa5" * (size - 4096))
+    connection = sqlite3.connect(file)
+    pages = [page for (page,) in connection.execute("SELECT rootpage FROM sqlite_master WHERE rootpage > 0")]
+    connection.close()
+    with file.open("r+b") as handle:  # the root of every table and index, not the pages of the header and the schema
+        for page in pages:
+            handle.seek(4096 * (page - 1))
+            handle.write(b"\xa5" * 4096)
     async with open_store(home) as store:
         for attempt in (store.get("c1"), store.list()):
             with pytest.raises(StoreError, match=r"damaged.*Nothing was deleted"):

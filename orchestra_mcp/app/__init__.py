@@ -12,6 +12,7 @@ import secrets
 import string
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal
@@ -20,6 +21,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from orchestra_mcp import __version__, settings
+from orchestra_mcp.app.backing import open_backing
 from orchestra_mcp.app.convening import convene
 from orchestra_mcp.app.run import CANCEL_S, Run
 from orchestra_mcp.app.sitting import Case, Sitting, clean, midnight, unfailing
@@ -32,6 +34,7 @@ from orchestra_mcp.council.labels import label_of
 from orchestra_mcp.council.minutes import Minutes
 from orchestra_mcp.council.prompts import pick_mode
 from orchestra_mcp.errors import NotFound, StoreError, UserError
+from orchestra_mcp.gateway.front import Callers, Gateway
 from orchestra_mcp.gateway.roster import Roster, open_roster
 from orchestra_mcp.settings import Keys, Settings
 from orchestra_mcp.store import open_store
@@ -85,8 +88,12 @@ class Orchestra:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, environ: Mapping[str, str] | None = None) -> AsyncIterator[Orchestra]:
+    async def open(cls, environ: Mapping[str, str] | None = None, *, serving: bool = False) -> AsyncIterator[Orchestra]:
         """Read the settings and open the store; runs still going at exit are cancelled and recorded as such.
+
+        Args:
+            environ: where keys and the documented paths are looked up; default: this process's environment.
+            serving: many calls are to come, so that the faster transport is worth its start.
 
         Raises:
             SettingsError: the configuration is wrong.
@@ -98,9 +105,11 @@ class Orchestra:
         failure: Exception | None = None
         async with (
             open_store(user.home) as store,
-            open_roster(user, keys) as roster,
+            open_roster(user, keys, serving=serving) as roster,
+            open_backing(user, store, roster) as backing,
             anyio.create_task_group() as group,
         ):
+            roster.backing = replace(backing, begin=group.start_soon)
             orchestra = cls(environ, user, keys, store, roster, group)
             roster.on_call = orchestra._note_call
             try:
@@ -210,6 +219,22 @@ class Orchestra:
             unpriced=tuple(dict.fromkeys(unpriced)),
             needs_consent=await self.needs_consent(question.project, question.experts),
         )
+
+    # ------------------------------------------------------------------------------------------------- models alone
+
+    async def gateway(self) -> Gateway:
+        """The gateway below the council, for whoever wants an answer of one model or route.
+
+        Raises:
+            SettingsError: a model of the settings cannot be.
+        """
+        await self._roster.ready()
+        return self._roster.provider
+
+    @property
+    def callers(self) -> Callers:
+        """Where a door says what its callers may spend and ask for."""
+        return self._roster.callers
 
     # ------------------------------------------------------------------------------------------------- looking back
 
@@ -324,6 +349,8 @@ class Orchestra:
         if run := self._runs.get(call.run):
             run.minutes.calls.append(call)
             run.pending.append(call)
+        else:
+            self._store.note(call)
 
     def _keep(self, run: Run) -> None:
         self._runs[run.id] = run

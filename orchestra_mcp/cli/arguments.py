@@ -22,6 +22,7 @@ MODES = (
 EFFORTS = ("quick", "standard", "deep", "auto")
 DETAILS = ("brief", "standard", "full")
 OUTCOMES = ("worked", "partly", "wrong")
+ROLES = ("admin", "member", "viewer")
 CLIENTS = ("claude-code", "claude-desktop", "cursor", "vscode", "codex", "gemini", "print")
 
 USAGE_ERROR = 2
@@ -81,6 +82,13 @@ def count(text: str) -> int:
     """A whole number from 1 to 1000."""
     if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= 1000:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 1000")
+    return int(text)
+
+
+def positive_count(text: str) -> int:
+    """A whole number from 1 to a thousand million."""
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:10]) <= 1_000_000_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
 
 
@@ -224,8 +232,81 @@ def serve_options(parser: Parser) -> None:
     parser.add_argument(
         "--port", type=port, default=8321, metavar="N", help="TCP port, 0 for any free one (default: 8321)"
     )
-    parser.add_argument("--sse", action="store_true", help="the older SSE transport, for clients that need it")
-    parser.add_argument("--show-token", action="store_true", help="print the bearer token and leave")
+    parser.add_argument("--sse", action="store_true", help="the older SSE transport, for MCP clients that need it")
+    parser.add_argument("--admin", action="store_true", help="with the admin API for keys and workspaces (/admin)")
+    parser.add_argument("--show-token", action="store_true", help="print the owner's token and leave")
+
+
+def budget_options(parser: Parser) -> None:
+    """What may be spent."""
+    for window in ("hour", "day", "month"):
+        parser.add_argument(
+            f"--usd-per-{window}", type=money, metavar="USD", help=f"US dollars that may be spent per {window}"
+        )
+
+
+def key_options(parser: Parser) -> None:
+    """Virtual keys: what is done, to which, on what terms."""
+    parser.add_argument("action", choices=("create", "list", "revoke"), help="create prints the key, this once")
+    parser.add_argument("key", metavar="KEY", nargs="?", help="revoke: its id or name")
+    parser.add_argument("--name", metavar="NAME", help="create: its name, unique in the workspace")
+    parser.add_argument(
+        "--workspace", metavar="ID", help="whose it is (default for create: default; it is made if need be)"
+    )
+    parser.add_argument("--role", choices=ROLES, default="member", help="what it may do (default: member)")
+    parser.add_argument("--member", metavar="NAME", help="the member whose key it is")
+    parser.add_argument(
+        "--models",
+        metavar="NAMES",
+        help="models, routes and aliases it may use, with commas; * stands for anything (default: all)",
+    )
+    parser.add_argument("--tier", metavar="NAME", help="for the rules of routes")
+    parser.add_argument(
+        "--priority", type=int, default=0, metavar="N", help="higher goes first where calls have to wait (default: 0)"
+    )
+    parser.add_argument("--rpm", type=positive_count, metavar="N", help="requests per minute")
+    parser.add_argument("--tpm", type=positive_count, metavar="N", help="tokens per minute")
+    parser.add_argument("--concurrent", type=positive_count, metavar="N", help="calls at the same time")
+    parser.add_argument("--expires", metavar="WHEN", help="30d, 12h, 2w, or a date such as 2027-01-31 (default: never)")
+    parser.add_argument("--all", action="store_true", help="list: revoked ones too")
+
+
+def workspace_options(parser: Parser) -> None:
+    """Workspaces: what is done, to which."""
+    parser.add_argument(
+        "action",
+        choices=("create", "list", "change", "delete", "add-member", "remove-member"),
+        help="what is to be done",
+    )
+    parser.add_argument("workspace", metavar="WORKSPACE", nargs="?", help="its id: small letters, digits, dots, dashes")
+    parser.add_argument("--name", metavar="TEXT", help="its name for people")
+    parser.add_argument(
+        "--root", dest="roots", action="append", default=[], metavar="DIR",
+        help="a directory whose projects its keys may ask about, repeatable (default: none)",
+    )  # fmt: skip
+    parser.add_argument("--member", metavar="NAME", help="add-member, remove-member: who")
+    parser.add_argument(
+        "--role", choices=ROLES, default="member", help="add-member: what they may do (default: member)"
+    )
+
+
+# Copies of `store.costs.Dimension`, for the same reason as those above; a test compares.
+DIMENSIONS = (
+    "provider", "model", "model_id", "key", "workspace", "tier", "route", "use_case", "purpose", "project",
+    "hour", "day", "month", "error", "cache",
+)  # fmt: skip
+
+
+def cost_options(parser: Parser) -> None:
+    """Which calls are summed up, and how."""
+    parser.add_argument(
+        "--by", choices=DIMENSIONS, default="model", metavar="WHAT", help=f"{', '.join(DIMENSIONS)} (default: model)"
+    )
+    parser.add_argument(
+        "--since", default="7d", metavar="WHEN", help="12h, 7d, 4w, or a date such as 2026-11-01 (UTC; default: 7d)"
+    )
+    parser.add_argument("--until", default="", metavar="WHEN", help="in the same form; default: now")
+    parser.add_argument("--csv", action="store_true", help="print comma-separated lines for a spreadsheet")
 
 
 CLI = "orchestra_mcp.cli"
@@ -259,6 +340,12 @@ COMMANDS: dict[str, Command] = {
         (outcome_options, common),
         "The last word on each solution counts. Experts that were right weigh more in later questions of that kind.",
     ),
+    "cost": Command(
+        "what calls cost, by any dimension, and where less would do",
+        f"{CLI}.costs:cost",
+        (cost_options, common),
+        "Counts every call through this installation. Cheaper targets are named with the measured difference in outcome.",
+    ),
     "setup": Command(
         "show what was found, connect an MCP client",
         f"{CLI}.setup:setup",
@@ -267,10 +354,22 @@ COMMANDS: dict[str, Command] = {
     ),
     "doctor": Command("check every part and say how to mend it", f"{CLI}.doctor:doctor", (doctor_options, common)),
     "serve": Command(
-        "the MCP server over HTTP on this machine",
+        "models, council and MCP over HTTP on this machine",
         f"{CLI}.serving:serve",
         (serve_options, common),
-        "Binds to loopback and needs a bearer token, which is made on first use. MCP clients usually start orchestra-mcp instead.",
+        "Binds to loopback and needs a key: the owner's token, which is made on first use, or one of `orchestra keys`. "
+        "MCP clients usually start orchestra-mcp instead.",
+    ),
+    "keys": Command(
+        "virtual keys for the HTTP server",
+        f"{CLI}.keys:keys",
+        (key_options, budget_options, common),
+        "A key is shown once, when it is made; kept is only a keyed hash of it.",
+    ),
+    "workspaces": Command(
+        "who shares budgets and consultations on the HTTP server",
+        f"{CLI}.keys:workspaces",
+        (workspace_options, budget_options, common),
     ),
 }  # fmt: skip
 

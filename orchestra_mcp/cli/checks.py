@@ -76,7 +76,7 @@ async def check_config(environ: Mapping[str, str]) -> list[Finding]:
 
 async def check_keys(environ: Mapping[str, str]) -> list[Finding]:
     """keys.env and which keys there are, by name."""
-    from orchestra_mcp.gateway.vendors.catalog import PROVIDERS
+    from orchestra_mcp.gateway.vendors.catalog import providers
 
     home = home_dir(environ)
     file = home / "keys.env"
@@ -84,7 +84,7 @@ async def check_keys(environ: Mapping[str, str]) -> list[Finding]:
         keys = Keys(environ, file)
     except SettingsError as error:
         return [Finding("keys", "fail", str(error), f"run: chmod 600 {file}")]
-    names = [name for row in PROVIDERS for name in row.key_env if keys.get(name)]
+    names = list(dict.fromkeys(name for row in providers() for name in row.key_env if keys.get(name)))
     kept = f"{file.name} is private" if file.is_file() else f"no {file.name}"
     findings = [Finding("keys", "ok", f"{', '.join(names) or 'none found'} ({kept})")]
     if os.name == "posix" and home.is_dir() and stat.S_IMODE(home.stat().st_mode) & 0o077:

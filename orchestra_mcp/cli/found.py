@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 
 def key_names(keys: Keys) -> list[str]:
     """Names of the variables that hold a vendor's key."""
-    from orchestra_mcp.gateway.vendors.catalog import PORTKEY_ROUTES, PROVIDERS
+    from orchestra_mcp.gateway.vendors.catalog import providers
 
-    wanted = [name for row in PROVIDERS for name in row.key_env] + list(PORTKEY_ROUTES)
+    # Only of vendors that are seated by their key alone: a GITHUB_TOKEN says nothing of models.
+    rows = [row for row in providers() if row.seats]
+    routes = [row.optional_headers[name].removeprefix("$") for row in rows for name in row.needs_header]
+    wanted = dict.fromkeys([*(name for row in rows for name in row.key_env), *routes])
     return [name for name in wanted if keys.get(name)]
 
 

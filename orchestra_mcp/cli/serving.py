@@ -1,4 +1,4 @@
-"""`orchestra serve`: the MCP server over HTTP, the same that `orchestra-mcp --http` starts."""
+"""`orchestra serve`: models, council and MCP over HTTP, behind one guard."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ import os
 
 from orchestra_mcp.cli.terminal import Desk
 from orchestra_mcp.settings import home_dir
+from orchestra_mcp.store.secretfile import secret_file
 
 
 def serve(args: argparse.Namespace, desk: Desk) -> int:
-    """Serve until a signal comes, or only show the bearer token."""
-    from orchestra_mcp.tools.http import bearer_token, serve_http
-
+    """Serve until a signal comes, or only show the owner's token."""
     if args.show_token:
-        token = bearer_token(home_dir(os.environ))
+        token = secret_file(home_dir(os.environ) / "token")
         if desk.as_json:
             desk.document({"token": token})
         else:
             desk.text(token)
         return 0
-    return serve_http(os.environ, args.host, args.port, sse=args.sse)
+    from orchestra_mcp.web.serving import serve_door
+
+    return serve_door(os.environ, args.host, args.port, sse=args.sse, admin=args.admin)

@@ -153,6 +153,8 @@ class Room:
             json_only=True,
             run=self.minutes.id,
             purpose=purpose,
+            use_case=self.minutes.mode,
+            private=True,
         )
         reply: ChatReply | None = None
         with anyio.move_on_after(limit):

@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
-from orchestra_mcp.gateway import build, open_http
+from orchestra_mcp.errors import SettingsError
+from orchestra_mcp.gateway import Backing, Gateway, build, open_http
+from orchestra_mcp.gateway.front import Callers
 from orchestra_mcp.gateway.money.metered import Ledger
 from orchestra_mcp.gateway.money.prices import price
-from orchestra_mcp.gateway.provider import CallObserver, Provider
+from orchestra_mcp.gateway.provider import CallObserver
+from orchestra_mcp.gateway.steady.probing import keep_probing
 from orchestra_mcp.gateway.vendors.discovery import Found, discover
+from orchestra_mcp.gateway.vendors.settling import settle
 from orchestra_mcp.settings import Keys, ModelSpec, SeatSpec, Settings
 from orchestra_mcp.types import CallRecord
 
@@ -35,23 +39,45 @@ class Roster:
         self.ledger = Ledger(user.limits)
         self.models: dict[str, ModelSpec] = {}
         self.seats: tuple[SeatSpec, ...] = ()
-        self.provider: Provider
+        self.callers = Callers()
+        self.backing = Backing(callers=self.callers)
+        """What lasts longer than this process, and who calls; settled before `ready`."""
+        self.provider: Gateway
 
     async def ready(self) -> None:
-        """Settle the models and seats, once: those of the settings, else what is found. Configured ones cost no look."""
+        """Settle the models and seats, once: those of the settings, else what is found. Configured ones cost no look.
+
+        Raises:
+            SettingsError: a model of the settings cannot be; the message names it.
+        """
         async with self._lock:
             if self._ready:
                 return
             configured = bool(self._user.models) or not self._user.discover
             source = self._user if configured else await self._look()
-            self.models = dict(source.models)
+            self.models = {name: _settled(name, spec, self._keys) for name, spec in source.models.items()}
             self.seats = source.seats or tuple(SeatSpec(name=name, model=name) for name in self.models)
             # The price list takes a third of a second to load; later it is asked for in the midst of a call.
             await anyio.to_thread.run_sync(lambda: [price(spec) for spec in self.models.values()])
             self.provider = build(
-                self.models, self._keys, self._user.limits, ledger=self.ledger, on_call=self._tell, http=self._http
+                self.models,
+                self._keys,
+                self._user.limits,
+                ledger=self.ledger,
+                on_call=self._tell,
+                http=self._http,
+                settings=self._user,
+                backing=self.backing,
             )
             self._ready = True
+            if self._user.gateway.probe_s and self.backing.begin:
+                begin = self.backing.begin
+                begin(keep_probing, self.provider.models, self._keys, self._http, self._user.gateway.probe_s)
+
+    @property
+    def asked(self) -> bool:
+        """True when the gateway has been built."""
+        return self._ready
 
     async def missing(self) -> tuple[str, ...]:
         """One line for each kind of expert that could be added, with what adds it."""
@@ -78,10 +104,18 @@ class Roster:
 
 
 @asynccontextmanager
-async def open_roster(user: Settings, keys: Keys) -> AsyncIterator[Roster]:
-    """Open the connections that all models share."""
-    async with open_http() as http:
+async def open_roster(user: Settings, keys: Keys, *, serving: bool = False) -> AsyncIterator[Roster]:
+    """Open the connections that all models share; when many are served, over the faster transport if it is there."""
+    fast = user.gateway.transport == "aiohttp" or (serving and user.gateway.transport == "auto")
+    async with open_http(fast=fast, connect_s=user.gateway.connect_s) as http:
         yield Roster(user, keys, http)
+
+
+def _settled(name: str, spec: ModelSpec, keys: Keys) -> ModelSpec:
+    try:
+        return settle(spec, keys)
+    except SettingsError as error:
+        raise SettingsError(f"models.{name}: {error}") from None
 
 
 def _nobody_asked(_: CallRecord) -> None:

@@ -85,12 +85,15 @@ class HttpWire:
         while True:
             body = self._dialect.to_wire(request, self._spec, self._quirks, without)
             url = self._dialect.url(request, self._spec, self._quirks, without)
-            visible = False
+            visible = begun = False
             try:
                 async with aclosing(self._once(request, url, body, without, source)) as events:
                     async for event in events:
                         # Remembered only now: before it answers, the server has not shown that this helps.
-                        self._without |= without
+                        if not begun:
+                            begun = True
+                            self._without |= without
+                            scrubber.learn(self._source().secrets)
                         visible = (
                             visible
                             or (isinstance(event, TextDelta) and not event.text.isspace())

@@ -219,6 +219,8 @@ class Gateway(Noun):
     """Name that clients ask for (such as `gpt-4o`) → model or route."""
     default: str = ""
     """Model or route for names that are not known; empty: they are refused."""
+    transport: Literal["auto", "httpx2", "aiohttp"] = "auto"
+    """The HTTP library below: `auto` takes aiohttp for `orchestra serve` where the extra `fast` is installed."""
     total_s: float = Field(default=600, gt=0)
     """Longest time for one call, retries and other targets included, in seconds."""
     connect_s: float = Field(default=10, gt=0)

@@ -6,8 +6,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
+from orchestra_mcp.store.costs import CostRow, Dimension
+from orchestra_mcp.store.ledger import Purses
 from orchestra_mcp.types import (
     Ballot,
+    CallRecord,
     Consultation,
     Entry,
     Label,
@@ -26,6 +29,15 @@ class Store(Protocol):
     Whatever a method has returned from survives `kill -9`. All methods raise `StoreError` when the database cannot be
     used, with a message that says how to mend it.
     """
+
+    @property
+    def purses(self) -> Purses:
+        """What budgets hold; wired into the gateway."""
+        ...
+
+    def note(self, call: CallRecord) -> None:
+        """Keep a call that no consultation adds itself; written within a second, never waited for, never fails."""
+        ...
 
     async def begin(self, id: str, question: Question, thread: str) -> None:
         """Record that a consultation has started, owned by this process, status `running`."""
@@ -84,6 +96,12 @@ class Store(Protocol):
 
     async def spent_since(self, when: datetime) -> Decimal:
         """What all calls since then cost, in US dollars."""
+        ...
+
+    async def costs(
+        self, by: Dimension, since: datetime, until: datetime | None = None, purpose: str = ""
+    ) -> tuple[CostRow, ...]:
+        """What calls cost, by one dimension and by model; `purpose` picks calls for one thing, such as `opinion`."""
         ...
 
     async def allowed(self, project: str) -> frozenset[str]:

@@ -1,7 +1,8 @@
 """The database schema as numbered steps; step n brings `PRAGMA user_version` from n - 1 to n.
 
 Add a step here: append one string, never change an earlier one. Steps only add (tables, columns with a default,
-indexes), so that what older rows say stays readable; an older Orchestra refuses a newer schema.
+indexes), so that what older rows say stays readable; where SQLite can only change a table by making it anew (a column
+that may now be null), all rows are taken over. An older Orchestra refuses a newer schema.
 
 Times are microseconds since 1970 (UTC), money is whole micro-dollars. Wide JSON columns stand last in their table, so
 that listing rows does not have to read through them.
@@ -88,6 +89,108 @@ MIGRATIONS: tuple[str, ...] = (
     );
     CREATE INDEX outcomes_by_time ON outcomes (at);
     CREATE INDEX entries_of_ballots ON entries (consultation, seq) WHERE kind = 'ballot';
+    """,
+    # 3: all calls in one table, also those of no consultation, and who made them; what budgets hold; who may come in.
+    """
+    CREATE TABLE all_calls (
+        id                  INTEGER PRIMARY KEY,
+        consultation        TEXT REFERENCES consultations (id),
+        at                  INTEGER NOT NULL,
+        provider            TEXT NOT NULL,
+        model               TEXT NOT NULL,
+        model_id            TEXT NOT NULL DEFAULT '',
+        key                 TEXT NOT NULL DEFAULT '',
+        workspace           TEXT NOT NULL DEFAULT '',
+        tier                TEXT NOT NULL DEFAULT '',
+        route               TEXT NOT NULL DEFAULT '',
+        use_case            TEXT NOT NULL DEFAULT '',
+        cache               TEXT NOT NULL DEFAULT '',
+        purpose             TEXT NOT NULL,
+        attempt             INTEGER NOT NULL,
+        error               TEXT NOT NULL,
+        seconds             REAL,
+        first_token_s       REAL,
+        calls               INTEGER NOT NULL,
+        input_tokens        INTEGER NOT NULL,
+        cache_read_tokens   INTEGER NOT NULL,
+        cache_write_tokens  INTEGER NOT NULL,
+        output_tokens       INTEGER NOT NULL,
+        reasoning_tokens    INTEGER NOT NULL,
+        cost_micro_usd      INTEGER NOT NULL,
+        unpriced            INTEGER NOT NULL
+    );
+    INSERT INTO all_calls (
+        id, consultation, at, provider, model, purpose, attempt, error, seconds, first_token_s, calls, input_tokens,
+        cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens, cost_micro_usd, unpriced
+    ) SELECT
+        id, consultation, at, provider, model, purpose, attempt, error, seconds, first_token_s, calls, input_tokens,
+        cache_read_tokens, cache_write_tokens, output_tokens, reasoning_tokens, cost_micro_usd, unpriced
+    FROM calls;
+    DROP TABLE calls;
+    ALTER TABLE all_calls RENAME TO calls;
+    CREATE INDEX calls_by_time ON calls (at, cost_micro_usd);
+    CREATE INDEX calls_by_consultation ON calls (consultation, cost_micro_usd) WHERE consultation IS NOT NULL;
+
+    CREATE TABLE purses (
+        id      INTEGER PRIMARY KEY,
+        scope   TEXT NOT NULL,
+        name    TEXT NOT NULL,
+        window  TEXT NOT NULL,
+        start   INTEGER NOT NULL,
+        spent   INTEGER NOT NULL,
+        held    INTEGER NOT NULL,
+        UNIQUE (scope, name, window, start)
+    );
+    CREATE INDEX purses_by_start ON purses (start);
+
+    CREATE TABLE holds (
+        id       INTEGER PRIMARY KEY,
+        owner    TEXT NOT NULL,
+        expires  INTEGER NOT NULL,
+        amount   INTEGER NOT NULL,
+        least    INTEGER NOT NULL,
+        purses   TEXT NOT NULL
+    );
+    CREATE INDEX holds_by_expiry ON holds (expires);
+
+    CREATE TABLE workspaces (
+        id       TEXT PRIMARY KEY,
+        name     TEXT NOT NULL,
+        created  INTEGER NOT NULL,
+        roots    TEXT NOT NULL DEFAULT '[]',
+        budgets  TEXT NOT NULL DEFAULT '[]'
+    );
+
+    CREATE TABLE members (
+        workspace  TEXT NOT NULL REFERENCES workspaces (id) ON DELETE CASCADE,
+        name       TEXT NOT NULL,
+        role       TEXT NOT NULL,
+        created    INTEGER NOT NULL,
+        PRIMARY KEY (workspace, name)
+    );
+
+    CREATE TABLE virtual_keys (
+        id         TEXT PRIMARY KEY,
+        workspace  TEXT NOT NULL REFERENCES workspaces (id) ON DELETE CASCADE,
+        name       TEXT NOT NULL,
+        member     TEXT NOT NULL DEFAULT '',
+        role       TEXT NOT NULL,
+        hash       BLOB NOT NULL,
+        created    INTEGER NOT NULL,
+        expires    INTEGER,
+        last_used  INTEGER,
+        revoked    INTEGER,
+        terms      TEXT NOT NULL
+    );
+    CREATE UNIQUE INDEX virtual_keys_by_name ON virtual_keys (workspace, name) WHERE revoked IS NULL;
+
+    CREATE TABLE consultation_owners (
+        consultation  TEXT PRIMARY KEY,
+        workspace     TEXT NOT NULL,
+        key           TEXT NOT NULL,
+        at            INTEGER NOT NULL
+    );
+    CREATE INDEX consultation_owners_by_workspace ON consultation_owners (workspace, at);
     """,
 )
 

@@ -47,10 +47,12 @@ ENTRY_KINDS: Final[dict[str, type[Dossier | Opinion | Absence | Ballot]]] = {
 KIND_OF: Final = {noun: kind for kind, noun in ENTRY_KINDS.items()}
 
 CALL_COLUMNS: Final = (
-    "consultation", "at", "provider", "model", "purpose", "attempt", "error", "seconds", "first_token_s",
-    "calls", "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens",
+    "consultation", "at", "provider", "model", "model_id", "key", "workspace", "tier", "route", "use_case", "cache",
+    "purpose", "attempt", "error", "seconds", "first_token_s", "calls", "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens",
     "cost_micro_usd", "unpriced",
 )  # fmt: skip
+CALL_WORD_CHARS: Final = 200
+"""Of a name in a call; vendors' and callers' names are not trusted to be short."""
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND: Final = timedelta(microseconds=1)
@@ -180,29 +182,44 @@ def entry_row(id: str, entry: Dossier | Opinion | Absence | Ballot) -> dict[str,
     return {"id": id, "kind": KIND_OF[type(entry)], "seat": clean(seat), "at": now(), "body": encode(entry)}
 
 
-def call_row(id: str, call: CallRecord) -> Row:
-    """A call as the values of `CALL_COLUMNS`."""
-    words = (call.provider, call.model, call.purpose)
+def call_row(id: str | None, call: CallRecord) -> Row:
+    """A call as the values of `CALL_COLUMNS`; `id` is the consultation's, None when it belongs to none."""
+    words = (
+        call.provider, call.model, call.model_id, call.key, call.workspace, call.tier, call.route, call.use_case,
+        call.cache, call.purpose,
+    )  # fmt: skip
     usage = call.usage
     tokens = (
         usage.calls, usage.input_tokens, usage.cache_read_tokens, usage.cache_write_tokens, usage.output_tokens,
         usage.reasoning_tokens,
     )  # fmt: skip
     return (
-        id, stamp(call.at), *map(clean, words), count(call.attempt), clean(call.error), call.seconds,
+        id, stamp(call.at), *map(_word, words), count(call.attempt), clean(call.error), call.seconds,
         call.first_token_s, *map(count, tokens), micros(usage.cost_usd), count(usage.unpriced),
     )  # fmt: skip
 
 
+def _word(text: str) -> str:
+    return text if text.isascii() and len(text) <= CALL_WORD_CHARS else clean(text[:CALL_WORD_CHARS])
+
+
 def call_from(row: Row) -> CallRecord:
     """The call of a row of `CALL_COLUMNS`."""
-    id, at, provider, model, purpose, attempt, error, seconds, first_token_s, *buckets, cost, unpriced = row
+    id, at, provider, model, model_id, key, workspace, tier, route, use_case, cache, purpose, *rest = row
+    attempt, error, seconds, first_token_s, *buckets, cost, unpriced = rest
     calls, fresh, read, written, output, reasoning = buckets
     return CallRecord(
-        run=id,
+        run=id or "",
         purpose=purpose,
         model=model,
         provider=provider,
+        model_id=model_id,
+        key=key,
+        workspace=workspace,
+        tier=tier,
+        route=route,
+        use_case=use_case,
+        cache=cache,
         usage=Usage(
             calls=calls,
             input_tokens=fresh,

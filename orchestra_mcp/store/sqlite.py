@@ -19,7 +19,10 @@ import anyio
 
 from orchestra_mcp.errors import StoreError
 from orchestra_mcp.store import database, lookup, rows
+from orchestra_mcp.store.calls import CallLog
+from orchestra_mcp.store.costs import CostRow, Dimension, spending
 from orchestra_mcp.store.database import Place, Unit, Worker
+from orchestra_mcp.store.ledger import Purses
 from orchestra_mcp.store.locks import OwnerLock, WriterLock
 from orchestra_mcp.types import (
     Ballot,
@@ -76,6 +79,9 @@ class SqliteStore:
         self._writer = Worker(self._start)
         self._reader = Worker(partial(database.connect_reader, self._place))
         self._closed = False
+        self._calls = CallLog(self._write)
+        self.purses = Purses(self._write, lambda: self._token, lambda token: self._alive(token))
+        """What budgets hold; see `ledger`."""
 
     @classmethod
     async def open(cls, home: Path) -> SqliteStore:
@@ -136,6 +142,15 @@ class SqliteStore:
             connection.executemany(INSERT_CALL, calls)
 
         await self._write(unit)
+
+    def note(self, call: CallRecord) -> None:
+        """Keep a call that no consultation adds itself; written within a second, never waited for."""
+        self._calls.note(call)
+
+    @property
+    def dropped_calls(self) -> int:
+        """Calls whose record could not be kept, since this store was opened."""
+        return self._calls.dropped
 
     async def finish(self, id: str, status: Status, verdict: Verdict | None, failure: str = "") -> None:
         """Record the end. A verdict that is there is never replaced by none: what was answered stays answered."""
@@ -198,6 +213,13 @@ class SqliteStore:
         since = rows.stamp(when)
         return await self._read(lambda connection: lookup.spent(connection, since))
 
+    async def costs(
+        self, by: Dimension, since: datetime, until: datetime | None = None, purpose: str = ""
+    ) -> tuple[CostRow, ...]:
+        """What calls cost, by one dimension and by model; see `costs.spending`."""
+        await self._calls.flush()
+        return await self._read(lambda connection: spending(connection, by, since, until, purpose))
+
     async def labels(self, limit: int = 2000) -> tuple[Label, ...]:
         """One label for each of the last marked consultations, newest first."""
         return await self._read(lambda connection: lookup.labels(connection, limit))
@@ -234,6 +256,11 @@ class SqliteStore:
         """Write what is pending, at most for `CLOSE_S` seconds, and let go of everything; may be called twice."""
         if self._closed:
             return
+        with anyio.move_on_after(CLOSE_S, shield=True):
+            # Not when the database cannot be written; a failure has been told to whoever waited for it.
+            for pending in (self.purses, self._calls):
+                with suppress(StoreError, ValueError):
+                    await pending.close()
         self._closed = True
         self._lock.last_call = time.monotonic() + CLOSE_S
         with anyio.move_on_after(CLOSE_S + 0.5, shield=True):

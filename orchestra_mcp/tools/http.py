@@ -7,16 +7,14 @@ foreign web page, and carry the bearer token that is made on first use and kept 
 from __future__ import annotations
 
 import hmac
-import os
 import re
-import secrets
 import signal
 import socket
-import stat
 import sys
-import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from http import HTTPStatus
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +23,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 
 from orchestra_mcp.errors import SettingsError
 from orchestra_mcp.settings import home_dir
+from orchestra_mcp.store.secretfile import secret_file
 from orchestra_mcp.tools.server import Server, build_server
 from orchestra_mcp.tools.stdio import last_word, log_to_stderr
 
@@ -53,29 +52,30 @@ def bearer_token(home: Path) -> str:
     Raises:
         SettingsError: the file cannot be written, or others can read it.
     """
-    file = home / "token"
-    try:
-        home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        try:
-            handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return _read_token(file)
-        token = secrets.token_urlsafe(32)
-        with os.fdopen(handle, "w", encoding="ascii") as stream:
-            stream.write(token + "\n")
-    except OSError as error:
-        raise SettingsError(f"The token file cannot be used ({error.strerror}); check ORCHESTRA_HOME.") from None
-    return token
+    return secret_file(home / "token")
 
 
-def _read_token(file: Path) -> str:
-    if os.name == "posix" and stat.S_IMODE(file.stat().st_mode) & 0o077:
-        raise SettingsError("The token file can be read by other users; run chmod 600 on it, or delete it.")
-    for _ in range(20):  # another server may just be writing it
-        if token := file.read_text("ascii", errors="replace").strip():
-            return token
-        time.sleep(0.05)
-    raise SettingsError("The token file is empty; delete it, and a new token is made.")
+class Addresses:
+    """Knows by which names this server may be called, against DNS rebinding and foreign web pages.
+
+    Args:
+        bound: the address that the server listens on.
+    """
+
+    def __init__(self, bound: str) -> None:
+        self._names = LOOPBACK | {bound.lower().strip("[]")} - ANYWHERE
+        self._anywhere = bound in ANYWHERE
+
+    def ours(self, address: str, scope: Scope) -> bool:
+        """True for `//host` or an origin whose host is this server, as far as the connection can tell."""
+        found = ADDRESS.fullmatch(address)
+        if found is None:
+            return False
+        name = found[1].strip("[]").lower()
+        if self._anywhere:  # an address that the connection itself came in on cannot be a rebound name
+            local = (scope.get("server") or ("",))[0]
+            return name in self._names or name in (local, socket.gethostname().lower())
+        return name in self._names
 
 
 class Guard:
@@ -84,8 +84,7 @@ class Guard:
     def __init__(self, app: ASGIApp, token: str, bound: str) -> None:
         self._app = app
         self._token = token.encode()
-        self._names = LOOPBACK | {bound.lower().strip("[]")} - ANYWHERE
-        self._anywhere = bound in ANYWHERE
+        self._addresses = Addresses(bound)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 421, 403 or 401, or pass the request on."""
@@ -98,9 +97,9 @@ class Guard:
         names = [name for name, _ in scope["headers"]]
         if any(names.count(name) > 1 for name in JUDGED):
             await _refuse(send, HTTPStatus.BAD_REQUEST, "Host, Origin and Authorization may be sent once only.")
-        elif not self._ours(f"//{headers.get('host', '')}", scope):
+        elif not self._addresses.ours(f"//{headers.get('host', '')}", scope):
             await _refuse(send, HTTPStatus.MISDIRECTED_REQUEST, "This server does not answer to that Host.")
-        elif (origin := headers.get("origin")) and not self._ours(origin, scope):
+        elif (origin := headers.get("origin")) and not self._addresses.ours(origin, scope):
             await _refuse(send, HTTPStatus.FORBIDDEN, "Web pages of other origins may not call this server.")
         elif scope["path"].startswith("/.well-known/"):
             await _refuse(send, HTTPStatus.NOT_FOUND, "There is no OAuth here; send the bearer token.")
@@ -112,16 +111,6 @@ class Guard:
             )
         else:
             await self._app(scope, receive, send)
-
-    def _ours(self, address: str, scope: Scope) -> bool:
-        found = ADDRESS.fullmatch(address)
-        if found is None:
-            return False
-        name = found[1].strip("[]").lower()
-        if self._anywhere:  # an address that the connection itself came in on cannot be a rebound name
-            local = (scope.get("server") or ("",))[0]
-            return name in self._names or name in (local, socket.gethostname().lower())
-        return name in self._names
 
     def _may_enter(self, authorization: str) -> bool:
         scheme, _, token = authorization.partition(" ")
@@ -159,7 +148,7 @@ def serve_http(environ: Mapping[str, str], host: str = "127.0.0.1", port: int = 
     home = home_dir(environ)
     try:
         token = bearer_token(home)
-        listener = _listen(host, port)
+        listener = listen(host, port)
     except SettingsError as error:
         sys.stderr.write(f"orchestra: {error}\n")
         return 1
@@ -177,6 +166,26 @@ def serve_http(environ: Mapping[str, str], host: str = "127.0.0.1", port: int = 
 
 def serve(app: ASGIApp, host: Host, listener: socket.socket) -> int:
     """Serve on a socket that already listens, until SIGINT or SIGTERM; returns 128 plus the signal's number."""
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[ASGIApp]:
+        async with host:
+            yield app
+
+    return serve_opened(opened(), listener)
+
+
+def serve_opened(
+    opening: AbstractAsyncContextManager[ASGIApp], listener: socket.socket, ws: bool = False, fast: bool = False
+) -> int:
+    """As `serve`, for an application that is opened within the event loop and closed after the last request.
+
+    Args:
+        opening: gives the application.
+        listener: where it is served.
+        ws: also WebSockets, where the package `websockets` is installed.
+        fast: use uvloop where it is installed.
+    """
     import uvicorn
 
     received: list[int] = []
@@ -190,27 +199,38 @@ def serve(app: ASGIApp, host: Host, listener: socket.socket) -> int:
                 last_word(128 + sig)
             super().handle_exit(sig, frame)
 
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        ws="none",
-        server_header=False,
-        timeout_graceful_shutdown=GRACE_S,
-    )
+    sockets = ws and find_spec("websockets") is not None
 
     async def main() -> None:
-        async with host:
+        async with opening as app:
+            config = uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                ws="websockets-sansio" if sockets else "none",
+                server_header=False,
+                timeout_graceful_shutdown=GRACE_S,
+            )
             await Quick(config).serve(sockets=[listener])
 
-    # uvicorn raises the signal again when it is done; by then there is nothing left to interrupt
+    def early(number: int, _: FrameType | None) -> None:
+        """Before uvicorn listens for signals; afterwards it raises them again, when nothing is left to interrupt."""
+        if not received:
+            received.append(number)
+            last_word(128 + number)
+
     for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, lambda *_: None)
-    anyio.run(main)
+        signal.signal(each, early)
+    anyio.run(main, backend_options={"use_uvloop": True} if fast and find_spec("uvloop") else {})
     return 128 + received[0] if received else 0
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens; port 0 takes any free one.
+
+    Raises:
+        SettingsError: the address cannot be had.
+    """
     try:
         family = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family)

@@ -69,8 +69,13 @@ class Scrubber:
     """Takes our own keys out of a reply that comes in pieces: a provider may echo them in its answer."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        self._secrets = [secret for secret in secrets if len(secret) >= 8]
+        self._secrets: list[str] = []
         self._held = ""
+        self.learn(secrets)
+
+    def learn(self, secrets: Iterable[str]) -> None:
+        """Take these for secrets from now on; a token may have been fetched since."""
+        self._secrets = [secret for secret in secrets if len(secret) >= 8]
 
     def feed(self, event: ChatEvent) -> tuple[ChatEvent, ...]:
         """The same without keys; what could be the beginning of a key is held back until more has come."""

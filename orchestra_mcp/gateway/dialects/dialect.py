@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from orchestra_mcp.gateway.dialects.failures import Source
 from orchestra_mcp.gateway.dialects.quirks import Quirks
@@ -61,6 +61,19 @@ class Vectors:
     vectors: tuple[tuple[float, ...], ...]
     usage: Usage
     model: str = ""
+
+
+@runtime_checkable
+class Vectorising(Protocol):
+    """What can also make vectors; a model's wire, and what is wrapped around it."""
+
+    async def embed(self, request: EmbedRequest) -> Vectors:
+        """The vectors of some texts.
+
+        Raises:
+            ProviderError, BudgetExceeded: as a chat.
+        """
+        ...
 
 
 @dataclass(frozen=True)

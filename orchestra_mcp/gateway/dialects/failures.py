@@ -148,7 +148,7 @@ def _permanent(source: Source, status: int, text: str, tail: str) -> ProviderErr
         return Refused(f"{who} answered with a redirect ({status}); {why}.", "request")
     if status == 400 and _POLICY.search(text):
         return Refused(f"{who} declined the question by its content policy ({status}){tail}", "policy")
-    if status < 500 and status not in (408, 409, 425, 429):
+    if status < 500 and status not in (408, 409, 424, 425, 429):
         return Refused(f"{who} did not accept the request ({status}){tail}", "request")
     return None
 
@@ -197,6 +197,8 @@ def unsupported(status: int, text: str, sent: Iterable[str]) -> str:
     body = parse(text)
     error = body.get("error") if isinstance(body, dict) else None
     param = error.get("param") if isinstance(error, dict) else None
+    if isinstance(error, dict) and str(error.get("code") or "").startswith("invalid_"):
+        return ""  # the parameter is known, its value is wrong
     names = sorted(sent, key=len, reverse=True)
     if isinstance(param, str) and param.split(".")[0] in names:
         return param.split(".")[0]

@@ -1,178 +1,71 @@
 """Money: every attempt reserves its worst case before it is made and settles what it really took.
 
-`Ledger` is the budget, one for each consultation and one for the day; it is atomic because nothing is awaited between
-looking and taking. `Metered` wraps a wire, prices what it used, and tells an observer of every attempt, also of
+`Ledger` (ledger.py) is the budget of one process: one for each consultation and one for the day. A `Purse`
+(budgets.py) holds the budgets over hours, days and months, for all processes. `Metered` wraps what speaks to a model, prices what it used, and tells an observer of every attempt, also of
 failed and cancelled ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import aclosing, contextmanager
-from datetime import UTC, date, datetime
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import replace
 from decimal import Decimal
 from typing import Self
 
 import anyio
 
-from orchestra_mcp.errors import BudgetExceeded, ProviderError
-from orchestra_mcp.gateway.money.prices import UNKNOWN, Price
+from orchestra_mcp.errors import BudgetExceeded, ProviderError, Refused, StoreError
+from orchestra_mcp.gateway.dialects.dialect import Vectorising, Vectors
+from orchestra_mcp.gateway.money.budgets import Budgets, Hold, Purse
+from orchestra_mcp.gateway.money.estimates import CHARS_PER_TOKEN, Size, size_of
+from orchestra_mcp.gateway.money.ledger import Ledger, Reservation
+from orchestra_mcp.gateway.money.prices import FREE, UNKNOWN, KeptPrice, Price
 from orchestra_mcp.gateway.provider import (
     CallObserver,
     ChatEvent,
     ChatRequest,
+    EmbedRequest,
     Finish,
+    Message,
     Provider,
-    ReasoningDelta,
+    Receipt,
     Spent,
-    TextDelta,
     ToolDelta,
 )
-from orchestra_mcp.settings import Limits
+from orchestra_mcp.settings import Budget
 from orchestra_mcp.types import CallRecord, Usage
 
-BYTES_PER_TOKEN = 2
-"""For the worst case. Dense code and non-Latin text come near it; prose has about four."""
+__all__ = ["Ledger", "Metered"]
+
 DEFAULT_OUTPUT = 32_768
-"""Output tokens that are reserved for when a request sets no limit."""
-CHARS_PER_TOKEN = 4
-"""For an estimate, where a vendor tells no usage."""
-
-
-def _today() -> date:
-    return datetime.now(UTC).date()
-
-
-class Reservation:
-    """Money that is set aside for one attempt."""
-
-    __slots__ = ("_settled", "amount")
-
-    def __init__(self, amount: Decimal) -> None:
-        self.amount = amount
-        self._settled = Decimal(0)
-
-    def settle(self, cost: Decimal) -> Self:
-        """Say what the attempt really cost; without this it cost nothing."""
-        self._settled = cost
-        return self
-
-    @property
-    def cost(self) -> Decimal:
-        """What it cost."""
-        return self._settled
-
-
-class Ledger:
-    """What may still be spent, by consultation and by day (UTC). For one event loop; nothing here waits.
-
-    Args:
-        limits: `max_cost_usd` bounds each consultation, `daily_cost_usd` all of a day.
-        spent_today: what the store knows of today's spending, by all processes.
-        today: the current date in UTC.
-    """
-
-    def __init__(self, limits: Limits, spent_today: Decimal = Decimal(0), today: Callable[[], date] = _today) -> None:
-        self._limits = limits
-        self._today = today
-        self._day = today()
-        self._spent_today = spent_today
-        self._reserved = Decimal(0)
-        self._caps: dict[str, Decimal] = {}
-        self._spent: dict[str, Decimal] = {}
-        self._held: dict[str, Decimal] = {}
-
-    def open(self, run: str, max_cost_usd: Decimal | None = None) -> None:
-        """Give a consultation its own budget; the settings' `max_cost_usd` stays the upper bound."""
-        cap = self._limits.max_cost_usd
-        self._caps[run] = cap if max_cost_usd is None else min(cap, max_cost_usd)
-
-    def close(self, run: str) -> None:
-        """Forget a consultation that has ended."""
-        for book in (self._caps, self._spent, self._held):
-            book.pop(run, None)
-
-    def spent(self, run: str) -> Decimal:
-        """What a consultation has cost so far, in US dollars."""
-        return self._spent.get(run, Decimal(0))
-
-    def left(self, run: str) -> Decimal:
-        """What a consultation may still reserve, the day's budget included."""
-        return max(Decimal(0), min(self._left_of_run(run), self._left_of_day()))
-
-    @property
-    def spent_today(self) -> Decimal:
-        """What is known to have been spent today, in US dollars."""
-        self._turn_day()
-        return self._spent_today
-
-    def sync_today(self, spent: Decimal) -> None:
-        """Take over the store's sum of today, when other processes have spent more than is known here."""
-        self._turn_day()
-        self._spent_today = max(self._spent_today, spent)
-
-    @contextmanager
-    def reserve(self, run: str, amount: Decimal) -> Iterator[Reservation]:
-        """Set `amount` aside; on leaving, the settled cost is booked and the rest given back.
-
-        Raises:
-            BudgetExceeded: before anything is set aside; says what was needed, what is left, and what raises it.
-        """
-        self._check(run, amount)
-        reservation = Reservation(amount)
-        self._reserved += amount
-        if run:  # calls of no consultation are bounded one by one, and by the day
-            self._held[run] = self._held.get(run, Decimal(0)) + amount
-        try:
-            yield reservation
-        finally:
-            self._turn_day()
-            self._reserved -= amount
-            self._spent_today += reservation.cost
-            if run in self._held:  # else it was closed meanwhile
-                self._held[run] -= amount
-                self._spent[run] = self.spent(run) + reservation.cost
-
-    def _check(self, run: str, amount: Decimal) -> None:
-        if amount > (left := self._left_of_run(run)):
-            advice = "raise max_cost_usd of the question or of [limits] in orchestra.toml"
-            raise BudgetExceeded(_too_dear("this consultation", amount, left, self._cap(run), advice))
-        if amount > (left := self._left_of_day()):
-            advice = "raise daily_cost_usd of [limits] in orchestra.toml, or wait for the next day (UTC)"
-            raise BudgetExceeded(_too_dear("today", amount, left, self._limits.daily_cost_usd, advice))
-
-    def _cap(self, run: str) -> Decimal:
-        return self._caps.get(run, self._limits.max_cost_usd)
-
-    def _left_of_run(self, run: str) -> Decimal:
-        return self._cap(run) - self.spent(run) - self._held.get(run, Decimal(0))
-
-    def _left_of_day(self) -> Decimal:
-        self._turn_day()
-        return self._limits.daily_cost_usd - self._spent_today - self._reserved
-
-    def _turn_day(self) -> None:
-        if (today := self._today()) != self._day:
-            self._day, self._spent_today = today, Decimal(0)
-
-
-def _too_dear(whose: str, amount: Decimal, left: Decimal, cap: Decimal, advice: str) -> str:
-    left = max(Decimal(0), left)
-    return (
-        f"The next call could cost up to ${amount:.4f}, but the budget of {whose} (${cap:.2f}) has ${left:.4f} left; "
-        f"{advice}."
-    )
+"""Output tokens that are reserved for when a request sets no limit; where a budget applies, that becomes its limit."""
+LEAST_OUTPUT = 256
+"""A budget that pays fewer tokens of output than this is spent: what could be said would be cut off."""
+HOLD_S = 660.0
+"""How long a hold outlives a process that died, where a call has no deadline of its own."""
+HOLD_MARGIN_S = 60.0
 
 
 class Metered:
-    """Wraps a wire.
+    """Wraps what speaks to one model.
 
     Args:
         inner: what is asked.
         model: the gateway's name of the model.
         provider: who receives the text.
-        price: finds the model's price, None when unknown; called once, in a thread.
+        price: finds the model's price, None when unknown; called from time to time, the first time in a thread.
+        ledger: the budgets of this process.
+        on_call: told of every attempt.
         clock: seconds from any fixed point.
+        model_id: the vendor's name of the model.
+        budgets: the budgets over hours, days and months that calls have to keep within.
+        purse: holds their money; None: there is no store, and only the ledger counts.
+        refuse_unpriced: where a budget applies, refuse a call whose price is unknown, in place of counting it as one of
+            the dearest models'.
+        window: tokens that the model reads at most, None when unknown.
+        max_output: tokens that the model says at most, None when unknown.
     """
 
     def __init__(
@@ -184,26 +77,37 @@ class Metered:
         price: Callable[[], Price | None],
         ledger: Ledger,
         on_call: CallObserver,
-        clock: Callable[[], float],
+        clock: Callable[[], float] = time.monotonic,
+        model_id: str = "",
+        budgets: Budgets | None = None,
+        purse: Purse | None = None,
+        refuse_unpriced: bool = False,
+        window: int | None = None,
+        max_output: int | None = None,
     ) -> None:
         self._inner = inner
-        self._model = model
-        self._provider = provider
-        self._find_price = price
-        self._price: Price | None = None
-        self._priced = False
+        self._price = KeptPrice(price, clock)
         self._ledger = ledger
         self._on_call = on_call
-        self._clock = clock
+        self._budgets = budgets or Budgets()
+        self._purse = purse
+        self._refuse_unpriced = refuse_unpriced
+        self._window = window
+        self._most_output = min(max_output or DEFAULT_OUTPUT, DEFAULT_OUTPUT)
+        self.now = clock
+        self.model = model
+        self.model_id = model_id
+        self.provider = provider
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
         """Stream the reply; see `Provider.chat`."""
-        if not self._priced:
-            self._price = await anyio.to_thread.run_sync(self._find_price)
-            self._priced = True
-        with self._ledger.reserve(request.run, self._worst_case(request)) as reservation:
-            attempt = _Attempt(self, request, reservation)
-            try:
+        price = await self._begin(request.receipt)
+        request, amount, hold = await self._provide(request, price)
+        try:
+            with (
+                self._ledger.reserve(request.run, amount) as reservation,
+                _Attempt(self, request, price, reservation, hold) as attempt,
+            ):
                 async with aclosing(self._inner.chat(request)) as events:
                     async for event in events:
                         attempt.see(event)
@@ -211,86 +115,218 @@ class Metered:
                             break
                         if not isinstance(event, Spent):
                             yield event
-            except ProviderError as error:
-                attempt.close(error.kind)
-                raise
-            except (anyio.get_cancelled_exc_class(), GeneratorExit):
-                attempt.close("cancelled")
-                raise
-            except BaseException:
-                attempt.close("server")
-                raise
-            usage = attempt.close("")
+        finally:
+            if hold is not None:
+                hold.settle(0)  # says nothing where the attempt was settled
         if attempt.finish is not None:
-            yield attempt.finish.model_copy(update={"usage": usage})
+            yield attempt.finish.model_copy(update={"usage": attempt.usage})
 
-    def _worst_case(self, request: ChatRequest) -> Decimal:
-        size = sum(len(m.text.encode("utf-8", "replace")) + 16 for m in request.messages)
-        most = Usage(input_tokens=-(-size // BYTES_PER_TOKEN), output_tokens=request.max_tokens or DEFAULT_OUTPUT)
-        return (self._price or UNKNOWN).worst(most)
+    async def embed(self, request: EmbedRequest) -> Vectors:
+        """The vectors of some texts, paid like the prompt of a chat.
 
-    def bill(self, usage: Usage) -> tuple[Usage, Decimal]:
-        """Usage with its cost, and what the budget is charged (more, when the price is unknown)."""
-        if usage.cost_usd:
-            return usage, usage.cost_usd
-        if self._price is None:
-            return usage.model_copy(update={"unpriced": 1}), UNKNOWN.cost(usage)
-        cost = self._price.cost(usage)
-        return usage.model_copy(update={"cost_usd": cost}), cost
+        Raises:
+            Refused: what is wrapped makes no vectors (kind `model`).
+            ProviderError, BudgetExceeded: as `chat`.
+        """
+        if not isinstance(self._inner, Vectorising):
+            raise Refused(f"{self.model} makes no embeddings.", "model")
+        price = await self._begin(request.receipt)
+        asked = ChatRequest(
+            model=request.model,
+            messages=(Message(role="user", text="\n".join(request.texts)),),
+            max_tokens=0,
+            purpose="embedding",
+            caller=request.caller,
+            receipt=request.receipt,
+        )
+        asked, amount, hold = await self._provide(asked, price)
+        try:
+            with (
+                self._ledger.reserve("", amount) as reservation,
+                _Attempt(self, asked, price, reservation, hold) as attempt,
+            ):
+                found = await self._inner.embed(request)
+                attempt.see(Finish(reason="stop", usage=found.usage, model=found.model))
+        finally:
+            if hold is not None:
+                hold.settle(0)
+        return replace(found, usage=attempt.usage)
 
-    def report(self, record: dict[str, object]) -> None:
+    async def _begin(self, receipt: Receipt) -> Price | None:
+        """Write down who is asked, and find the price."""
+        receipt.model, receipt.model_id, receipt.provider = self.model, self.model_id, self.provider
+        return self._price.now() if self._price.known else await anyio.to_thread.run_sync(self._price.now)
+
+    async def _provide(self, request: ChatRequest, price: Price | None) -> tuple[ChatRequest, Decimal, Hold | None]:
+        """The request with a limit that its budgets can pay, what the ledger has to reserve for it, and the purse's hold."""
+        if price is FREE:
+            return request, Decimal(0), None
+        rates = price or UNKNOWN
+        size = size_of(request)
+        claims = () if self._purse is None else self._budgets.claims(request.caller, self.provider, self.model)
+        if claims and price is None and self._refuse_unpriced:
+            # No ProviderError: it says nothing about the model's health.
+            raise BudgetExceeded(
+                f"{self.model}: its price is unknown, and the budget of {claims[0].per} for the {claims[0].window} "
+                "applies to it. Name its price in [[prices]] of orchestra.toml, or set unknown_prices = "
+                '"ceiling" in [gateway].'
+            )
+        output = self._most_output if request.max_tokens is None else request.max_tokens
+        least = LEAST_OUTPUT
+        if request.max_tokens is not None or not (claims or request.run):
+            least = output
+        elif request.run:
+            output = max(least, min(output, rates.affords(size.bounded, self._ledger.left(request.run))))
+        hold = await self._hold(request, rates, size, claims, output, least) if claims else None
+        if least < output and hold is not None:
+            output = min(output, rates.affords(size.at_most(self._window), Decimal(hold.amount) / 1_000_000))
+        if request.max_tokens is None and (claims or request.run):
+            request = request.model_copy(update={"max_tokens": output})
+        return request, _worst(rates, size.bounded, output), hold
+
+    async def _hold(
+        self, request: ChatRequest, rates: Price, size: Size, claims: Sequence[Budget], output: int, least: int
+    ) -> Hold | None:
+        """Set aside what the call can cost, in the purses of all claims.
+
+        Raises:
+            BudgetExceeded: one of them has too little (`WindowSpent`), or cannot be looked into.
+        """
+        assert self._purse is not None
+        tokens = size.at_most(self._window)
+        amount = micros(_worst(rates, tokens, output))
+        if not amount:
+            return None
+        floor = amount if least == output else micros(_worst(rates, tokens, least))
+        certain = micros(rates.cost(Usage(input_tokens=min(size.probable, tokens))))
+        total_s = request.deadline_s or (request.way.total_s if request.way else HOLD_S)
+        try:
+            hold = await self._purse.reserve(claims, amount, floor, certain, total_s + HOLD_MARGIN_S)
+        except StoreError as error:
+            if self._budgets.only_daily(claims):  # the ledger watches over the day too, if only of this process
+                request.receipt.why.append("the day's budget of other processes is not known")
+                return None
+            raise BudgetExceeded(f"A budget applies to this call and cannot be looked into. {error}") from error
+        if hold.short is not None:
+            raise self._budgets.refusal(hold, request.caller, floor)
+        return hold
+
+    def report(self, record: CallRecord) -> None:
         """Tell the observer of one attempt."""
-        self._on_call(CallRecord.model_validate({"model": self._model, "provider": self._provider, **record}))
+        self._on_call(record)
 
-    def now(self) -> float:
-        """Seconds on the meter's clock."""
-        return self._clock()
+
+def micros(usd: Decimal) -> int:
+    """US dollars as whole micro-dollars, rounded up."""
+    numerator, denominator = usd.as_integer_ratio()
+    return -(-numerator * 1_000_000 // denominator)
+
+
+def _worst(rates: Price, tokens: int, output: int) -> Decimal:
+    return rates.worst(Usage(input_tokens=tokens, output_tokens=output))
 
 
 class _Attempt:
     """What is known of one attempt while it runs."""
 
-    def __init__(self, meter: Metered, request: ChatRequest, reservation: Reservation) -> None:
+    __slots__ = (
+        "_began",
+        "_chars",
+        "_first",
+        "_hold",
+        "_known",
+        "_meter",
+        "_price",
+        "_request",
+        "_reservation",
+        "finish",
+        "usage",
+    )
+
+    def __init__(
+        self, meter: Metered, request: ChatRequest, price: Price | None, reservation: Reservation, hold: Hold | None
+    ) -> None:
         self._meter = meter
         self._request = request
+        self._price = price
         self._reservation = reservation
+        self._hold = hold
         self._began = meter.now()
         self._first: float | None = None
         self._known = Usage()
         self._chars = 0
         self.finish: Finish | None = None
+        self.usage = Usage()
+        """What it used, with its cost; known when it has ended."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            self._close("")
+        elif isinstance(error, ProviderError):
+            self._close(error.kind)
+        else:
+            left = isinstance(error, (anyio.get_cancelled_exc_class(), GeneratorExit))
+            self._close("cancelled" if left else "server")
 
     def see(self, event: ChatEvent) -> None:
         """Note what an event tells about time and usage."""
         if isinstance(event, Spent):
             self._known = event.usage
-        elif isinstance(event, Finish):
+            return
+        if isinstance(event, Finish):
             self.finish = event
             self._known = event.usage
-        else:
-            self._chars += len(event.arguments) + len(event.name) if isinstance(event, ToolDelta) else len(event.text)
-            if self._first is None and isinstance(event, TextDelta | ReasoningDelta | ToolDelta):
-                self._first = self._meter.now() - self._began
+            return
+        self._chars += len(event.arguments) + len(event.name) if isinstance(event, ToolDelta) else len(event.text)
+        if self._first is None:
+            self._first = self._meter.now() - self._began
 
-    def close(self, error: str) -> Usage:
-        """Settle, tell the observer, and return the usage with its cost."""
-        usage, cost = self._meter.bill(self._used())
-        if not usage.tokens:  # nothing reached the model, so that nothing was left unpriced either
-            usage, cost = usage.model_copy(update={"unpriced": 0}), Decimal(0)
-        usage = usage.model_copy(update={"calls": 1})
-        self._reservation.settle(cost)
-        self._meter.report(
-            {
-                "run": self._request.run,
-                "purpose": self._request.purpose,
-                "usage": usage,
-                "seconds": round(self._meter.now() - self._began, 3),
-                "first_token_s": None if self._first is None else round(self._first, 3),
-                "attempt": self._request.attempt,
-                "error": error,
-            }
+    def _close(self, error: str) -> None:
+        """Settle, and tell the observer."""
+        usage, charge = self._billed(self._used())
+        self._reservation.settle(charge)
+        if self._hold is not None:
+            self._hold.settle(micros(charge))
+        request = self._request
+        receipt, caller = request.receipt, request.caller
+        receipt.cost_usd += usage.cost_usd
+        receipt.unpriced = receipt.unpriced or bool(usage.unpriced)
+        meter = self._meter
+        meter.report(
+            CallRecord(
+                run=request.run,
+                purpose=request.purpose,
+                model=meter.model,
+                provider=meter.provider,
+                usage=usage,
+                seconds=round(meter.now() - self._began, 3),
+                first_token_s=None if self._first is None else round(self._first, 3),
+                attempt=request.attempt,
+                error=error,
+                model_id=meter.model_id or (self.finish.model if self.finish else ""),
+                key=caller.key,
+                workspace=caller.workspace,
+                tier=caller.tier,
+                route=request.way.route if request.way else "",
+                use_case=request.use_case,
+                cache=receipt.cache,
+            )
         )
-        return usage
+        self.usage = usage
+
+    def _billed(self, used: Usage) -> tuple[Usage, Decimal]:
+        """Usage with its cost, and what the budgets are charged (more, when the price is unknown)."""
+        if used.cost_usd:  # the vendor's own word
+            return used.model_copy(update={"calls": 1, "unpriced": 0}), used.cost_usd
+        if not used.tokens:  # nothing reached the model, so that nothing was left unpriced either
+            return used.model_copy(update={"calls": 1, "unpriced": 0}), Decimal(0)
+        if self._price is None:
+            return used.model_copy(update={"calls": 1, "unpriced": 1}), UNKNOWN.cost(used)
+        cost = self._price.cost(used)
+        return used.model_copy(update={"calls": 1, "unpriced": 0, "cost_usd": cost}), cost
 
     def _used(self) -> Usage:
         """What the vendor said; where it said nothing though the model has spoken, an estimate from the text."""

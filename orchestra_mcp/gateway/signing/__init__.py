@@ -9,6 +9,9 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from orchestra_mcp.errors import SettingsError
+from orchestra_mcp.gateway.signing.aws import aws
+from orchestra_mcp.gateway.signing.entra import entra
+from orchestra_mcp.gateway.signing.google import google
 from orchestra_mcp.gateway.transports.transport import Transport
 from orchestra_mcp.settings import Keys, ModelSpec
 
@@ -57,6 +60,9 @@ SIGNERS: dict[str, SignerMaker] = {
     "x-goog-api-key": _header("x-goog-api-key"),
     "api-key": _header("api-key"),
     "none": _header("authorization"),
+    "aws": aws,
+    "google": google,
+    "entra": entra,
     # add here
 }
 

@@ -14,7 +14,8 @@ from contextlib import aclosing
 import anyio
 
 from orchestra_mcp.errors import ProviderError, RateLimited, Refused, Resting, Unavailable
-from orchestra_mcp.gateway.provider import ChatEvent, ChatRequest, Provider, Spent
+from orchestra_mcp.gateway.dialects.dialect import Vectorising, Vectors
+from orchestra_mcp.gateway.provider import ChatEvent, ChatRequest, EmbedRequest, Provider, Spent
 
 IN_A_ROW = 5
 """Failures in a row that open it."""
@@ -70,6 +71,10 @@ class Breaker:
         if isinstance(self._why, Refused):
             raise Refused(again, self._why.kind)
         raise Resting(again, wait)
+
+    def wake(self) -> None:
+        """Let the next call be the probe, without waiting any longer."""
+        self._until = min(self._until, self._clock())
 
     def succeeded(self, probe: bool) -> None:
         """A call came to its end, or failed by no fault of the model."""
@@ -150,6 +155,23 @@ class Guarded:
             self.breaker.dropped(probe)
             raise
         self.breaker.succeeded(probe)
+
+    async def embed(self, request: EmbedRequest) -> Vectors:
+        """Vectors of some texts; raises as `chat`."""
+        if not isinstance(self._inner, Vectorising):
+            raise Refused(f"{self._name} makes no embeddings.", "model")
+        probe = self.breaker.admit()
+        request.receipt.attempts += 1
+        try:
+            found = await self._inner.embed(request)
+        except ProviderError as error:
+            self.breaker.failed(error, probe)
+            raise
+        except BaseException:
+            self.breaker.dropped(probe)
+            raise
+        self.breaker.succeeded(probe)
+        return found
 
     async def _first(self, events: AsyncGenerator[ChatEvent, None], seconds: float) -> list[ChatEvent]:
         seen: list[ChatEvent] = []

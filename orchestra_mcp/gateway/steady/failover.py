@@ -17,8 +17,8 @@ from typing import NamedTuple
 import anyio
 
 from orchestra_mcp.errors import BudgetExceeded, NotFound, OrchestraError, ProviderError, RateLimited, Unavailable
-from orchestra_mcp.gateway.models import Stack
 from orchestra_mcp.gateway.provider import ChatEvent, ChatRequest, Receipt, Spent, Way
+from orchestra_mcp.gateway.steady.models import Stack
 
 FINAL = frozenset({"request", "policy"})
 """Kinds of errors that no other target is asked after: the request is at fault, or was declined."""

@@ -34,9 +34,10 @@ class FastTransport:
 
     Args:
         proxies: scheme → address of its proxy; default: those of the environment. Never used for this machine.
+        connect_s: longest time for a connection, in seconds.
     """
 
-    def __init__(self, proxies: Mapping[str, str] | None = None) -> None:
+    def __init__(self, proxies: Mapping[str, str] | None = None, connect_s: float = CONNECT_S) -> None:
         import ssl
 
         # As the other transport: the certificates of the system (or of SSL_CERT_FILE), not a bundled list.
@@ -49,7 +50,7 @@ class FastTransport:
                 keepalive_timeout=KEEP_S,
                 ssl=truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
             ),
-            timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=CONNECT_S, sock_read=None),
+            timeout=aiohttp.ClientTimeout(total=None, connect=None, sock_connect=connect_s, sock_read=None),
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
             read_bufsize=READ_BYTES,

@@ -39,9 +39,11 @@ class PooledTransport:
 
     Args:
         proxies: scheme → address of its proxy; default: those of the environment. Never used for this machine.
+        connect_s: longest time for a connection, in seconds.
     """
 
-    def __init__(self, proxies: Mapping[str, str] | None = None) -> None:
+    def __init__(self, proxies: Mapping[str, str] | None = None, connect_s: float = CONNECT_S) -> None:
+        self._connect_s = connect_s
         self._direct: httpcore2.AsyncConnectionPool | None = None
         self._proxies = getproxies() if proxies is None else proxies
         self._proxied: dict[str, httpcore2.AsyncConnectionPool] = {}
@@ -55,7 +57,7 @@ class PooledTransport:
             address, host = _address(url)
             lines = [(b"host", host), (b"content-length", b"%d" % len(content))]
             lines += [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers.items()]
-            timeout = {"connect": CONNECT_S, "read": patience.first, "write": WRITE_S, "pool": CONNECT_S}
+            timeout = {"connect": self._connect_s, "read": patience.first, "write": WRITE_S, "pool": self._connect_s}
             request = httpcore2.Request(
                 method, address, headers=lines, content=content, extensions={"timeout": timeout}
             )

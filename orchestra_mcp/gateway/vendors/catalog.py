@@ -1,6 +1,7 @@
 """What is known of vendors and models: rows of data, and look-ups in them.
 
-A vendor that speaks a known dialect is one row of `PROVIDERS`.
+A vendor that speaks a known dialect is one table of `providers.toml`; `models.toml` has what differs by model, and
+`priors.toml` how good models are. Nothing is read before it is asked for.
 """
 
 from __future__ import annotations
@@ -8,12 +9,20 @@ from __future__ import annotations
 import re
 from functools import cache
 from importlib.resources import files
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
+from urllib.parse import urlsplit
 
+from pydantic import Field, ValidationError
+
+from orchestra_mcp.errors import SettingsError
+from orchestra_mcp.gateway.dialects.quirks import Quirks
 from orchestra_mcp.settings import WireName
-from orchestra_mcp.types import Noun
+from orchestra_mcp.settings.gateway import Ability
+from orchestra_mcp.types import JsonObject, Noun
 
 Role = Literal["strong", "quick"]
+PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+"""In a `base_url`: the name of an option."""
 
 
 class DefaultSeat(Noun):
@@ -29,70 +38,158 @@ class ProviderRow(Noun):
 
     id: str
     title: str
-    key_env: tuple[str, ...]
+    wire: WireName = "openai"
+    base_url: str = ""
+    """What precedes the dialect's own path; `{name}` stands for an option. Empty for coding CLIs."""
+    also: dict[WireName, str] = Field(default_factory=dict)
+    """Other wires that the vendor speaks, with the `base_url` of each."""
+    key_env: tuple[str, ...] = ()
     """Variables that may hold the key, the usual one first."""
-    wire: WireName
-    base_url: str
-    seats: tuple[DefaultSeat, ...]
-    """Best first."""
+    key_header: str = ""
+    """The key is sent in this header alone, and not by `auth`."""
+    auth: str = ""
+    """How the key is shown (`signing.SIGNERS`); empty: as the wire does it."""
+    keyless_auth: str = ""
+    """The same, where no variable of `key_env` is set."""
+    headers: dict[str, str] = Field(default_factory=dict)
+    """Always sent; a value `$NAME` is taken from the environment."""
+    optional_headers: dict[str, str] = Field(default_factory=dict)
+    """Sent when the variable `$NAME` is set."""
+    needs_header: tuple[str, ...] = ()
+    """One of these headers has to be there, unless the model's id begins with `@`."""
+    options: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Options that the address or the dialect needs, each with the variables that may hold it."""
+    defaults: dict[str, str] = Field(default_factory=dict)
+    """Options that need not be given."""
+    quirks: JsonObject = Field(default_factory=dict)
+    """Fields of `dialects.quirks.Quirks` that differ from the plain dialect."""
+    abilities: tuple[Ability, ...] | None = None
+    """What its models can take at most; None: all that the wire can."""
+    seats: tuple[DefaultSeat, ...] = ()
+    """Models that are seated when only a key is there, best first; none: the vendor is asked only when it is named."""
+    local: bool = False
+    """A server on this machine; needs no key."""
+    reseller: bool = False
+    """Sells models of others; they themselves are asked first where there is a key for both."""
+    notes: str = ""
+
+    @property
+    def port(self) -> int | None:
+        """The port of a server on this machine."""
+        return urlsplit(self.base_url).port if self.local else None
 
 
-def _row(id: str, title: str, key_env: str, base_url: str, *seats: str, wire: WireName = "openai") -> ProviderRow:
-    """A row from short strings: `key_env` alternatives are separated by blanks, a seat is `name model [quick]`."""
-    parsed = [seat.split() for seat in seats]
-    return ProviderRow(
-        id=id,
-        title=title,
-        key_env=tuple(key_env.split()),
-        wire=wire,
-        base_url=base_url,
-        seats=tuple(
-            DefaultSeat(name=name, model=model, role="quick" if rest else "strong") for name, model, *rest in parsed
-        ),
+def parse_row(id: str, table: JsonObject) -> ProviderRow:
+    """A row from its table in `providers.toml`; a seat is written as `name model [quick]`.
+
+    Raises:
+        SettingsError: the table has another form.
+    """
+    try:
+        seats = [_seat(text) for text in table.get("seats", ())]
+        return ProviderRow.model_validate({**table, "id": id, "seats": seats})
+    except (ValidationError, ValueError, TypeError, AttributeError) as error:
+        raise SettingsError(f"The row of provider {id!r} cannot be read: {str(error)[:300]}") from None
+
+
+def _seat(text: str) -> JsonObject:
+    name, model, *rest = text.split()
+    return {"name": name, "model": model, "role": "quick" if rest == ["quick"] else "strong"}
+
+
+def parse_quirks(fields: JsonObject, whose: str) -> Quirks:
+    """Quirks from a table.
+
+    Raises:
+        SettingsError: it has an unknown name (the message says which there are), or a value that cannot be.
+    """
+    if unknown := sorted(fields.keys() - Quirks.model_fields.keys()):
+        known = ", ".join(Quirks.model_fields)
+        raise SettingsError(f"{whose}: there is no quirk called {unknown[0]!r}; there are: {known}.")
+    try:
+        return Quirks(**fields)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise SettingsError(f"{whose}: the quirk {name!r} cannot be read: {first['msg']}.") from None
+
+
+@cache
+def providers() -> tuple[ProviderRow, ...]:
+    """All rows of `providers.toml`; read once, when they are first needed."""
+    return tuple(parse_row(id, row) for id, row in _table("providers.toml").items())
+
+
+@cache
+def by_id() -> dict[str, ProviderRow]:
+    """The same, by id."""
+    return {row.id: row for row in providers()}
+
+
+def local_servers() -> dict[str, int]:
+    """Model servers that may run on this machine, by title, with their usual port."""
+    return {row.title: row.port for row in providers() if row.port is not None}
+
+
+PROVIDERS: tuple[ProviderRow, ...]
+"""As `providers()`; importing this name reads the table."""
+
+
+def __getattr__(name: str) -> Any:
+    if name == "PROVIDERS":
+        return providers()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _table(file: str) -> dict[str, Any]:
+    import tomllib
+
+    return tomllib.loads(files(__package__).joinpath(file).read_text("utf-8"))
+
+
+# ------------------------------------------------------------------------------------------------ model by model
+
+
+class ModelRow(NamedTuple):
+    """What differs from the dialect for the models that fit."""
+
+    match: re.Pattern[str]
+    """Searched in the id as `plain_id` gives it."""
+    vendors: frozenset[str]
+    """Only at these vendors; empty: at all."""
+    wires: frozenset[str]
+    """Only over these wires; empty: over all."""
+    quirks: JsonObject
+
+
+class AbilityRow(NamedTuple):
+    """What the models that fit cannot take."""
+
+    match: re.Pattern[str]
+    lacks: frozenset[Ability]
+
+
+@cache
+def model_rows() -> tuple[ModelRow, ...]:
+    """The quirks of `models.toml`; the first row that fits counts."""
+    return tuple(
+        ModelRow(
+            re.compile(row["match"]), frozenset(row.get("vendors", ())), frozenset(row.get("wires", ())), row["quirks"]
+        )
+        for row in _table("models.toml")["quirks"]
     )
 
 
-# Model ids and addresses: vendors' documentation and public model lists of August to November 2026.
-# fmt: off
-PROVIDERS: tuple[ProviderRow, ...] = (
-    _row("openrouter", "OpenRouter", "OPENROUTER_API_KEY", "https://openrouter.ai/api/v1",
-         "claude ~anthropic/claude-opus-latest", "gpt openai/gpt-6.1-sol", "gemini ~google/gemini-pro-latest",
-         "deepseek deepseek/deepseek-v4-pro", "grok ~x-ai/grok-latest", "haiku ~anthropic/claude-haiku-latest quick"),
-    _row("anthropic", "Anthropic", "ANTHROPIC_API_KEY", "https://api.anthropic.com",
-         "claude claude-opus-5-5", "sonnet claude-sonnet-5-5", "haiku claude-haiku-5-5 quick", wire="anthropic"),
-    _row("openai", "OpenAI", "OPENAI_API_KEY", "https://api.openai.com/v1",
-         "gpt gpt-6.1-sol", "terra gpt-6.1-terra", "luna gpt-6-luna quick"),
-    _row("google", "Google Gemini", "GEMINI_API_KEY GOOGLE_API_KEY GOOGLE_GENERATIVE_AI_API_KEY",
-         "https://generativelanguage.googleapis.com",
-         "gemini gemini-4-argon", "flash gemini-3.8-flash quick", wire="gemini"),
-    _row("deepseek", "DeepSeek", "DEEPSEEK_API_KEY", "https://api.deepseek.com",
-         "deepseek deepseek-v4-pro", "deepseek-flash deepseek-flash quick"),
-    _row("xai", "xAI", "XAI_API_KEY", "https://api.x.ai/v1",
-         "grok grok-4.7", "grok-4.3 grok-4.3 quick"),
-    _row("mistral", "Mistral", "MISTRAL_API_KEY", "https://api.mistral.ai/v1",
-         "mistral mistral-large-4", "mistral-medium mistral-medium-3-5 quick"),
-    _row("moonshot", "Moonshot (Kimi)", "MOONSHOT_API_KEY", "https://api.moonshot.ai/v1",
-         "kimi kimi-k3.1-pro", "kimi-code kimi-k2.7-code quick"),
-    _row("zai", "Z.ai (GLM)", "ZAI_API_KEY ZHIPU_API_KEY", "https://api.z.ai/api/paas/v4",
-         "glm glm-5.3", "glm-flash glm-5.3-flash quick"),
-    _row("together", "Together", "TOGETHER_API_KEY TOGETHERAI_API_KEY", "https://api.together.ai/v1",
-         "deepseek deepseek-ai/DeepSeek-V4-Pro-0813", "kimi moonshotai/Kimi-K3.1-Pro"),
-    _row("fireworks", "Fireworks", "FIREWORKS_API_KEY", "https://api.fireworks.ai/inference/v1",
-         "kimi accounts/fireworks/models/kimi-k3p1-pro", "glm accounts/fireworks/models/glm-5p3"),
-    _row("groq", "Groq", "GROQ_API_KEY", "https://api.groq.com/openai/v1",
-         "gpt-oss openai/gpt-oss-120b", "qwen qwen/qwen3.8-27b quick"),
-    _row("cerebras", "Cerebras", "CEREBRAS_API_KEY", "https://api.cerebras.ai/v1",
-         "gpt-oss gpt-oss-120b", "qwen qwen-3.8-27b quick"),
-    # Portkey routes by a virtual key or by `@provider-slug/model`; which ones exist is known to its owner only, so
-    # the row is seated only when PORTKEY_VIRTUAL_KEY names one. See docs/configuration.md for headers of one's own.
-    _row("portkey", "Portkey", "PORTKEY_API_KEY", "https://api.portkey.ai/v1", "portkey gpt-6.1-sol"),
-    # add here
-)
-# fmt: on
+@cache
+def ability_rows() -> tuple[AbilityRow, ...]:
+    """The abilities of `models.toml`; the first row that fits counts."""
+    return tuple(
+        AbilityRow(re.compile(row["match"]), frozenset(row["lacks"])) for row in _table("models.toml")["abilities"]
+    )
 
-PORTKEY_KEY_HEADER = "x-portkey-api-key"
-PORTKEY_ROUTES = {"PORTKEY_VIRTUAL_KEY": "x-portkey-virtual-key", "PORTKEY_CONFIG": "x-portkey-config"}
-"""Variables that tell Portkey where to route, and the headers that carry them."""
+
+# ------------------------------------------------------------------------------------------------ who trained it
+
 
 _FAMILIES: tuple[tuple[str, str], ...] = (
     # pattern on the model id, without a vendor's prefix → who trained it; first match counts
@@ -148,7 +245,7 @@ def prior_of(model_id: str, domain: str = "") -> float:
         domain: what the question is about, as in `Verdict.domain`; for programming languages coding boards count.
     """
     code_domains, rows = _priors()
-    id = _plain_id(model_id)
+    id = plain_id(model_id)
     row = next((row for row in rows if row.match.search(id)), None)
     if row is None:
         return DEFAULT_PRIOR
@@ -165,14 +262,12 @@ class _Prior(NamedTuple):
 @cache
 def _priors() -> tuple[frozenset[str], tuple[_Prior, ...]]:
     """Domains that are about programs, and the rows of `priors.toml`; read once, when a prior is first needed."""
-    import tomllib
-
-    table = tomllib.loads(files(__package__).joinpath("priors.toml").read_text("utf-8"))
+    table = _table("priors.toml")
     rows = (_Prior(re.compile(row["match"]), row["prior"], row.get("code", row["prior"])) for row in table["rows"])
     return frozenset(table["code_domains"]), tuple(rows)
 
 
-def _plain_id(model_id: str) -> str:
+def plain_id(model_id: str) -> str:
     """An id as the patterns expect it: `meta-llama/Llama-3.1-70B` → `llama-3-1-70b`."""
     tail = model_id[-MAX_ID:].lower().rsplit("/", 1)[-1]
     return re.sub(r"[\s._:@]|(?<=\d)p(?=\d)", "-", tail)

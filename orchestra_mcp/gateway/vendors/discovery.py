@@ -14,30 +14,24 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from orchestra_mcp.errors import SettingsError
 from orchestra_mcp.gateway.dialects.failures import parse
 from orchestra_mcp.gateway.vendors.agents import AGENTS, Agent
 from orchestra_mcp.gateway.vendors.catalog import (
-    PORTKEY_KEY_HEADER,
-    PORTKEY_ROUTES,
-    PROVIDERS,
     DefaultSeat,
     ProviderRow,
     family_of,
+    local_servers,
     prior_of,
+    providers,
 )
+from orchestra_mcp.gateway.vendors.settling import settle
 from orchestra_mcp.settings import Keys, ModelSpec, SeatSpec
 from orchestra_mcp.types import Noun
 
 if TYPE_CHECKING:
     from orchestra_mcp.gateway.transports.transport import Transport
 
-LOCAL_SERVERS: Mapping[str, int] = {
-    "Ollama": 11434,
-    "LM Studio": 1234,
-    "llama.cpp": 8080,
-    "vLLM": 8000,
-    # add here
-}
 PROBE_S = 0.5
 MOST_SEATS = 5
 MOST_OF_ONE_FAMILY = 3
@@ -72,7 +66,7 @@ async def discover(
     keys: Keys,
     http: Transport,
     *,
-    ports: Mapping[str, int] = LOCAL_SERVERS,
+    ports: Mapping[str, int] | None = None,
     home: Path | None = None,
     path: str | None = None,
 ) -> Found:
@@ -81,15 +75,16 @@ async def discover(
     Args:
         keys: where keys are, and `HOME` and `PATH` unless they are given.
         http: the shared client; used for this machine only.
-        ports: local servers by name; every one is asked at once.
+        ports: local servers by name, default: those of the provider table; every one is asked at once.
         home: where login files of coding CLIs are.
         path: where programs are.
     """
     home = home or Path(keys.get("HOME") or keys.get("USERPROFILE") or "/nonexistent")
     path = keys.get("PATH") if path is None else path
+    ports = local_servers() if ports is None else ports
     candidates: list[_Candidate] = []
     missing: list[str] = []
-    for row in PROVIDERS:
+    for row in (row for row in providers() if row.seats):
         found = _from_key(row, keys)
         candidates += found
         if not found:
@@ -144,36 +139,22 @@ def _named(candidates: list[_Candidate]) -> list[_Candidate]:
 
 
 def _from_key(row: ProviderRow, keys: Keys) -> list[_Candidate]:
-    key_env = next((name for name in row.key_env if keys.get(name)), "")
-    if not key_env:
+    if not any(keys.get(name) for name in row.key_env):
         return []
-    headers: dict[str, str] = {}
-    if row.id == "portkey":
-        routes = {header: f"${name}" for name, header in PORTKEY_ROUTES.items() if keys.get(name)}
-        if not routes:
-            return []
-        headers, key_env = {PORTKEY_KEY_HEADER: f"${key_env}", **routes}, ""
-    return [_candidate(row, seat, key_env, headers) for seat in row.seats]
+    try:
+        return [_candidate(row, seat, keys) for seat in row.seats]
+    except SettingsError:  # the key is not all that the row needs
+        return []
 
 
-def _candidate(row: ProviderRow, seat: DefaultSeat, key_env: str, headers: dict[str, str]) -> _Candidate:
-    resold = row.id in ("openrouter", "portkey")
-    spec = ModelSpec(
-        wire=row.wire,
-        base_url=row.base_url,
-        model=seat.model,
-        key_env=key_env,
-        provider=row.id,
-        family=family_of(seat.model),
-        prior=prior_of(seat.model),
-        headers=headers,
-    )
-    return _Candidate(name=seat.name, spec=spec, order=2 if resold else 0)
+def _candidate(row: ProviderRow, seat: DefaultSeat, keys: Keys) -> _Candidate:
+    spec = ModelSpec(vendor=row.id, model=seat.model, family=family_of(seat.model), prior=prior_of(seat.model))
+    return _Candidate(name=seat.name, spec=settle(spec, keys), order=2 if row.reseller else 0)
 
 
 def _how_to_add(row: ProviderRow, keys: Keys) -> str:
-    if row.id == "portkey" and keys.get(row.key_env[0]):
-        routes = " or ".join(PORTKEY_ROUTES)
+    if row.needs_header and keys.get(row.key_env[0]):
+        routes = " or ".join(row.optional_headers[name].removeprefix("$") for name in row.needs_header)
         return f"{row.title}: the key is there; set {routes} too, or add a [models.NAME] table with its headers."
     return f"{row.title}: set {row.key_env[0]}."
 

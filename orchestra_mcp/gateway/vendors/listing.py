@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from orchestra_mcp.errors import Unavailable
-from orchestra_mcp.gateway.dialects import DIALECTS
 from orchestra_mcp.gateway.dialects.failures import parse
-from orchestra_mcp.gateway.signing import signer
 from orchestra_mcp.gateway.transports.transport import Transport, TransportError, fetch
+from orchestra_mcp.gateway.vendors.plugins import dialect_of, signer_of
 from orchestra_mcp.settings import Keys, ModelSpec
 
 LIST_S = 8.0
@@ -28,12 +27,13 @@ async def list_models(spec: ModelSpec, keys: Keys, transport: Transport, seconds
     Raises:
         Unavailable: no answer; the message says why.
         Refused: a token for it could not be had.
+        SettingsError: the wire or auth of the model is not known.
     """
-    dialect = DIALECTS[spec.wire]
+    dialect = dialect_of(spec.wire)
     if dialect.list_url is None:
         return Listing(200, ())
     url = dialect.list_url(spec)
-    shown = await signer(spec.auth or dialect.auth)(spec, keys.get(spec.key_env).strip(), keys, transport).headers(
+    shown = await signer_of(spec.auth or dialect.auth)(spec, keys.get(spec.key_env).strip(), keys, transport).headers(
         "GET", url, {}, b""
     )
     own = {n.lower(): keys.get(v[1:]) if v.startswith("$") else v for n, v in spec.headers.items()}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from orchestra_mcp.errors import UserError
 from orchestra_mcp.gateway.provider import Provider
+from orchestra_mcp.gateway.steady.keyed import Keyed
 from orchestra_mcp.settings import ModelSpec
 
 MAX_ADDED = 500
@@ -20,8 +21,8 @@ class Stack:
     name: str
     spec: ModelSpec
     ask: Provider
-    resting: Callable[[], float]
-    """Seconds until it may be asked again; 0 when it may be asked now."""
+    keyed: Keyed
+    """What is below retries and limits: the wires, one for each key."""
 
 
 class Models(Mapping[str, Stack]):
@@ -51,6 +52,15 @@ class Models(Mapping[str, Stack]):
 
     def __len__(self) -> int:
         return len(self._specs)
+
+    def built(self) -> tuple[Stack, ...]:
+        """The stacks of all models that were asked so far."""
+        return tuple(self._stacks.values())
+
+    def resting(self, name: str) -> float | None:
+        """Seconds until a model may be asked again; None when it may be asked now, as far as is known."""
+        stack = self._stacks.get(name)
+        return stack.keyed.resting() or None if stack is not None else None
 
     def spec(self, name: str) -> ModelSpec:
         """How a model is reached, without building its stack. Raises KeyError."""

@@ -1,0 +1,312 @@
+"""`/api`: consultations, live events, spending, models, outcomes, for programs and pages that show them.
+
+Add an endpoint here: a method, a row in `routes`, and its row in `openapi.py`; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from orchestra_mcp.errors import NotFound, RateLimited, UserError
+from orchestra_mcp.report import transcript, verdict_report
+from orchestra_mcp.store.costs import TIMES, VALUES, CostRow, Dimension, lines
+from orchestra_mcp.types import Consultation, Event, JsonObject, Question, Summary
+from orchestra_mcp.web.access import Forbidden, Principal
+from orchestra_mcp.web.answering import answering, body, number, principal_of, reply
+from orchestra_mcp.web.asking import Asking
+from orchestra_mcp.web.events import HEARTBEAT_S, Numbered, remembered, sse, stream
+from orchestra_mcp.web.nouns import Ask, Asked, Judgement, Mark, Me, Spending
+from orchestra_mcp.web.openapi import document
+
+LIST = 100
+LISTENERS = 500
+"""So many may listen to events at the same time."""
+LOOK_S = 1.0
+"""How often a run of another process is looked up for its events, in seconds."""
+
+Judge = Callable[[str, bool, Principal], Awaitable[bool]]
+"""Keeps whether an offered answer was right; False when there is no such offer of theirs."""
+Costs = Callable[[Dimension, datetime], Awaitable[Sequence[CostRow]]]
+Models = Callable[[Principal], Awaitable[Sequence[JsonObject]]]
+
+
+class Api:
+    """The handlers of `/api`.
+
+    Args:
+        asking: the way to the council.
+        models: names that may be asked for, with facts and health.
+        costs: what calls cost since a time, by a dimension.
+        judge: where judgements of offers go; None while nothing is offered.
+    """
+
+    def __init__(self, asking: Asking, models: Models, costs: Costs, judge: Judge | None = None) -> None:
+        self._asking, self._models, self._costs, self._judge = asking, models, costs, judge
+
+    def routes(self) -> list[BaseRoute]:
+        """All routes below `/api`."""
+        one = "/api/consultations/{id}"
+        return [
+            Route("/api/me", answering(self.me), methods=["GET"]),
+            Route("/api/consultations", answering(self.history), methods=["GET"]),
+            Route("/api/consultations", answering(self.ask), methods=["POST"]),
+            Route(one, answering(self.consultation), methods=["GET"]),
+            Route(f"{one}/report", answering(self.report), methods=["GET"]),
+            Route(f"{one}/cancel", answering(self.cancel), methods=["POST"]),
+            Route(f"{one}/outcome", answering(self.mark), methods=["POST"]),
+            Route(f"{one}/events", answering(self.events), methods=["GET"]),
+            Route("/api/spending", answering(self.spending), methods=["GET"]),
+            Route("/api/models", answering(self.models), methods=["GET"]),
+            Route("/api/status", answering(self.status), methods=["GET"]),
+            Route("/api/offers/{id}", answering(self.judge), methods=["POST"]),
+            Route("/api/openapi.json", answering(self.openapi), methods=["GET"]),
+            WebSocketRoute("/api/events", self.live),
+        ]
+
+    async def me(self, request: Request) -> Response:
+        """Who is calling."""
+        who = principal_of(request.scope)
+        permissions = tuple(sorted(who.permissions))
+        if who.key is None:
+            return reply(Me(owner=True, permissions=permissions))
+        return reply(
+            Me(
+                owner=False,
+                key=who.key.id,
+                name=who.key.name,
+                workspace=who.key.workspace,
+                role=who.key.role,
+                permissions=permissions,
+                terms=who.key.terms,
+            )
+        )
+
+    # ----------------------------------------------------------------------------------------------- consultations
+
+    async def history(self, request: Request) -> Response:
+        """The newest consultations, newest first."""
+        who = principal_of(request.scope)
+        limit = int(number(request, "limit", 20, 1, LIST))
+        found = await self._asking.history(who, limit, request.query_params.get("project") or None)
+        return reply({"consultations": [_summary(who, summary) for summary in found]})
+
+    async def ask(self, request: Request) -> Response:
+        """Start a consultation: 202 while it runs, 200 with the verdict when it ended within `wait_s`."""
+        who = principal_of(request.scope)
+        given = await body(request, Ask)
+        left = given.model_dump(exclude={"question", "project_dir", "consultation_id", "wait_s"})
+        question = Question(text=given.question, continues=given.consultation_id or None, **left)
+        run = await self._asking.start(who, question, given.project_dir)
+        done = await run.wait(given.wait_s)
+        verdict = run.so_far()
+        status = verdict.status if done else "running"
+        started = Asked(id=run.id, status=status, progress=run.progress, verdict=verdict)
+        return reply(started, 200 if done else 202)
+
+    async def consultation(self, request: Request) -> Response:
+        """One consultation; `detail=full` with everything that was said and sent."""
+        who = principal_of(request.scope)
+        kept = await self._asking.get(who, request.path_params["id"], number(request, "wait_s", 0, 0, 600))
+        return reply(_consultation(who, kept, request.query_params.get("detail") == "full"))
+
+    async def report(self, request: Request) -> Response:
+        """The report of a consultation as Markdown; `detail=full`: the transcript."""
+        who = principal_of(request.scope)
+        detail = request.query_params.get("detail", "standard")
+        if detail not in ("brief", "standard", "full"):
+            raise UserError("detail must be brief, standard or full.")
+        kept = await self._asking.get(who, request.path_params["id"])
+        if kept.verdict is None or detail == "full":
+            text = transcript(kept)
+        else:
+            text = verdict_report(kept.verdict, "brief" if detail == "brief" else "standard")
+        return PlainTextResponse(text.encode("utf-8", "replace"), media_type="text/markdown")
+
+    async def cancel(self, request: Request) -> Response:
+        """Stop a consultation of this process."""
+        who = principal_of(request.scope)
+        _need(who, "ask")
+        id = await self._asking.own_id(who, request.path_params["id"])
+        run = self._asking.orchestra.run(id)
+        if run is None:
+            raise UserError(f"Consultation {id} does not run in this server.")
+        await run.cancel()
+        return reply({"id": id, "status": run.so_far().status})
+
+    async def mark(self, request: Request) -> Response:
+        """Remember what became of a solution."""
+        who = principal_of(request.scope)
+        _need(who, "mark")
+        given = await body(request, Mark)
+        id = await self._asking.own_id(who, request.path_params["id"])
+        return reply(await self._asking.orchestra.mark(id, given.solution, given.outcome))
+
+    # ------------------------------------------------------------------------------------------------------ events
+
+    async def events(self, request: Request) -> Response:
+        """Server-Sent Events of one consultation, from its beginning or after `Last-Event-ID`."""
+        who = principal_of(request.scope)
+        id = await self._asking.own_id(who, request.path_params["id"])
+        last = request.headers.get("last-event-id") or request.query_params.get("after", "")
+        after = int(last) if last.isdecimal() and len(last) < 16 else 0
+        hub = self._asking.hub
+        if hub.over(id, after):
+            return Response(status_code=204)  # by which an EventSource knows that it need not come back
+        if hub.listening >= LISTENERS:
+            raise RateLimited("Too many listen to events already; look at the consultation itself.", 30)
+        events = stream(hub, id, after) if hub.knows(id) else self._looked_up(id)
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        return StreamingResponse(events, media_type="text/event-stream", headers=headers)
+
+    async def _looked_up(self, id: str) -> AsyncGenerator[bytes, None]:
+        """Events of a run that another door or process holds, or held: what is kept of it, looked at now and then."""
+        told, silent = list[Event](), 0.0
+        while True:
+            kept = await self._asking.orchestra.consultation(id)
+            known = remembered(kept)
+            for event in known:
+                if event not in told:
+                    told.append(event)
+                    silent = 0.0
+                    yield sse(Numbered(0, event))
+            if kept.status != "running":
+                return
+            await anyio.sleep(LOOK_S)
+            silent += LOOK_S
+            if silent >= HEARTBEAT_S:
+                yield b": still here\n\n"
+                silent = 0.0
+
+    async def live(self, socket: WebSocket) -> None:
+        """All events that the caller may see, or those of one run (`run=`), as JSON texts."""
+        who = principal_of(socket.scope)
+        run = socket.query_params.get("run", "")
+        after = socket.query_params.get("after", "")
+        if run:
+            try:
+                run = await self._asking.own_id(who, run)
+            except NotFound as error:
+                await socket.close(1008, str(error)[:100])
+                return
+        if self._asking.hub.listening >= LISTENERS:
+            await socket.close(1013, "too many listen already")
+            return
+        await socket.accept()
+        with self._asking.hub.listen(
+            run, int(after) if after.isdecimal() else 0, partial(self._asking.may_watch, who)
+        ) as listener:
+            async with anyio.create_task_group() as group:
+
+                async def until_gone() -> None:
+                    try:
+                        while True:
+                            await socket.receive_text()
+                    except (WebSocketDisconnect, KeyError):  # KeyError: bytes, which mean nothing here
+                        group.cancel_scope.cancel()
+
+                group.start_soon(until_gone)
+                try:
+                    while True:
+                        item = await listener.next()
+                        if lost := listener.lost():
+                            await socket.send_json({"kind": "dropped", "count": lost})
+                        if item is not None:
+                            await socket.send_json(item.body())
+                except (WebSocketDisconnect, RuntimeError):
+                    group.cancel_scope.cancel()
+
+    # ------------------------------------------------------------------------------------------------- the server
+
+    async def spending(self, request: Request) -> Response:
+        """What was spent, and what may be; `by=` splits this month's calls for the owner."""
+        who = principal_of(request.scope)
+        by = request.query_params.get("by", "")
+        if by and by not in VALUES:
+            raise UserError(f"by must be one of {', '.join(VALUES)}.")
+        if by and not who.is_owner:
+            raise Forbidden("Only the owner may see what others spend.")
+        now = _midnight()
+        month = await self._costs("workspace", now.replace(day=1))
+        today = await self._costs("workspace", now)
+        split = await self._costs(by, now.replace(day=1)) if by else ()
+        status = await self._asking.orchestra.status() if who.is_owner else None
+        return reply(
+            Spending(
+                today_usd=_spent(who, today),
+                month_usd=_spent(who, month),
+                daily_limit_usd=status.daily_limit_usd if status else None,
+                consultations_usd=await self._asking.spent(who),
+                budgets=tuple(budget.model_dump(mode="json") for budget in who.claims()),
+                by=by,
+                lines=lines(split, by_time=by in TIMES),
+            )
+        )
+
+    async def models(self, request: Request) -> Response:
+        """Names that the caller may ask for."""
+        who = principal_of(request.scope)
+        found = await self._models(who)
+        return reply({"models": [model for model in found if who.may_use(str(model.get("id", "")))]})
+
+    async def status(self, request: Request) -> Response:
+        """Who sits in the council, and why; where things lie and what others do is for the owner only."""
+        who = principal_of(request.scope)
+        status = await self._asking.orchestra.status()
+        if not who.is_owner:
+            own = {"spent_today_usd": _spent(who, await self._costs("workspace", _midnight()))}
+            hidden = {"config": "", "home": "", "project": "", "warnings": (), "running": ()}
+            status = status.model_copy(update={**hidden, **own})
+        return reply(status)
+
+    async def judge(self, request: Request) -> Response:
+        """Keep whether an offered answer was right, so that one day it may be served."""
+        who = principal_of(request.scope)
+        _need(who, "mark")
+        given = await body(request, Judgement)
+        id = request.path_params["id"]
+        if self._judge is None or not await self._judge(id, given.right, who):
+            raise NotFound(f"There is no offer {id[:60]!r}.")
+        return reply({"id": id, "right": given.right})
+
+    async def openapi(self, _: Request) -> Response:
+        """This API as an OpenAPI document."""
+        return reply(document())
+
+
+def _need(who: Principal, permission: Any) -> None:
+    if not who.may(permission):
+        raise Forbidden(f"The role of this key may not {permission}.")
+
+
+def _midnight() -> datetime:
+    return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _spent(who: Principal, found: Sequence[CostRow]) -> Decimal:
+    """The sum of what the caller may see."""
+    return sum((row.cost_usd for row in found if who.is_owner or row.value == who.scope.workspace), Decimal(0))
+
+
+def _summary(who: Principal, summary: Summary) -> Summary:
+    """As the caller may see it: where projects lie is the owner's business."""
+    return summary if who.is_owner else summary.model_copy(update={"project": Path(summary.project).name})
+
+
+def _consultation(who: Principal, kept: Consultation, full: bool) -> Consultation:
+    if not who.is_owner and kept.question.project:
+        question = kept.question.model_copy(update={"project": Path(kept.question.project).name})
+        kept = kept.model_copy(update={"question": question})
+    if full:
+        return kept
+    return kept.model_copy(update={"dossier": None, "opinions": (), "ballots": (), "calls": (), "labels": ()})

@@ -1,0 +1,152 @@
+"""The whole door as one ASGI application: `/v1`, `/api`, `/admin`, `/mcp`, `/health`, behind one guard.
+
+The parts are told apart by the first word of the path, so that a call to a model passes through no more than it needs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from starlette.routing import BaseRoute, Router
+
+from orchestra_mcp.gateway.dialects.dialect import Vectors
+from orchestra_mcp.gateway.provider import Caller, EmbedRequest
+from orchestra_mcp.gateway.transcription import Transcript, TranscriptionRequest
+from orchestra_mcp.store.access import AccessStore
+from orchestra_mcp.tools.http import Addresses
+from orchestra_mcp.types import JsonObject
+from orchestra_mcp.web.access import Access, Permitted, Principal, permit
+from orchestra_mcp.web.admin import Admin
+from orchestra_mcp.web.api import Api, Costs, Judge
+from orchestra_mcp.web.asking import COUNCIL, Asking
+from orchestra_mcp.web.council import Council
+from orchestra_mcp.web.desk import Desk, ModelCard
+from orchestra_mcp.web.guard import Guard
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+COUNCIL_CARDS = tuple(ModelCard(name, "council") for name in COUNCIL)
+
+
+class Rooms:
+    """ASGI: leads to a room by the first word of the path; whatever is not known goes to the MCP endpoint.
+
+    The lifespan is the MCP endpoint's, which is the only room that has one.
+    """
+
+    def __init__(self, rooms: dict[str, ASGIApp], mcp: ASGIApp) -> None:
+        self._rooms, self._mcp = rooms, mcp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+        room = None
+        if scope["type"] != "lifespan":
+            room = self._rooms.get(scope["path"].split("/", 2)[1])
+        await (room or self._mcp)(scope, receive, send)
+
+
+async def health(scope: Scope, _receive: Receive, send: Send) -> None:
+    """`/health`: alive, and not a word more, since nobody has to show a key here."""
+    found = scope["type"] == "http" and scope["path"] == "/health"
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008})
+        return
+    headers = [(b"content-type", b"application/json")]
+    await send({"type": "http.response.start", "status": 200 if found else 404, "headers": headers})
+    await send({"type": "http.response.body", "body": b'{"status":"ok"}' if found else b"{}"})
+
+
+async def nowhere(scope: Scope, _receive: Receive, send: Send) -> None:
+    """What there is not: a 404 that clients can read."""
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008})
+        return
+    wrong_way = {"message": "There is nothing at this address, or not for this method.", "type": "not_found_error"}
+    body = json.dumps({"error": {**wrong_way, "code": "not_found", "param": None}}).encode()
+    headers = [(b"content-type", b"application/json")]
+    await send({"type": "http.response.start", "status": 404, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def room(routes: Sequence[BaseRoute]) -> ASGIApp:
+    """Some routes as an application."""
+    return Router(routes=routes, default=nowhere, redirect_slashes=False)
+
+
+def guarded_desk(desk: Desk, access: Access, council: Council) -> Desk:
+    """The desk of the owner's house for everybody who has a key: with the council, and within what keys may use."""
+
+    def cards(caller: Caller) -> list[ModelCard]:
+        who = access.principal(caller)
+        return [card for card in (*desk.models(caller), *COUNCIL_CARDS) if who.may_use(card.name)]
+
+    async def embed(request: EmbedRequest) -> Vectors:
+        permit(access.principal(request.caller), request.model)
+        return await desk.vectors(request)
+
+    async def transcribe(request: TranscriptionRequest) -> Transcript:
+        permit(access.principal(request.caller), request.model)
+        return await desk.words(request)
+
+    return replace(
+        desk,
+        gateway=Permitted(desk.gateway, access),
+        models=cards,
+        council=council.chat,
+        embed=embed if desk.embed else None,
+        transcribe=transcribe if desk.transcribe else None,
+    )
+
+
+def build_door(
+    *,
+    mcp: ASGIApp,
+    desk: Desk,
+    asking: Asking,
+    access: Access,
+    store: AccessStore,
+    addresses: Addresses,
+    costs: Costs,
+    resting: Callable[[str], float | None] = lambda _: None,
+    admin: bool = False,
+    judge: Judge | None = None,
+) -> ASGIApp:
+    """The application behind its guard.
+
+    Args:
+        mcp: the MCP endpoint; its lifespan is the application's.
+        desk: the gateway for `/v1`, without council and keys, which are added here.
+        asking: the way to the council.
+        access: who may enter.
+        store: where keys and workspaces are.
+        addresses: names of this server.
+        costs: what calls cost.
+        resting: seconds until a model that failed is asked again; None when it may be asked now.
+        admin: with `/admin`.
+        judge: keeps judgements of offered answers.
+    """
+    from orchestra_mcp.web.v1 import v1_routes
+
+    served = guarded_desk(desk, access, Council(asking, access))
+
+    async def models(who: Principal) -> list[JsonObject]:
+        return [
+            {
+                "id": card.name, "kind": card.kind, "owner": card.owner, "model": card.model_id,
+                "context_tokens": card.context_tokens,
+                "resting_s": resting(card.name) if card.kind == "model" else None,
+            }
+            for card in served.models(who.caller)
+        ]  # fmt: skip
+
+    rooms: dict[str, ASGIApp] = {
+        "v1": room(v1_routes(served)),
+        "api": room(Api(asking, models, costs, judge).routes()),
+        "admin": room(Admin(store, access).routes()) if admin else nowhere,
+        "health": health,
+    }
+    return Guard(Rooms(rooms, mcp), access, addresses)

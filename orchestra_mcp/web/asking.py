@@ -1,0 +1,170 @@
+"""Starts consultations for whoever is at the door, within what they may: models, projects, money, their own history."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from pathlib import Path
+
+from orchestra_mcp.app import Orchestra, Run
+from orchestra_mcp.errors import NotFound, RateLimited, Refused
+from orchestra_mcp.settings import ModelSpec
+from orchestra_mcp.store.access import AccessStore
+from orchestra_mcp.types import Consultation, Question, Summary
+from orchestra_mcp.web.access import Forbidden, Principal, permit
+from orchestra_mcp.web.events import Hub
+from orchestra_mcp.web.guard import DEPTH
+
+COUNCIL = {"orchestra/council": "consult", "orchestra/debate": "debate"}
+"""Models that are the council, and their strategies."""
+REMEMBERED = 1000
+LISTED = 200
+"""Consultations that are listed at most."""
+
+
+class Asking:
+    """The one way from the HTTP door to the council.
+
+    Args:
+        orchestra: holds the consultations.
+        store: knows whose they are.
+        hub: is told what happens in them.
+        models: all models that a seat may use, by name.
+    """
+
+    def __init__(
+        self,
+        orchestra: Orchestra,
+        store: AccessStore,
+        hub: Hub,
+        models: Callable[[], Mapping[str, ModelSpec]] = dict,
+    ) -> None:
+        self.orchestra, self.hub = orchestra, hub
+        self._store, self._models = store, models
+        self._mine: OrderedDict[str, Principal] = OrderedDict()
+        """Who asked, by the ids of the newest runs."""
+
+    async def start(self, principal: Principal, question: Question, project_dir: str = "") -> Run:
+        """Start a consultation; its project is only what was given here, never what this process happens to lie in.
+
+        Raises:
+            Forbidden: the key may not ask the council, or not about this project.
+            Refused: a council would ask itself.
+        RateLimited: the key has as many running as it may.
+            NotFound: what it continues is not theirs.
+            UserError: as `Orchestra.start`.
+        """
+        if not principal.may("ask"):
+            raise Forbidden("This key may read, but not ask.")
+        permit(principal, next(name for name, strategy in COUNCIL.items() if strategy == question.strategy))
+        self._against_recursion()
+        self._within_limits(principal)
+        project = self._project(principal, project_dir)
+        if question.continues:
+            question = question.model_copy(update={"continues": await self._continued(principal, question.continues)})
+        most = [usd for usd in (question.max_cost_usd, principal.most_usd()) if usd is not None]
+        update = {"project": project, "max_cost_usd": min(most) if most else None}
+        run = await self.orchestra.start(question.model_copy(update=update), self.hub.note)
+        try:
+            self._mine[run.id] = principal
+            if len(self._mine) > REMEMBERED:
+                self._mine.popitem(last=False)
+            await self._store.own(principal.scope, run.id, principal.caller.key)
+        except BaseException:  # nobody would ever be shown it
+            await run.cancel()
+            raise
+        return run
+
+    async def _continued(self, principal: Principal, id: str) -> str:
+        """The whole id of what is continued, whose project must be allowed still, since it is read again."""
+        id = await self.own_id(principal, id)
+        if not principal.is_owner:
+            before = (await self.orchestra.consultation(id)).question.project
+            if before and not self._allowed(principal, Path(before)):
+                raise Forbidden("This key may not ask about that consultation's project any more.")
+        return id
+
+    def _against_recursion(self) -> None:
+        if DEPTH.get() > 0:
+            raise Refused("A council asked for this; a council is no expert of a council.")
+        for name, spec in self._models().items():
+            if spec.model in COUNCIL or spec.model.startswith("orchestra/"):
+                raise Refused(
+                    f"Model {name!r} of this server points at {spec.model!r}: the council would ask a council."
+                )
+
+    def _within_limits(self, principal: Principal) -> None:
+        """A key's limit of concurrent calls holds for its consultations too, which are many calls each."""
+        most = principal.key.terms.concurrent if principal.key else None
+        if most is None:
+            return
+        runs = [self.orchestra.run(id) for id, who in self._mine.items() if who.caller.key == principal.caller.key]
+        if sum(1 for run in runs if run and not run.done) >= most:
+            raise RateLimited(f"This key may have {most} consultations at the same time; wait for one to end.", 10)
+
+    def _project(self, principal: Principal, given: str) -> str | None:
+        """The project's root; None without one.
+
+        Raises:
+            Forbidden: the key's workspace does not allow it.
+            ProjectError: it is no project.
+        """
+        if not given:
+            return None
+        # Before anything else is looked at, so that nobody learns here which directories there are.
+        if not principal.is_owner and not self._allowed(principal, Path(given)):
+            raise Forbidden("This key may not ask about that project; the workspace's roots do not hold it.")
+        found = self.orchestra.project(given)
+        if found is not None and not principal.is_owner and not self._allowed(principal, found):
+            raise Forbidden("This key may not ask about that project; its root lies outside of the workspace's roots.")
+        return str(found) if found else None
+
+    @staticmethod
+    def _allowed(principal: Principal, given: Path) -> bool:
+        roots = principal.workspace.roots if principal.workspace else ()
+        real = given.expanduser().resolve()  # links lead where they lead
+        return any(real.is_relative_to(Path(root).expanduser().resolve()) for root in roots)
+
+    # ------------------------------------------------------------------------------------------------ looking back
+
+    async def own_id(self, principal: Principal, id: str) -> str:
+        """The whole id of a consultation that the principal may see; `latest` is an id.
+
+        Raises:
+            NotFound: there is none, or it is another workspace's, which is told in the same words.
+        """
+        if principal.is_owner:
+            run = self.orchestra.run(id)
+            return run.id if run else (await self.orchestra.consultation(id)).id
+        if id == "latest":
+            newest = await self._store.owned(principal.scope, 1)
+            if newest:
+                return newest[0]
+        elif await self._store.owns(principal.scope, id):
+            return id
+        raise NotFound(f"There is no consultation {id[:60]!r}.")
+
+    async def get(self, principal: Principal, id: str, wait_s: float = 0) -> Consultation:
+        """A consultation that the principal may see. Raises NotFound."""
+        return await self.orchestra.consultation(await self.own_id(principal, id), wait_s)
+
+    async def history(self, principal: Principal, limit: int, project: str | None = None) -> tuple[Summary, ...]:
+        """The newest consultations that the principal may see, newest first."""
+        if principal.is_owner:
+            return await self.orchestra.history(limit, project)
+        ids = set(await self._store.owned(principal.scope, LISTED))
+        if not ids:
+            return ()
+        # The store of consultations knows no workspaces; the newest thousand are looked through.
+        found = [summary for summary in await self.orchestra.history(1000) if summary.id in ids]
+        return tuple(found[:limit])
+
+    async def spent(self, principal: Principal) -> Decimal:
+        """What the consultations that the principal may see have cost, the newest ones."""
+        return sum((summary.cost_usd for summary in await self.history(principal, LISTED)), Decimal(0))
+
+    def may_watch(self, principal: Principal, run: str) -> bool:
+        """True when events of a run of this process are for the principal; asked for every event, so from memory."""
+        asker = self._mine.get(run)
+        return principal.is_owner or (asker is not None and asker.scope == principal.scope)

@@ -1,0 +1,1 @@
+"""The three ways in which clients speak to the door: chat completions, Responses, Messages."""

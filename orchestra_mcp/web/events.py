@@ -1,0 +1,169 @@
+"""What happens in consultations, live: kept for those who come late, queued within bounds for those who are slow.
+
+Events are numbered for the whole process, so that a client that lost its connection goes on after the last number it
+has seen (`Last-Event-ID`). Whoever does not keep up loses the oldest events and is told how many.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict, deque
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import anyio
+
+from orchestra_mcp.types import Consultation, Event, JsonObject
+
+KEPT_RUNS = 50
+KEPT_EVENTS = 500
+"""Of one run, for those who come late."""
+QUEUE = 256
+"""Events that one listener may lag behind."""
+HEARTBEAT_S = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    """An event and its number in this process, from 1; 0: made from what the store kept."""
+
+    number: int
+    event: Event
+
+    def body(self) -> JsonObject:
+        """As clients get it."""
+        return {"number": self.number, **self.event.model_dump(mode="json")}
+
+
+class Listener:
+    """One who listens: a bounded queue that drops its oldest events; `dropped` counts them until it is read."""
+
+    def __init__(self, run: str, wanted: Callable[[str], bool], size: int) -> None:
+        self.run, self.wanted = run, wanted
+        self.dropped = 0
+        self._queue: deque[Numbered] = deque()
+        self._size = size
+        self._news = anyio.Event()
+
+    def put(self, item: Numbered) -> None:
+        """Queue an event; never waits."""
+        if len(self._queue) >= self._size:
+            self._queue.popleft()
+            self.dropped += 1
+        self._queue.append(item)
+        self._news.set()
+
+    async def next(self, timeout_s: float = HEARTBEAT_S) -> Numbered | None:
+        """The next event; None when there was none for so many seconds."""
+        if not self._queue:
+            self._news = anyio.Event()
+            with anyio.move_on_after(timeout_s):
+                await self._news.wait()
+        return self._queue.popleft() if self._queue else None
+
+    def lost(self) -> int:
+        """How many events were dropped since this was asked last."""
+        count, self.dropped = self.dropped, 0
+        return count
+
+
+class Hub:
+    """Passes events on; `note` is the observer of every run that a door of this server starts."""
+
+    def __init__(self, queue: int = QUEUE) -> None:
+        self._queue = queue
+        self._number = 0
+        self._kept: OrderedDict[str, deque[Numbered]] = OrderedDict()
+        self._listeners: set[Listener] = set()
+
+    @property
+    def listening(self) -> int:
+        """How many listen now."""
+        return len(self._listeners)
+
+    def note(self, event: Event) -> None:
+        """Keep an event and pass it on; never waits."""
+        self._number += 1
+        item = Numbered(self._number, event)
+        kept = self._kept.get(event.run)
+        if kept is None:
+            kept = self._kept[event.run] = deque(maxlen=KEPT_EVENTS)
+            if len(self._kept) > KEPT_RUNS:
+                self._kept.popitem(last=False)
+        kept.append(item)
+        for listener in self._listeners:
+            if (not listener.run or listener.run == event.run) and listener.wanted(event.run):
+                listener.put(item)
+
+    def knows(self, run: str) -> bool:
+        """True when events of that run are kept."""
+        return run in self._kept
+
+    def over(self, run: str, after: int) -> bool:
+        """True when a run is closed and nothing of it came after that number."""
+        kept = self._kept.get(run)
+        return bool(kept) and kept[-1].event.kind == "closed" and kept[-1].number <= after
+
+    @contextmanager
+    def listen(
+        self, run: str = "", after: int = 0, wanted: Callable[[str], bool] = lambda _: True
+    ) -> Iterator[Listener]:
+        """Listen to one run or to all; what was kept after that number comes first.
+
+        Args:
+            run: id of a consultation; empty: all.
+            after: number of the last event that is known already.
+            wanted: which runs, where it is all.
+        """
+        listener = Listener(run, wanted, max(self._queue, KEPT_EVENTS) if run else self._queue)
+        runs = [run] if run else list(self._kept)
+        before = [item for id in runs if wanted(id) for item in self._kept.get(id, ()) if item.number > after]
+        for item in sorted(before, key=lambda item: item.number):
+            listener.put(item)
+        self._listeners.add(listener)
+        try:
+            yield listener
+        finally:
+            self._listeners.discard(listener)
+
+
+def remembered(kept: Consultation) -> tuple[Event, ...]:
+    """The events of a past consultation, as far as what was kept of it tells."""
+    said: list[Event] = []
+    if kept.dossier:
+        detail = f"{len(kept.dossier.excerpts)} excerpts, {kept.dossier.tokens} tokens"
+        said.append(Event(run=kept.id, kind="collected", detail=detail))
+    said += [Event(run=kept.id, kind="answered", seat=o.seat, detail=o.position[:200]) for o in kept.opinions]
+    said += [Event(run=kept.id, kind="absent", seat=a.seat, detail=a.reason[:200]) for a in kept.absences]
+    said += [Event(run=kept.id, kind="voted", seat=ballot.judge) for ballot in kept.ballots]
+    if kept.status != "running":
+        seconds = (kept.ended - kept.started).total_seconds() if kept.ended else 0.0
+        said.append(Event(run=kept.id, kind="closed", detail=kept.status, seconds=seconds))
+    return tuple(said)
+
+
+def sse(item: Numbered) -> bytes:
+    """One Server-Sent Event (WHATWG HTML, 9.2); JSON has no raw line breaks."""
+    head = f"id: {item.number}\n" if item.number else ""
+    return f"{head}event: {item.event.kind}\ndata: {json.dumps(item.body(), separators=(',', ':'))}\n\n".encode()
+
+
+def sse_dropped(count: int) -> bytes:
+    """Tells a slow reader how many events it lost."""
+    return f'event: dropped\ndata: {{"count":{count}}}\n\n'.encode()
+
+
+async def stream(hub: Hub, run: str, after: int, heartbeat_s: float = HEARTBEAT_S) -> AsyncGenerator[bytes, None]:
+    """Server-Sent Events of one run, from its beginning or after a number, until it is closed."""
+    with hub.listen(run, after) as listener:
+        while True:
+            item = await listener.next(heartbeat_s)
+            if lost := listener.lost():
+                yield sse_dropped(lost)
+            if item is None:
+                yield b": still here\n\n"
+                continue
+            yield sse(item)
+            if item.event.kind == "closed":
+                return

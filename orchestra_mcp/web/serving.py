@@ -1,0 +1,131 @@
+"""`orchestra serve`: opens the house, puts the door in front of it, and serves until a signal comes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import anyio
+from mcp.server.transport_security import TransportSecuritySettings
+
+from orchestra_mcp.errors import OrchestraError, SettingsError
+from orchestra_mcp.settings import home_dir
+from orchestra_mcp.store.access import open_access
+from orchestra_mcp.tools.http import BODY_BYTES, Addresses, bearer_token, listen, serve_opened
+from orchestra_mcp.tools.server import build_server
+from orchestra_mcp.tools.stdio import log_to_stderr
+from orchestra_mcp.web.access import Access, Principal
+from orchestra_mcp.web.app import build_door
+from orchestra_mcp.web.asking import Asking
+from orchestra_mcp.web.desk import Desk, ModelCard
+from orchestra_mcp.web.events import Hub
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from orchestra_mcp.app import Orchestra
+    from orchestra_mcp.gateway.front import Gateway
+    from orchestra_mcp.gateway.provider import Caller
+
+
+@asynccontextmanager
+async def open_door(
+    environ: Mapping[str, str], token: str, host: str, *, sse: bool = False, admin: bool = False
+) -> AsyncIterator[ASGIApp]:
+    """The whole application, ready to serve; closing it cancels and records what still runs.
+
+    Raises:
+        SettingsError, StoreError: the house cannot be opened.
+    """
+    server = build_server(environ)
+    unchecked = TransportSecuritySettings(enable_dns_rebinding_protection=False)  # the guard does it
+    make = server.sse_app if sse else server.streamable_http_app
+    mcp = make(transport_security=unchecked, max_request_body_size=BODY_BYTES)
+    failure: Exception | None = None
+    async with server.host, open_access(home_dir(environ)) as store, anyio.create_task_group() as group:
+        access = Access(token, store)
+        group.start_soon(access.run)
+        try:
+            orchestra = await server.host.orchestra()
+            orchestra.callers.claims, orchestra.callers.limits = access.claims, access.limits
+            gateway = await orchestra.gateway()
+            models = gateway.models
+
+            async def judge(offer: str, right: bool, who: Principal) -> bool:
+                replies = orchestra._roster.backing.replies
+                return replies is not None and await replies.judge(offer, right, who.scope.workspace)
+
+            desk = Desk(gateway=gateway, models=_cards(orchestra, gateway), embed=gateway.embed)
+            asking = Asking(orchestra, store, Hub(), lambda: {name: models.spec(name) for name in models})
+            yield build_door(
+                mcp=mcp,
+                desk=desk,
+                asking=asking,
+                access=access,
+                store=store,
+                addresses=Addresses(host),
+                costs=orchestra._store.costs,
+                resting=models.resting,
+                admin=admin,
+                judge=judge,
+            )
+        except Exception as error:  # noqa: BLE001 - raised again below, outside the task group that would wrap it
+            failure = error
+        group.cancel_scope.cancel()
+    if failure:
+        raise failure
+
+
+def _cards(orchestra: Orchestra, gateway: Gateway) -> Callable[[Caller], tuple[ModelCard, ...]]:
+    """The names that may be asked for: models, routes and use cases, aliases."""
+    aliases = orchestra._user.gateway.aliases
+    named = tuple(ModelCard(name, "route") for name in gateway.router.routes)
+    named += tuple(ModelCard(name, "alias", model_id=target) for name, target in aliases.items())
+
+    def cards(_: Caller) -> tuple[ModelCard, ...]:
+        specs = [(name, gateway.models.spec(name)) for name in gateway.models]
+        known = tuple(
+            ModelCard(name, owner=spec.recipient, model_id=spec.model, context_tokens=spec.context_tokens)
+            for name, spec in specs
+        )
+        return known + named
+
+    return cards
+
+
+def serve_door(
+    environ: Mapping[str, str], host: str = "127.0.0.1", port: int = 0, *, sse: bool = False, admin: bool = False
+) -> int:
+    """Serve until a signal comes; returns the exit code.
+
+    Args:
+        environ: where keys and the documented paths are looked up.
+        host: address to listen on.
+        port: port to listen on; 0 takes any free one. The address is printed on standard error.
+        sse: the older MCP transport (`/sse`) in place of streamable HTTP (`/mcp`).
+        admin: with the admin API.
+    """
+    log_to_stderr(environ)
+    home = home_dir(environ)
+    try:
+        token = bearer_token(home)
+        listener = listen(host, port)
+    except SettingsError as error:
+        sys.stderr.write(f"orchestra: {error}\n")
+        return 1
+    with listener:
+        address = f"[{host}]" if ":" in host else host
+        base = f"http://{address}:{listener.getsockname()[1]}"
+        path = "sse" if sse else "mcp"
+        sys.stderr.write(
+            f"Orchestra listens on {base}/{path} (MCP), {base}/v1 (models), {base}/api{' and /admin' if admin else ''}\n"
+            f"Clients must send the owner's token ({home / 'token'}) or a key of `orchestra keys create`\n"
+        )
+        sys.stderr.flush()
+        try:
+            return serve_opened(open_door(environ, token, host, sse=sse, admin=admin), listener, ws=True, fast=True)
+        except OrchestraError as error:
+            sys.stderr.write(f"orchestra: {error}\n")
+            return 1
