@@ -40,7 +40,7 @@ def whole(model: str) -> bytes:
 def chunks(model: str) -> list[bytes]:
     base = {"id": "chatcmpl-9a1b2c3d4e5f", "object": "chat.completion.chunk", "created": 1763683200, "model": model}
     words = (TEXT.split(" ") * 2)[: WORDS - 3]
-    deltas: list[dict[str, object]] = [{"role": "assistant", "content": ""}, *({"content": f"{w} "} for w in words)]
+    deltas: list[object] = [{"role": "assistant", "content": ""}, *({"content": f"{w} "} for w in words)]
     events: list[dict[str, object]] = [
         {**base, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas
     ]

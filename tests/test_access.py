@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import inspect
+import json
 import os
 import sqlite3
 import stat
@@ -364,3 +365,21 @@ async def test_the_command_line_makes_a_key_that_opens_and_shows_it_once(tmp_pat
     assert who.key.terms.models == ("code", "fast")
     assert orchestra(tmp_path, "keys", "create").returncode == 2
     assert orchestra(tmp_path, "keys", "revoke", "nobody").returncode == 1
+
+
+def test_the_command_line_makes_changes_and_deletes_workspaces(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    assert (
+        orchestra(home, "workspaces", "create", "team", "--usd-per-month", "200", "--root", str(tmp_path)).returncode
+        == 0
+    )
+    assert orchestra(home, "workspaces", "add-member", "team", "--member", "ada", "--role", "admin").returncode == 0
+    assert orchestra(home, "workspaces", "change", "team", "--name", "The team").returncode == 0
+    (found,) = json.loads(orchestra(home, "workspaces", "list", "--json").stdout)
+    assert (found["name"], found["roots"]) == ("The team", [str(tmp_path)])
+    assert found["budgets"] == [{"usd": "200", "window": "month"}], "what was not named stays"
+    assert [(member["name"], member["role"]) for member in found["members"]] == [("ada", "admin")]
+    assert orchestra(home, "workspaces", "add-member", "team").returncode == 2
+    assert orchestra(home, "workspaces", "delete", "team").returncode == 0
+    assert json.loads(orchestra(home, "workspaces", "list", "--json").stdout) == []
+    assert orchestra(home, "keys", "create", "--name", "x", "--expires", "soon").returncode == 2

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import sqlite3
 import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager, closing
+from contextlib import aclosing, asynccontextmanager, closing, suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -552,6 +553,57 @@ async def test_what_is_held_is_bounded_and_who_falls_behind_is_let_go() -> None:
         assert shared.in_flight == 0  # nobody can join what is no longer held from the beginning
         with pytest.raises(Unavailable, match="too slow"):
             [e async for e in slow]
+
+
+@pytest.mark.parametrize("seed", range(25))
+async def test_whatever_the_order_of_coming_and_going_everybody_hears_the_same_and_nothing_stays_open(
+    seed: int,
+) -> None:
+    dice, running = random.Random(seed), 0
+
+    class Source:
+        async def chat(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
+            nonlocal running
+            running += 1
+            try:
+                for number in range(dice.randint(1, 150)):
+                    if dice.random() < 0.3:
+                        await anyio.lowlevel.checkpoint()
+                    if dice.random() < 0.003:
+                        raise Unavailable("down")
+                    yield TextDelta(text=f"{number} ")
+                yield Finish(reason="stop")
+            finally:
+                try:
+                    await anyio.lowlevel.checkpoint()
+                finally:
+                    running -= 1
+
+    shared = Shared(Source(), most_chars=dice.choice([50, 300, 100_000]))
+    heard: list[list[str]] = []
+
+    async def listen() -> None:
+        texts: list[str] = []
+        heard.append(texts)
+        for _ in range(dice.randint(0, 60)):
+            await anyio.lowlevel.checkpoint()
+        with suppress(Unavailable):
+            async with aclosing(shared.chat(request(sample=dice.randint(0, 1)))) as events:
+                async for event in events:
+                    texts += [event.text] if isinstance(event, TextDelta) else []
+                    if dice.random() < 0.2:
+                        await anyio.lowlevel.checkpoint()
+
+    tasks = [asyncio.create_task(listen()) for _ in range(20)]
+    for task in dice.sample(tasks, 8):
+        for _ in range(dice.randint(0, 20)):
+            await anyio.lowlevel.checkpoint()
+        task.cancel()
+    for result in await asyncio.gather(*tasks, return_exceptions=True):
+        assert result is None or isinstance(result, asyncio.CancelledError)
+    await anyio.wait_all_tasks_blocked()
+    assert (running, shared.in_flight) == (0, 0)
+    assert all(texts == [f"{n} " for n in range(len(texts))] for texts in heard)
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from orchestra_mcp.errors import BadReply, ProviderError, SettingsError, Unavailable
@@ -188,6 +189,18 @@ async def test_a_child_that_dies_is_unavailable_and_no_longer_ready(fake_librari
     await engine.aclose()
 
 
+@pytest.mark.parametrize("turns", [0, 1, 50])
+async def test_a_child_that_still_loads_is_ended_too(fake_libraries: Path, turns: int) -> None:
+    engine = Sentence(fake_libraries)
+    engine.start()
+    for _ in range(turns):
+        await anyio.lowlevel.checkpoint()
+    with anyio.fail_after(5):
+        await engine.aclose()
+    engine.start()  # does nothing any more
+    assert not engine.ready
+
+
 async def test_who_stops_waiting_does_not_leave_an_answer_for_the_next(fake_libraries: Path) -> None:
     engine = Sentence(fake_libraries)
     await engine.embed(("one",))
@@ -264,14 +277,14 @@ def test_the_nearest_are_found_with_and_without_numpy(numpy: bool, monkeypatch: 
     page = Page(4)
     assert page.nearest((1.0, 0.0), 3, 0.0) == []
     for number, degrees in enumerate((0, 30, 60, 90), start=1):
-        page.add(number, (math.cos(math.radians(degrees)), math.sin(math.radians(degrees))))
-    page.add(9, (1.0, 0.0, 0.0))  # of another length
+        page.add([(number, pack((math.cos(math.radians(degrees)), math.sin(math.radians(degrees)))))])
+    page.add([(9, pack((1.0, 0.0, 0.0)))])  # of another length
     found = page.nearest((1.0, 0.0), 3, 0.6)
     assert [number for number, _ in found] == [1, 2]
-    assert found[1][1] == pytest.approx(math.sqrt(3) / 2)
+    assert found[1][1] == pytest.approx(math.sqrt(3) / 2, abs=5e-4)  # half precision: 11 bits
     assert page.nearest((1.0, 0.0, 0.0), 3, 0.0) == []
     for number in range(10, 14):
-        page.add(number, (1.0, 0.0))
+        page.add([(number, pack((1.0, 0.0)))])
     assert len(page) <= 5  # the oldest made room
     assert {number for number, _ in page.nearest((1.0, 0.0), 9, 0.9)} == {10, 11, 12, 13}
 
@@ -281,8 +294,7 @@ def test_pages_make_room_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None
     shelf = Shelf(100)
     for partition in (b"a", b"b", b"c"):
         page = shelf.page(partition, "tag")
-        page.add(1, (1.0, 0.0))
-        page.add(2, (1.0, 0.0))
+        page.add([(1, pack((1.0, 0.0))), (2, pack((1.0, 0.0)))])
     assert len(shelf.page(b"c", "tag")) == 2
     assert len(shelf.page(b"a", "tag")) == 0
     assert len(shelf.page(b"c", "other")) == 0

@@ -82,7 +82,7 @@ OTHERS = dict.fromkeys((name for name in NAMES if name not in ("messages", "inpu
 
 @every_dialect
 @given(st.fixed_dictionaries({"messages": talks, "input": talks | texts}, optional=OTHERS))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_request_is_read_or_refused(name: str, body: JsonObject) -> None:
     body |= {"model": "ada"}
     if name == "messages":
@@ -133,7 +133,7 @@ def spoken(name: str, events: list[ChatEvent]) -> tuple[list[JsonObject], JsonOb
 
 
 @given(st.lists(deltas, max_size=12))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_stream_of_messages_says_what_the_whole_reply_says(parts: list[ChatEvent]) -> None:
     rows, whole = spoken("messages", events_of(parts))
     read: TypeAdapter[RawMessageStreamEvent] = TypeAdapter(RawMessageStreamEvent)
@@ -150,7 +150,7 @@ def test_a_stream_of_messages_says_what_the_whole_reply_says(parts: list[ChatEve
 
 
 @given(st.lists(deltas, max_size=12))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_stream_of_responses_says_what_the_whole_reply_says(parts: list[ChatEvent]) -> None:
     rows, whole = spoken("responses", events_of(parts))
     assert [row["sequence_number"] for row in rows] == list(range(len(rows)))
@@ -174,7 +174,7 @@ def test_a_stream_of_responses_says_what_the_whole_reply_says(parts: list[ChatEv
 
 
 @given(st.lists(deltas, max_size=12))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_stream_of_chat_says_what_the_whole_reply_says(parts: list[ChatEvent]) -> None:
     rows, whole = spoken("chat", events_of(parts))
     state: ChatCompletionStreamState[Any] = ChatCompletionStreamState()

@@ -24,12 +24,11 @@ from webdoor import KEY, Door, Vendor, door, sse, told
 
 from orchestra_mcp.errors import BudgetExceeded, NotFound, OrchestraError, RateLimited, Refused, Unavailable
 from orchestra_mcp.gateway.dialects.dialect import Vectors
-from orchestra_mcp.gateway.provider import EmbedRequest, Finish, Message, TextDelta, ToolDelta
-from orchestra_mcp.gateway.signing import HeaderSigner
-from orchestra_mcp.gateway.transcription import HttpTranscriber, Transcript, TranscriptionRequest
+from orchestra_mcp.gateway.provider import Caller, EmbedRequest, Finish, Message, TextDelta, ToolDelta
+from orchestra_mcp.gateway.transcription import Transcribing, Transcript, TranscriptionRequest
 from orchestra_mcp.gateway.transports.pooled import PooledTransport
-from orchestra_mcp.settings import Limits, ModelSpec
-from orchestra_mcp.types import Usage
+from orchestra_mcp.settings import Keys, Limits, ModelSpec
+from orchestra_mcp.types import CallRecord, Usage
 from orchestra_mcp.web.desk import ModelCard
 from orchestra_mcp.web.errors import Declined
 
@@ -513,18 +512,44 @@ def test_models_in_both_shapes() -> None:
                 other.models.retrieve("nope")
 
 
-def transcriber(url: str) -> Any:
+def transcriber(url: str, records: list[CallRecord], *others: tuple[str, ModelSpec]) -> Any:
+    specs = [*others, ("speech", ModelSpec(base_url=f"{url}/v1", model="whisper-1", key_env="K"))]
+
+    async def targets(name: str, _caller: Caller) -> list[tuple[str, ModelSpec]]:
+        if name != "speech":
+            raise NotFound(f"There is no model called {name!r}.")
+        return specs
+
     async def transcribe(request: TranscriptionRequest) -> Transcript:
         transport = PooledTransport({})
-        spec = ModelSpec(base_url=f"{url}/v1", model="whisper-1")
-        signer = HeaderSigner("authorization", "Bearer ", KEY)
-        model = HttpTranscriber(spec, Limits(first_token_s=5, idle_s=5), transport, key_env="K", signer=signer)
+        limits = Limits(first_token_s=5, idle_s=5)
         try:
-            return await model.transcribe(request)
+            asked = Transcribing(targets, Keys({"K": KEY}), limits, transport, on_call=records.append)
+            return await asked.transcribe(request)
         finally:
             await transport.aclose()
 
     return transcribe
+
+
+def test_the_next_model_transcribes_when_one_fails() -> None:
+    vendor = Vendor([(503, "application/json", b"{}"), (200, "application/json", b'{"text": "Hi."}')])
+    records: list[CallRecord] = []
+    with vendor.open() as url:
+        claude = ("opus", ModelSpec(wire="anthropic", base_url=url, model="opus"))
+        first = ("first", ModelSpec(base_url=f"{url}/v1", model="first-1", key_env="K"))
+        speech = transcriber(url, records, claude, first)
+        with door(told(), transcribe=speech) as served, openai_of(served) as client:
+            reply = client.audio.transcriptions.with_raw_response.create(model="speech", file=("a.mp3", b"x"))
+            with pytest.raises(openai.NotFoundError, match="no model"):
+                client.audio.transcriptions.create(model="nope", file=("a.mp3", b"x"))
+    assert reply.parse().text == "Hi."
+    assert (reply.headers["x-orchestra-model"], reply.headers["x-orchestra-attempts"]) == ("speech", "2")
+    assert reply.headers["x-orchestra-price"] == "unknown"
+    assert [(record.model, record.error, record.usage.unpriced) for record in records] == [
+        ("first", "server", 1),
+        ("speech", "", 1),
+    ]
 
 
 def test_speech_is_passed_on_as_it_came() -> None:
@@ -541,7 +566,7 @@ def test_speech_is_passed_on_as_it_came() -> None:
             (400, "application/json", refusal),
         ]
     )
-    with vendor.open() as url, door(told(), transcribe=transcriber(url)) as served, openai_of(served) as client:
+    with vendor.open() as url, door(told(), transcribe=transcriber(url, [])) as served, openai_of(served) as client:
         ask = client.audio.transcriptions
         plain = ask.create(model="speech", file=("a b.mp3", sound, "audio/mpeg"), language="en", prompt="Ünï")
         lines = ask.create(model="speech", file=("a.mp3", sound), response_format="srt")

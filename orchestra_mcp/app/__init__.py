@@ -13,6 +13,7 @@ import string
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal
@@ -36,9 +37,11 @@ from orchestra_mcp.council.prompts import pick_mode
 from orchestra_mcp.errors import NotFound, StoreError, UserError
 from orchestra_mcp.gateway.front import Callers, Gateway
 from orchestra_mcp.gateway.roster import Roster, open_roster
+from orchestra_mcp.gateway.transcription import Transcript, TranscriptionRequest
 from orchestra_mcp.settings import Keys, Settings
 from orchestra_mcp.store import open_store
 from orchestra_mcp.store.base import Store
+from orchestra_mcp.store.costs import CostRow, Dimension
 from orchestra_mcp.types import (
     CallRecord,
     Consultation,
@@ -85,6 +88,8 @@ class Orchestra:
         self._table = Table(user, keys, roster, store)
         self._sitting = Sitting(store, roster, keys)
         self._runs: dict[str, Run] = {}
+        self.watching: Observer | None = None
+        """Told of everything that happens in consultations that have no observer of their own."""
 
     @classmethod
     @asynccontextmanager
@@ -153,6 +158,7 @@ class Orchestra:
 
     async def start(self, question: Question, observer: Observer | None = None) -> Run:
         """Check the question, record it, and let it run in the background. Raises as `ask`."""
+        observer = observer or self.watching
         if not question.text.strip():
             raise UserError("The question is empty. Say what you are stuck on, in a sentence or two.")
         thread, history = "", tuple[Turn, ...]()
@@ -230,6 +236,32 @@ class Orchestra:
         """
         await self._roster.ready()
         return self._roster.provider
+
+    async def transcribe(self, request: TranscriptionRequest) -> Transcript:
+        """The words of a recording. Raises as a chat."""
+        await self._roster.ready()
+        return await self._roster.transcribing.transcribe(request)
+
+    async def judge(self, offer: str, right: bool, workspace: str | None) -> bool:
+        """Keep somebody's word on an answer that was offered for a similar question; False when there is no such offer."""
+        replies = self._roster.backing.replies
+        return replies is not None and await replies.judge(offer, right, workspace)
+
+    async def costs(
+        self, by: Dimension, since: datetime, until: datetime | None = None, purpose: str = ""
+    ) -> tuple[CostRow, ...]:
+        """What calls cost; see `Store.costs`."""
+        return await self._store.costs(by, since, until, purpose)
+
+    @property
+    def longest_s(self) -> float:
+        """Longest time for one call, in seconds."""
+        return self._user.gateway.total_s
+
+    @property
+    def aliases(self) -> Mapping[str, str]:
+        """Names that clients may ask for, and what they stand for."""
+        return self._user.gateway.aliases
 
     @property
     def callers(self) -> Callers:

@@ -15,6 +15,7 @@ from orchestra_mcp.council.scales.records import hits_of
 from orchestra_mcp.errors import StoreError
 from orchestra_mcp.gateway import Backing
 from orchestra_mcp.gateway.embedding import Engine, choose
+from orchestra_mcp.gateway.money.allowances import Allowances
 from orchestra_mcp.gateway.provider import EmbedRequest
 from orchestra_mcp.gateway.roster import Roster
 from orchestra_mcp.settings import Settings
@@ -33,12 +34,13 @@ async def open_backing(user: Settings, store: Store, roster: Roster) -> AsyncIte
     Raises:
         SettingsError: what `[embedding]` names is not there.
     """
+    allowances = Allowances(store.purses)
     replies = SqliteReplies(user.home)
     engine = _engine(user, roster) if _needs_vectors(user) else None
     paces = user.home / PACES
     try:
         yield Backing(
-            purse=store.purses,
+            purse=allowances,
             replies=replies,
             engine=engine,
             here=user.embedding.engine != "provider",
@@ -47,6 +49,7 @@ async def open_backing(user: Settings, store: Store, roster: Roster) -> AsyncIte
             callers=roster.callers,
         )
     finally:
+        allowances.close()
         with anyio.CancelScope(shield=True), anyio.move_on_after(2):
             if roster.asked:
                 await anyio.to_thread.run_sync(_write, paces, json.dumps(roster.provider.stats.to_json()))

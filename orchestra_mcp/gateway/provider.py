@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Annotated, Literal, Protocol
@@ -134,6 +135,11 @@ class Caller(Noun):
     """Higher goes first where calls have to wait."""
 
 
+NOBODY = Caller()
+ASKING: ContextVar[Caller] = ContextVar("asking", default=NOBODY)
+"""On whose behalf this task works; a door sets it, so that what a council asks is charged to whoever asked the council."""
+
+
 class CacheTerms(Noun):
     """What the caller allows the caches, from `cache-control` and `x-orchestra-cache`."""
 
@@ -226,7 +232,7 @@ class ChatRequest(Noun):
     purpose: str = "opinion"
     attempt: int = 1
     """Counted by `retrying`; callers leave it alone."""
-    caller: Caller = Caller()
+    caller: Caller = Field(default_factory=lambda: ASKING.get())
     use_case: str = ""
     """For rules and records; a route that is a use case fills it in."""
     sample: int = 0

@@ -15,8 +15,9 @@ from orchestra_mcp.gateway import Backing, Gateway, build, open_http
 from orchestra_mcp.gateway.front import Callers
 from orchestra_mcp.gateway.money.metered import Ledger
 from orchestra_mcp.gateway.money.prices import price
-from orchestra_mcp.gateway.provider import CallObserver
+from orchestra_mcp.gateway.provider import Caller, CallObserver
 from orchestra_mcp.gateway.steady.probing import keep_probing
+from orchestra_mcp.gateway.transcription import Transcribing
 from orchestra_mcp.gateway.vendors.discovery import Found, discover
 from orchestra_mcp.gateway.vendors.settling import settle
 from orchestra_mcp.settings import Keys, ModelSpec, SeatSpec, Settings
@@ -43,6 +44,7 @@ class Roster:
         self.backing = Backing(callers=self.callers)
         """What lasts longer than this process, and who calls; settled before `ready`."""
         self.provider: Gateway
+        self.transcribing: Transcribing
 
     async def ready(self) -> None:
         """Settle the models and seats, once: those of the settings, else what is found. Configured ones cost no look.
@@ -69,6 +71,11 @@ class Roster:
                 settings=self._user,
                 backing=self.backing,
             )
+            self.transcribing = Transcribing(
+                self._targets, self._keys, self._user.limits, self._http, on_call=self._tell
+            )
+            if self.backing.engine is not None:
+                self.backing.engine.start()
             self._ready = True
             if self._user.gateway.probe_s and self.backing.begin:
                 begin = self.backing.begin
@@ -98,6 +105,9 @@ class Roster:
             yield
         finally:
             self.ledger.close(run)
+
+    async def _targets(self, name: str, caller: Caller) -> list[tuple[str, ModelSpec]]:
+        return [(stack.name, stack.spec) for stack in await self.provider.stacks(name, caller)]
 
     def _tell(self, call: CallRecord) -> None:
         self.on_call(call)

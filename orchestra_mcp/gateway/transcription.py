@@ -7,17 +7,26 @@ from __future__ import annotations
 
 import os
 import re
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from orchestra_mcp.errors import BadReply, ProviderError, Refused, Unavailable
+import anyio
+
+from orchestra_mcp.errors import BadReply, OrchestraError, ProviderError, Refused, Unavailable
 from orchestra_mcp.gateway.dialects.failures import Source
-from orchestra_mcp.gateway.provider import Caller, Receipt
+from orchestra_mcp.gateway.provider import Caller, CallObserver, Receipt
 from orchestra_mcp.gateway.signing import Signer
+from orchestra_mcp.gateway.steady.failover import FINAL, summed
 from orchestra_mcp.gateway.transports.transport import Patience, Transport, TransportError
-from orchestra_mcp.settings import Limits, ModelSpec
+from orchestra_mcp.gateway.vendors.plugins import signer_of
+from orchestra_mcp.settings import Keys, Limits, ModelSpec
+from orchestra_mcp.types import CallRecord, Usage
 
 MAX_REPLY = 16_000_000
+WIRES = ("openai", "responses")
+"""Dialects of vendors whose address may have `/audio/transcriptions` beneath it."""
 UNFIT = re.compile(r'[\x00-\x1f\x7f"\\]')
 TEXTUAL = ("application/json", "text/")
 """Content types that a transcript may have; all others count as plain text."""
@@ -44,6 +53,91 @@ class Transcript:
 
     body: bytes
     media_type: str
+
+
+Targets = Callable[[str, Caller], Awaitable[Sequence[tuple[str, ModelSpec]]]]
+"""The models that a name leads to, the first to be asked first."""
+
+
+class Transcribing:
+    """Transcribes with whatever a name leads to; the next model is asked when one fails.
+
+    Prices of speech are by the minute and not in the price table, so that calls are recorded as unpriced and no budget
+    holds them back.
+
+    Args:
+        targets: finds the models; may raise `NotFound`.
+        on_call: told of every attempt.
+    """
+
+    def __init__(
+        self, targets: Targets, keys: Keys, limits: Limits, transport: Transport, *, on_call: CallObserver
+    ) -> None:
+        self._targets = targets
+        self._keys = keys
+        self._limits = limits
+        self._transport = transport
+        self._on_call = on_call
+
+    async def transcribe(self, request: TranscriptionRequest) -> Transcript:
+        """The words of a recording.
+
+        Raises:
+            NotFound: no such model.
+            ProviderError: no model gave them.
+        """
+        problems: list[tuple[str, OrchestraError]] = []
+        found = await self._targets(request.model, request.caller)
+        for name, spec in found:
+            if spec.wire not in WIRES:
+                continue
+            try:
+                return await self._ask(name, spec, request)
+            except ProviderError as error:
+                if error.kind in FINAL:
+                    raise
+                problems.append((name, error))
+        if not problems:
+            raise Refused(f"{request.model!r} leads to no model of a vendor who transcribes speech.", "model")
+        raise summed(problems, 0)
+
+    async def _ask(self, name: str, spec: ModelSpec, request: TranscriptionRequest) -> Transcript:
+        key = next((each for each in (spec.key_env, *spec.more_keys) if self._keys.get(each)), spec.key_env)
+        sign = signer_of(spec.auth or "bearer")(spec, self._keys.get(key).strip(), self._keys, self._transport)
+        began, error = time.perf_counter(), "cancelled"
+        request.receipt.model = name
+        try:
+            model = HttpTranscriber(spec, self._limits, self._transport, key_env=key, signer=sign)
+            words = await model.transcribe(request)
+            error = ""
+            return words
+        except ProviderError as problem:
+            error = problem.kind
+            raise
+        except anyio.get_cancelled_exc_class():
+            raise
+        except BaseException:
+            error = "server"
+            raise
+        finally:
+            caller = request.caller
+            request.receipt.upstream_s += (seconds := time.perf_counter() - began)
+            self._on_call(
+                CallRecord(
+                    run="",
+                    purpose="transcription",
+                    model=name,
+                    model_id=spec.model,
+                    provider=spec.recipient,
+                    usage=Usage(calls=1, unpriced=1),
+                    seconds=round(seconds, 3),
+                    attempt=request.receipt.attempts,
+                    error=error,
+                    key=caller.key,
+                    workspace=caller.workspace,
+                    tier=caller.tier,
+                )
+            )
 
 
 class HttpTranscriber:

@@ -121,7 +121,7 @@ class HttpWire:
         if way is None:
             raise Refused(f"{self._who}: embeddings are not offered over the wire {self._dialect.name!r}.", "request")
         url, body = way.url(self._spec, self._quirks), way.to_wire(request, self._spec, self._quirks)
-        response = await self._send(url, body, request.receipt)
+        response = await self._send(url, body, request.receipt, self._patience)
         try:
             data = await self._whole(response)
             if response.status != 200:
@@ -193,7 +193,7 @@ class HttpWire:
             raise Refused(f"{value[1:]} holds characters that no key has; set it again.", "auth")
         return found
 
-    async def _send(self, url: str, body: JsonObject, receipt: Receipt) -> Response:
+    async def _send(self, url: str, body: JsonObject, receipt: Receipt, patience: Patience) -> Response:
         if self._spec.local and self._spec.host not in LOOPBACK_HOSTS:
             # Others of 127.0.0.0/8 would be asked through the environment's proxy, if there is one.
             raise Refused(f"{self._who}: base_url must say 127.0.0.1, localhost or [::1] for this machine.", "request")
@@ -202,7 +202,7 @@ class HttpWire:
         headers = await self._headers(url, content)
         began = time.perf_counter()
         try:
-            return await self._transport.open("POST", url, headers, content, self._patience)
+            return await self._transport.open("POST", url, headers, content, patience)
         except TransportError as error:
             raise self._network(error) from None
         finally:
@@ -213,7 +213,10 @@ class HttpWire:
     ) -> AsyncGenerator[ChatEvent, None]:
         """One request and its reply; the `Finish` comes after the connection has been given back."""
         decoder = Careful(self._dialect.decoder(source), source)
-        response = await self._send(url, body, request.receipt)
+        # Of a plain reply nothing is seen before it is whole, however quickly the model speaks: only the total counts.
+        total = request.way.total_s if request.way else self._patience.first
+        patience = self._patience if request.stream else Patience(max(total, self._patience.first), self._patience.idle)
+        response = await self._send(url, body, request.receipt, patience)
         try:
             if response.status != 200:
                 raise await self._failure(response, body, without, source)

@@ -96,7 +96,7 @@ class Hold:
         self.short: Budget | None = None
         """The budget that holds too little; then nothing was set aside."""
         self.left = 0
-        """What that budget has left, in micro-dollars."""
+        """What that budget has left, in micro-dollars; when money was set aside, what the poorest has left after it."""
         self.resets: datetime | None = None
         """When that budget's window ends."""
 
@@ -295,12 +295,14 @@ class _Books:
         """Set aside what is asked for, as far as all of its purses have it."""
         hold = ask.hold
         granted = ask.amount
+        least_left: int | None = None
         purses: list[int] = []
         for budget in ask.claims:
             start = beginning(budget.window, ask.at)
             id = self._find(budget, start)
             spent, held = self._sums[id]
             left = _limit(budget) - spent - held
+            least_left = left if least_left is None else min(left, least_left)
             if left < granted:
                 granted = left
                 hold.left, hold.resets = max(0, left), rows.moment(end(budget.window, start))
@@ -309,7 +311,7 @@ class _Books:
                 purses.append(id)
         if granted < ask.floor:
             return
-        hold.short = None
+        hold.short, hold.left = None, (least_left or 0) - granted
         hold.grant(random.getrandbits(62), granted, tuple(purses))
         for id in purses:
             self._sums[id][1] += granted

@@ -28,7 +28,7 @@ from typing import Any, Final, TypeVar
 
 import anyio
 
-from orchestra_mcp.store.vectors import Shelf, pack, unpack
+from orchestra_mcp.store.vectors import Shelf, pack
 
 T = TypeVar("T")
 Unit = Callable[[sqlite3.Connection], T]
@@ -137,8 +137,7 @@ class SqliteReplies:
                 "SELECT id, vector FROM question WHERE partition = ? AND tag = ? AND id > ? ORDER BY id DESC LIMIT ?",
                 (partition, tag, page.last, MOST_QUESTIONS),
             ).fetchall()
-            for number, blob in reversed(rows):
-                page.add(number, unpack(blob))
+            page.add(rows[::-1])
             found = []
             # more than asked for: some may be too old by now
             for number, cosine in page.nearest(vector, count * 2 + 4, least):

@@ -14,7 +14,7 @@ from typing import Any
 
 SLOW_MOST = 2000
 """Without numpy, so many of the newest vectors are looked at: about 20 ms."""
-MOST_NUMBERS = 20_000_000
+MOST_NUMBERS = 8_000_000
 """Numbers (of 4 bytes) that are held in memory for all partitions together."""
 
 
@@ -45,16 +45,21 @@ class Page:
         self.last = 0
         """The highest number that it has."""
 
-    def add(self, number: int, vector: Sequence[float]) -> None:
-        """Put a vector in; one of another length than the others is passed over."""
-        self.last = max(self.last, number)
-        if not self._width:
-            self._width = len(vector)
-        if len(vector) != self._width:
+    def add(self, rows: Sequence[tuple[int, bytes]]) -> None:
+        """Put in packed vectors with their numbers; those of another length than the first one are passed over."""
+        if not rows:
             return
-        self._ids.append(number)
-        self._flat.extend(vector)
-        self._matrix = None
+        self.last = max(self.last, *(number for number, _ in rows))
+        self._width = self._width or len(rows[0][1]) // 2
+        rows = [row for row in rows if len(row[1]) == 2 * self._width]
+        self._matrix = None  # first: an array that lends out its memory cannot grow
+        self._ids += [number for number, _ in rows]
+        if self._numpy is not None:
+            halves = self._numpy.frombuffer(b"".join(blob for _, blob in rows), dtype="<f2")
+            self._flat.frombytes(halves.astype(self._numpy.float32).tobytes())
+        else:
+            for _, blob in rows:
+                self._flat.extend(unpack(blob))
         if len(self._ids) > self._most * 5 // 4:
             over = len(self._ids) - self._most
             del self._ids[:over]
@@ -69,8 +74,8 @@ class Page:
             near = ((sum(map(mul, flat[i * width : (i + 1) * width], vector)), n) for i, n in enumerate(self._ids))
             return [(n, cosine) for cosine, n in heapq.nlargest(count, near) if cosine >= least]
         numpy = self._numpy
-        if self._matrix is None:  # a copy: an array that lends out its memory could not grow
-            self._matrix = numpy.array(self._flat, dtype=numpy.float32).reshape(-1, self._width)
+        if self._matrix is None:
+            self._matrix = numpy.frombuffer(self._flat, dtype=numpy.float32).reshape(-1, self._width)
         cosines = self._matrix @ numpy.array(vector, dtype=numpy.float32)
         best = numpy.argsort(-cosines)[:count] if len(cosines) <= count else _top(numpy, cosines, count)
         return [(self._ids[i], float(cosines[i])) for i in best if cosines[i] >= least]

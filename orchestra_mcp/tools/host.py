@@ -61,8 +61,9 @@ class Patience:
 class Host:
     """Keeps one `Orchestra` for all connections of a server; several may be inside its `async with`."""
 
-    def __init__(self, environ: Mapping[str, str], patience: Patience | None = None) -> None:
+    def __init__(self, environ: Mapping[str, str], patience: Patience | None = None, *, serving: bool = False) -> None:
         self.environ = environ
+        self._serving = serving
         self.patience = patience or Patience()
         self._guests = 0
         self._opened: asyncio.Future[Orchestra] | None = None
@@ -93,7 +94,7 @@ class Host:
 
     async def _live(self, opened: asyncio.Future[Orchestra]) -> None:
         app = await anyio.to_thread.run_sync(importlib.import_module, "orchestra_mcp.app")
-        async with app.Orchestra.open(self.environ) as orchestra:
+        async with app.Orchestra.open(self.environ, serving=self._serving) as orchestra:
             opened.set_result(orchestra)
             await self._stop.wait()
 

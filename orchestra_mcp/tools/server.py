@@ -174,14 +174,17 @@ class Server(MCPServer[Host]):
             raise ToolError(words or UNFORESEEN) from None
 
 
-def build_server(environ: Mapping[str, str] | None = None, patience: Patience | None = None) -> Server:
+def build_server(
+    environ: Mapping[str, str] | None = None, patience: Patience | None = None, *, serving: bool = False
+) -> Server:
     """A server that is ready for any transport; Orchestra itself is opened by the first call that needs it.
 
     Args:
         environ: where keys and the documented paths are looked up; default: the process environment.
         patience: how long clients wait; default: what is known of them.
+        serving: models are served beside, so that many calls are to come.
     """
-    host = Host(dict(os.environ if environ is None else environ), patience)
+    host = Host(dict(os.environ if environ is None else environ), patience, serving=serving)
     server = Server(host)
     for prompt in prompts():
         server.add_prompt(prompt)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from orchestra_mcp.app import Orchestra, Run
 from orchestra_mcp.errors import NotFound, RateLimited, Refused
+from orchestra_mcp.gateway.provider import ASKING
 from orchestra_mcp.settings import ModelSpec
 from orchestra_mcp.store.access import AccessStore
 from orchestra_mcp.types import Consultation, Question, Summary
@@ -65,6 +66,7 @@ class Asking:
             question = question.model_copy(update={"continues": await self._continued(principal, question.continues)})
         most = [usd for usd in (question.max_cost_usd, principal.most_usd()) if usd is not None]
         update = {"project": project, "max_cost_usd": min(most) if most else None}
+        ASKING.set(principal.caller)  # the run takes it along into its own task
         run = await self.orchestra.start(question.model_copy(update=update), self.hub.note)
         try:
             self._mine[run.id] = principal

@@ -103,7 +103,7 @@ class Hub:
     def over(self, run: str, after: int) -> bool:
         """True when a run is closed and nothing of it came after that number."""
         kept = self._kept.get(run)
-        return bool(kept) and kept[-1].event.kind == "closed" and kept[-1].number <= after
+        return kept is not None and kept[-1].event.kind == "closed" and kept[-1].number <= after
 
     @contextmanager
     def listen(

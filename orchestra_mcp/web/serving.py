@@ -39,7 +39,7 @@ async def open_door(
     Raises:
         SettingsError, StoreError: the house cannot be opened.
     """
-    server = build_server(environ)
+    server = build_server(environ, serving=True)
     unchecked = TransportSecuritySettings(enable_dns_rebinding_protection=False)  # the guard does it
     make = server.sse_app if sse else server.streamable_http_app
     mcp = make(transport_security=unchecked, max_request_body_size=BODY_BYTES)
@@ -54,11 +54,18 @@ async def open_door(
             models = gateway.models
 
             async def judge(offer: str, right: bool, who: Principal) -> bool:
-                replies = orchestra._roster.backing.replies
-                return replies is not None and await replies.judge(offer, right, who.scope.workspace)
+                return await orchestra.judge(offer, right, who.scope.workspace)
 
-            desk = Desk(gateway=gateway, models=_cards(orchestra, gateway), embed=gateway.embed)
-            asking = Asking(orchestra, store, Hub(), lambda: {name: models.spec(name) for name in models})
+            desk = Desk(
+                gateway=gateway,
+                models=_cards(orchestra, gateway),
+                embed=gateway.embed,
+                transcribe=orchestra.transcribe,
+                deadline_s=orchestra.longest_s,
+            )
+            hub = Hub()
+            orchestra.watching = hub.note
+            asking = Asking(orchestra, store, hub, lambda: {name: models.spec(name) for name in models})
             yield build_door(
                 mcp=mcp,
                 desk=desk,
@@ -66,7 +73,7 @@ async def open_door(
                 access=access,
                 store=store,
                 addresses=Addresses(host),
-                costs=orchestra._store.costs,
+                costs=orchestra.costs,
                 resting=models.resting,
                 admin=admin,
                 judge=judge,
@@ -80,9 +87,8 @@ async def open_door(
 
 def _cards(orchestra: Orchestra, gateway: Gateway) -> Callable[[Caller], tuple[ModelCard, ...]]:
     """The names that may be asked for: models, routes and use cases, aliases."""
-    aliases = orchestra._user.gateway.aliases
     named = tuple(ModelCard(name, "route") for name in gateway.router.routes)
-    named += tuple(ModelCard(name, "alias", model_id=target) for name, target in aliases.items())
+    named += tuple(ModelCard(name, "alias", model_id=target) for name, target in orchestra.aliases.items())
 
     def cards(_: Caller) -> tuple[ModelCard, ...]:
         specs = [(name, gateway.models.spec(name)) for name in gateway.models]

@@ -158,18 +158,22 @@ class _Flight:
                     me.wake = asyncio.get_running_loop().create_future()
                     await me.wake
         finally:
-            self._listeners.remove(me)
-            self._orphan = self._orphan or not (joined or self._done)
-            if not self._listeners and not self._task.done():
-                self._leave()
-                if not self._said_all:  # else it is closing by itself, which is not to be disturbed
-                    self._task.cancel()
-                with anyio.CancelScope(shield=True):  # the connection is closed before the last one is gone
-                    _, open_still = await asyncio.wait((self._task,), timeout=CLOSING_S)
-                for task in open_still:
-                    task.cancel()
-            else:
-                self._wake_pump()
+            await self._gone(me, joined)
+
+    async def _gone(self, me: _Listener, joined: bool) -> None:
+        """One listener less; the call ends with the last one."""
+        self._listeners.remove(me)
+        self._orphan = self._orphan or not (joined or self._done)
+        if not self._listeners and not self._task.done():
+            self._leave()
+            if not self._said_all:  # else it is closing by itself, which is not to be disturbed
+                self._task.cancel()
+            with anyio.CancelScope(shield=True):  # the connection is closed before the last one is gone
+                _, open_still = await asyncio.wait((self._task,), timeout=CLOSING_S)
+            for task in open_still:
+                task.cancel()
+        else:
+            self._wake_pump()
 
     def _settle(self, request: ChatRequest, ended: bool) -> None:
         """Write into the receipt of one who joined what the one who began it has in his; the cost stays there."""

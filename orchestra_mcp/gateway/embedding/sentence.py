@@ -127,24 +127,26 @@ class Sentence:
                 self._child.kill()
 
     async def aclose(self) -> None:
-        """End the child."""
+        """End the child, also one that is still loading."""
         self._closed = True
         self._kill()
-        child, pool, self._pool = self._child, self._pool, None
+        pool, self._pool = self._pool, None
         if pool is not None:
-            pool.shutdown(wait=False, cancel_futures=True)
-        if child is not None:
             with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(_bury, child)
+                await anyio.to_thread.run_sync(self._bury, pool)
 
-
-def _bury(child: subprocess.Popen[bytes]) -> None:
-    with suppress(subprocess.TimeoutExpired):
-        child.wait(5)
-    for pipe in (child.stdin, child.stdout):
-        if pipe is not None:
-            with suppress(OSError, ValueError):
-                pipe.close()
+    def _bury(self, pool: ThreadPoolExecutor) -> None:
+        pool.shutdown(wait=True, cancel_futures=True)  # soon: nobody answers it any more
+        child = self._child
+        if child is None:
+            return
+        self._kill()
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(5)
+        for pipe in (child.stdin, child.stdout):
+            if pipe is not None:
+                with suppress(OSError, ValueError):
+                    pipe.close()
 
 
 def installed() -> bool:

@@ -39,7 +39,7 @@ class Hold(Protocol):
 
     @property
     def left(self) -> int:
-        """What that budget has left."""
+        """What that budget has left; when money was set aside, what the poorest of them has left after it."""
         ...
 
     @property

@@ -1,0 +1,1 @@
+"""Programs that nobody here wrote, for tests against real peers."""

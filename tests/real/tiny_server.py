@@ -1,0 +1,88 @@
+"""`transformers serve` with a tiny model of random weights, made here: a child process of `test_real_upstream.py`.
+
+    python tests/real/tiny_server.py DIRECTORY PORT
+
+DIRECTORY becomes a Hugging Face cache with one model in it, so nothing is downloaded. The model's words are whole words
+and its chat template adds nothing but one word for each role, so that tokens can be counted by hand; it never ends of
+its own accord. The heavy libraries are imported by name, since the checks run where they are not installed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+MODEL = "orchestra/tiny"
+REVISION = "0123456789abcdef0123456789abcdef01234567"
+SPECIAL = ["<unk>", "<system>", "<user>", "<assistant>", "<pad>"]
+WORDS = "the lock is held by a thread that waits for another one and nobody gives it back in time so all of them stop why".split()
+TEMPLATE = (
+    "{% for m in messages %}<{{ m['role'] }}> "
+    "{% if m['content'] is string %}{{ m['content'] }}"
+    "{% else %}{% for part in m['content'] %}{{ part['text'] }} {% endfor %}{% endif %} {% endfor %}<assistant>"
+)
+
+
+def make(cache: Path) -> None:
+    """Lay the model out as `huggingface_hub` keeps what it has downloaded."""
+    root = cache / f"models--{MODEL.replace('/', '--')}"
+    place = root / "snapshots" / REVISION
+    place.mkdir(parents=True)
+    (root / "refs").mkdir()
+    (root / "refs" / "main").write_text(REVISION)
+    vocabulary = {word: number for number, word in enumerate([*SPECIAL, *dict.fromkeys(WORDS)])}
+
+    tokenizers: Any = import_module("tokenizers")
+    whole = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token="<unk>"))
+    whole.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
+    transformers: Any = import_module("transformers")
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=whole,
+        unk_token="<unk>",
+        pad_token="<pad>",
+        additional_special_tokens=SPECIAL[1:4],
+        chat_template=TEMPLATE,
+    )
+    tokenizer.save_pretrained(str(place))
+
+    torch: Any = import_module("torch")
+    torch.manual_seed(7)
+    config = transformers.LlamaConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=1_000_000,
+        bos_token_id=None,
+        eos_token_id=None,
+        pad_token_id=vocabulary["<pad>"],
+    )
+    model = transformers.LlamaForCausalLM(config)
+    model.generation_config.suppress_tokens = list(range(len(SPECIAL)))
+    model.save_pretrained(str(place))
+    assert json.loads((place / "config.json").read_text())["architectures"] == ["LlamaForCausalLM"]
+
+
+def main() -> None:
+    directory, port = Path(sys.argv[1]), sys.argv[2]
+    cache = directory / "hub"
+    os.environ |= {
+        "HF_HOME": str(directory),
+        "HF_HUB_CACHE": str(cache),
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+        "OMP_NUM_THREADS": "1",
+    }
+    make(cache)
+    sys.argv = ["transformers", "serve", MODEL, "--host", "127.0.0.1", "--port", port, "--device", "cpu"]
+    import_module("transformers.cli.transformers").main()
+
+
+if __name__ == "__main__":
+    main()
