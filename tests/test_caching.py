@@ -346,6 +346,7 @@ async def test_without_a_place_to_write_nothing_is_kept_and_nothing_fails(tmp_pa
     (tmp_path / "file").write_text("in the way")
     async with kept_in(tmp_path / "file") as replies:
         replies.put(b"k", b"body", 0, 1e12)
+        await replies.flush()
         assert await replies.get(b"k") is None
     assert await replies.get(b"k") is None  # closed, too
 

@@ -168,7 +168,7 @@ class HttpWire:
         if not visible:
             raise BadReply(f"{self._who} sent an empty reply.", "empty")
 
-    async def _headers(self, url: str, content: bytes) -> dict[str, str]:
+    async def _headers(self, url: str, content: bytes, council: bool) -> dict[str, str]:
         if self._key_env:
             self._value(f"${self._key_env}")
         extra = {name.lower(): self._value(value) for name, value in self._spec.headers.items()}
@@ -180,6 +180,8 @@ class HttpWire:
             **self._dialect.headers,
             **extra,
         }
+        if council and self._spec.host in LOOPBACK_HOSTS:  # it may be an Orchestra: a council must not ask itself
+            headers["x-orchestra-depth"] = "1"
         shown = await self._signer.headers("POST", url, headers, content)
         return {**{name.lower(): value for name, value in shown.items()}, **headers}
 
@@ -193,13 +195,15 @@ class HttpWire:
             raise Refused(f"{value[1:]} holds characters that no key has; set it again.", "auth")
         return found
 
-    async def _send(self, url: str, body: JsonObject, receipt: Receipt, patience: Patience) -> Response:
+    async def _send(
+        self, url: str, body: JsonObject, receipt: Receipt, patience: Patience, council: bool = False
+    ) -> Response:
         if self._spec.local and self._spec.host not in LOOPBACK_HOSTS:
             # Others of 127.0.0.0/8 would be asked through the environment's proxy, if there is one.
             raise Refused(f"{self._who}: base_url must say 127.0.0.1, localhost or [::1] for this machine.", "request")
         # Lone surrogates, as in file names that are no UTF-8, must not keep a question from being asked.
         content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-        headers = await self._headers(url, content)
+        headers = await self._headers(url, content, council)
         began = time.perf_counter()
         try:
             return await self._transport.open("POST", url, headers, content, patience)
@@ -216,7 +220,7 @@ class HttpWire:
         # Of a plain reply nothing is seen before it is whole, however quickly the model speaks: only the total counts.
         total = request.way.total_s if request.way else self._patience.first
         patience = self._patience if request.stream else Patience(max(total, self._patience.first), self._patience.idle)
-        response = await self._send(url, body, request.receipt, patience)
+        response = await self._send(url, body, request.receipt, patience, council=bool(request.run))
         try:
             if response.status != 200:
                 raise await self._failure(response, body, without, source)

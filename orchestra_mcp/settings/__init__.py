@@ -4,7 +4,7 @@ Where it comes from: `ORCHESTRA_CONFIG` names the user's file (else `orchestra.t
 directory); `ORCHESTRA_HOME` names the data directory. A project may carry an `orchestra.toml` of its own, which can
 only narrow: fewer providers, fewer seats, smaller limits. The environment holds only keys and these two paths.
 
-Add a setting here: one field below, one line in `docs/configuration.md`.
+Add a setting here: one field below or in `gateway.py` beside it, one line in `docs/configuration.md`.
 """
 
 from __future__ import annotations

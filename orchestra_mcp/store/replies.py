@@ -41,6 +41,18 @@ MAX_GENERATIONS: Final = 100
 MOST_WAITING: Final = 2000
 MOST_QUESTIONS: Final = 20_000
 """Newest questions of one partition that are looked at."""
+WRITE_S: Final = 0.25
+"""Replies wait so long for company; those that are kept in memory are found meanwhile."""
+BATCH: Final = 50
+BATCH_BYTES: Final = 1_000_000
+"""No more replies, or bytes of replies, wait."""
+FRESH_S: Final = 2.0
+"""What other processes have kept is seen after so long at the latest."""
+ROOM_S: Final = 10.0
+ROOM_PUTS: Final = 100
+"""Too many and too old ones are looked for after so long, or so many new ones."""
+KEY_PART: Final = 8
+MOST_KEYS: Final = 500_000
 WAIT_S: Final = 2.0
 """Longest wait for another process that writes; then there is no reply."""
 _TABLES: Final = ("reply", "question", "offer")
@@ -73,13 +85,29 @@ class SqliteReplies:
         self._clerk = _Clerk(home)
         self._shelf = Shelf(MOST_QUESTIONS)
         self._shelved = 0
-        self._puts = 0
+        self._waiting: dict[bytes, tuple[bytes, float, float, float, int, bytes, bytes]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._room_at = 0.0
+        self._puts = self._bytes = 0
+        self._keys: set[bytes] | None = None
+        """Beginnings of the keys that are in the file, so that most misses need no look into it."""
+        self._row = 0
+        self._looked = float("-inf")
 
     # ------------------------------------------------------------------------------------------- replies
 
     async def get(self, key: bytes) -> bytes | None:
         """The body of a reply that is not too old."""
         now = self._clock()
+        if (waiting := self._waiting.get(key)) is not None:
+            return waiting[6] if waiting[2] > now else None
+        if self._keys is None:
+            await self._clerk.ask(self._learn, None)
+        elif time.monotonic() - self._looked > FRESH_S:  # what other processes have kept meanwhile
+            self._looked = time.monotonic()
+            self._clerk.tell(self._learn)
+        if self._keys is not None and key[:KEY_PART] not in self._keys:
+            return None
 
         def unit(connection: sqlite3.Connection) -> bytes | None:
             row = connection.execute(
@@ -98,16 +126,51 @@ class SqliteReplies:
         """Keep a reply; returns at once and writes later."""
         if len(body) > self._most // 8:
             return
+        self._bytes += len(body)
+        self._waiting[key] = (key, at, until, at, len(body) + 200, _sum(key, body), body)
         self._puts += 1
-        room = self._puts % 100 == 1
+        if self._keys is not None:
+            self._keys.add(key[:KEY_PART])
+        if len(self._waiting) >= BATCH or self._bytes > BATCH_BYTES:
+            self._write()
+        elif self._timer is None:
+            try:
+                self._timer = asyncio.get_running_loop().call_later(WRITE_S, self._write)
+            except RuntimeError:  # no loop
+                self._write()
+
+    def _write(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        rows, self._waiting = list(self._waiting.values()), {}
+        self._bytes = 0
+        if not rows:
+            return
+        now = self._clock()
+        room = now - self._room_at > ROOM_S or self._puts >= ROOM_PUTS
+        if room:
+            self._room_at, self._puts = now, 0
 
         def unit(connection: sqlite3.Connection) -> None:
-            row = (key, at, until, at, len(body) + 200, _sum(key, body), body)
-            connection.execute("INSERT OR REPLACE INTO reply VALUES (?, ?, ?, ?, ?, ?, ?)", row)
-            if room:
-                _make_room(connection, self._most, at)
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                connection.executemany("INSERT OR REPLACE INTO reply VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+                if room:
+                    _make_room(connection, self._most, now)
+            finally:
+                connection.execute("COMMIT")
 
         self._clerk.tell(unit)
+
+    def _learn(self, connection: sqlite3.Connection) -> None:
+        """Take over the keys that were added since the last look."""
+        if self._keys is None or len(self._keys) > MOST_KEYS:
+            self._keys, self._row = set(), 0
+        for row, key in connection.execute("SELECT rowid, key FROM reply WHERE rowid > ?", (self._row,)):
+            self._keys.add(bytes(key[:KEY_PART]))
+            self._row = max(row, self._row)
+        self._looked = time.monotonic()
 
     # ----------------------------------------------------------------------------------------- questions
 
@@ -206,10 +269,12 @@ class SqliteReplies:
 
     async def flush(self) -> None:
         """Wait until everything that was told so far is written."""
+        self._write()
         await self._clerk.ask(lambda _: None, None)
 
     async def aclose(self) -> None:
         """Write what waits, and close the file."""
+        self._write()
         await self._clerk.aclose()
 
 

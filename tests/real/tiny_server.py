@@ -18,12 +18,12 @@ from typing import Any
 
 MODEL = "orchestra/tiny"
 REVISION = "0123456789abcdef0123456789abcdef01234567"
-SPECIAL = ["<unk>", "<system>", "<user>", "<assistant>", "<pad>"]
+SPECIAL = ["<system>", "<user>", "<assistant>", "<pad>"]
 WORDS = "the lock is held by a thread that waits for another one and nobody gives it back in time so all of them stop why".split()
 TEMPLATE = (
-    "{% for m in messages %}<{{ m['role'] }}> "
-    "{% if m['content'] is string %}{{ m['content'] }}"
-    "{% else %}{% for part in m['content'] %}{{ part['text'] }} {% endfor %}{% endif %} {% endfor %}<assistant>"
+    "{% for m in messages %}<{{ m['role'] }}>"
+    "{% if m['content'] is string %} {{ m['content'] }}"
+    "{% else %}{% for part in m['content'] %} {{ part['text'] }}{% endfor %}{% endif %}{% endfor %}<assistant>"
 )
 
 
@@ -34,18 +34,26 @@ def make(cache: Path) -> None:
     place.mkdir(parents=True)
     (root / "refs").mkdir()
     (root / "refs" / "main").write_text(REVISION)
-    vocabulary = {word: number for number, word in enumerate([*SPECIAL, *dict.fromkeys(WORDS)])}
 
     tokenizers: Any = import_module("tokenizers")
-    whole = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token="<unk>"))
-    whole.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
+    models: Any = import_module("tokenizers.models")
+    whole = tokenizers.Tokenizer(models.BPE())
+    bytewise = import_module("tokenizers.pre_tokenizers").ByteLevel
+    whole.pre_tokenizer = bytewise(add_prefix_space=False)
+    whole.decoder = import_module("tokenizers.decoders").ByteLevel()
+    trainer = import_module("tokenizers.trainers").BpeTrainer(
+        vocab_size=2000, initial_alphabet=bytewise.alphabet(), special_tokens=SPECIAL, show_progress=False
+    )
+    whole.train_from_iterator([f" {word}" for word in WORDS] * 4, trainer)
+    vocabulary: dict[str, int] = whole.get_vocab()
+    spoken = {vocabulary[f"Ġ{word}"] for word in WORDS}  # Ġ is how a byte-level vocabulary writes a space
     transformers: Any = import_module("transformers")
     tokenizer = transformers.PreTrainedTokenizerFast(
         tokenizer_object=whole,
-        unk_token="<unk>",
         pad_token="<pad>",
-        additional_special_tokens=SPECIAL[1:4],
+        additional_special_tokens=SPECIAL[:3],
         chat_template=TEMPLATE,
+        clean_up_tokenization_spaces=False,
     )
     tokenizer.save_pretrained(str(place))
 
@@ -60,10 +68,11 @@ def make(cache: Path) -> None:
         max_position_embeddings=1_000_000,
         bos_token_id=None,
         eos_token_id=None,
+        initializer_range=1.0,  # with the usual one it says the same word for ever
         pad_token_id=vocabulary["<pad>"],
     )
     model = transformers.LlamaForCausalLM(config)
-    model.generation_config.suppress_tokens = list(range(len(SPECIAL)))
+    model.generation_config.suppress_tokens = sorted(set(vocabulary.values()) - spoken)
     model.save_pretrained(str(place))
     assert json.loads((place / "config.json").read_text())["architectures"] == ["LlamaForCausalLM"]
 
