@@ -21,10 +21,9 @@ def given(tmp_path: Path, text: str) -> dict[str, str]:
     ("text", "named"),
     [
         ("[limits]\nmax_cost = 1", "limits.max_cost is not a setting; known here: max_cost_usd"),
-        ("colour = 1", "colour is not a setting; known here: models, seats"),
+        ("colour = 1", "colour is not a setting; known here: models, routes, budgets"),
         ("home = '/tmp'", "home is not a setting"),
         ("[models.a]\nbase_url = 'http://x'", "models.a.model"),
-        ("[models.a]\nmodel = 'm'\nwire = 'soap'", "models.a.wire"),
         ("[[seats]]\nname = 'x'\nmodel = 'none'", "seat 'x' names model 'none', but the models are: none"),
         (
             "[models.a]\nmodel='m'\n[[seats]]\nname='x'\nmodel='a'\n[[seats]]\nname='x'\nmodel='a'",

@@ -6,7 +6,7 @@ The parts are told apart by the first word of the path, so that a call to a mode
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -33,19 +33,21 @@ COUNCIL_CARDS = tuple(ModelCard(name, "council") for name in COUNCIL)
 
 
 class Rooms:
-    """ASGI: leads to a room by the first word of the path; whatever is not known goes to the MCP endpoint.
+    """ASGI: leads to an endpoint by its whole path, to a room by the path's first word, else to the MCP endpoint.
 
     The lifespan is the MCP endpoint's, which is the only room that has one.
     """
 
-    def __init__(self, rooms: dict[str, ASGIApp], mcp: ASGIApp) -> None:
-        self._rooms, self._mcp = rooms, mcp
+    def __init__(self, rooms: dict[str, ASGIApp], mcp: ASGIApp, exact: Mapping[str, ASGIApp]) -> None:
+        self._rooms, self._mcp, self._exact = rooms, mcp, exact
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on."""
         room = None
         if scope["type"] != "lifespan":
-            room = self._rooms.get(scope["path"].split("/", 2)[1])
+            path = scope["path"]
+            room = self._exact.get(path) if scope["type"] == "http" else None
+            room = room or self._rooms.get(path.split("/", 2)[1])
         await (room or self._mcp)(scope, receive, send)
 
 
@@ -143,10 +145,12 @@ def build_door(
             for card in served.models(who.caller)
         ]  # fmt: skip
 
+    routes = v1_routes(served)
     rooms: dict[str, ASGIApp] = {
-        "v1": room(v1_routes(served)),
+        "v1": room(routes),
         "api": room(Api(asking, models, costs, judge).routes()),
         "admin": room(Admin(store, access).routes()) if admin else nowhere,
         "health": health,
     }
-    return Guard(Rooms(rooms, mcp), access, addresses)
+    exact = {route.path: route.endpoint for route in routes if "{" not in route.path}
+    return Guard(Rooms(rooms, mcp, exact), access, addresses)

@@ -112,6 +112,8 @@ class FastResponse:
         content, deadline, kind = self._response.content, self._first, "silent"
         try:
             while True:
+                if content.at_eof():
+                    return
                 scope = anyio.CancelScope(deadline=deadline)
                 with scope:
                     data = await content.readany()

@@ -104,6 +104,7 @@ class PooledResponse:
             self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
         self._response = response
         self._first, self._idle = first, idle
+        self._whole = False
         # The clocks of the body are kept here.
         timeout.pop("read", None)
 
@@ -114,16 +115,22 @@ class PooledResponse:
             raise TransportError("encoding")
         unpack = None if encoding in ("", "identity") else _Unpacked()
         deadline, idle, kind = self._first, self._idle, "silent"
+        left = int(length) if (length := self.headers.get("content-length", "")).isdigit() else -1
         pieces = aiter(cast("AsyncIterable[bytes]", self._response.stream))
         try:
             while True:
-                scope = anyio.CancelScope(deadline=deadline)
-                with scope:
+                if not left:  # the end needs no waiting for
                     data = await anext(pieces, b"")
-                if scope.cancelled_caught:
-                    raise TransportError(kind)
+                else:
+                    scope = anyio.CancelScope(deadline=deadline)
+                    with scope:
+                        data = await anext(pieces, b"")
+                    if scope.cancelled_caught:
+                        raise TransportError(kind)
                 if not data:
+                    self._whole = True
                     break
+                left -= len(data)
                 deadline, kind = anyio.current_time() + idle, "stalled"
                 if unpack is None:
                     yield data
@@ -137,6 +144,9 @@ class PooledResponse:
 
     async def aclose(self) -> None:
         """See `Response.aclose`."""
+        if self._whole:
+            await self._response.aclose()  # only gives the connection back
+            return
         with anyio.CancelScope(shield=True), anyio.move_on_after(CLOSE_S):
             await self._response.aclose()
 
