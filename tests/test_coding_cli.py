@@ -199,9 +199,9 @@ def test_codex_runs_a_command_and_tells_the_model_what_came_out(door: Door) -> N
     assert ended["usage"]["output_tokens"] == 100  # two calls of 50
 
 
-@pytest.mark.parametrize(("model", "key", "status"), [("nobody", "", "404"), ("openai", "orc_wrong", "401")])
-def test_codex_says_why_it_gets_no_answer(door: Door, model: str, key: str, status: str) -> None:
+@pytest.mark.parametrize(("model", "key", "why"), [("nobody", "", "no model"), ("openai", "orc_wrong", "401")])
+def test_codex_says_why_it_gets_no_answer(door: Door, model: str, key: str, why: str) -> None:
     told = codex(door, model, key=key)
     [failed] = told.of("turn.failed")
     assert told.code != 0
-    assert status in failed["error"]["message"]
+    assert why in failed["error"]["message"]

@@ -498,6 +498,27 @@ async def test_a_call_is_refused_before_it_is_sent_and_the_refusal_says_everythi
     )  # fmt: skip
 
 
+async def test_a_call_waits_for_money_that_another_holds_and_will_not_spend(store: SqliteStore, home: Path) -> None:
+    # Each holds $0.0102 at most and costs $0.006: together they would hold more than there is, and cost less.
+    budgets = Budgets((budget("0.0165", "key", "ci", "day"),))
+    with Upstream({"ada": Expert("yes", usage=(100, 50), latency_s=0.3)}) as upstream:
+        async with desk(upstream, store.purses, budgets, PRICE) as d:
+            texts: list[str] = []
+
+            async def ask() -> None:
+                texts.append((await d.ask(max_tokens=100, caller=Caller(key="ci"))).text)
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(ask)
+                await upstream.wait_for_calls(1)
+                tasks.start_soon(ask)
+            assert texts == ["yes", "yes"]
+            with pytest.raises(WindowSpent):  # now it is spent, and nothing is waited for
+                await ask()
+    await store.purses.flush()
+    assert books(home) == {("key", "ci", "day"): (12_000, 0)}
+
+
 async def test_a_call_without_a_limit_gets_the_one_that_its_budget_can_pay(store: SqliteStore) -> None:
     # 20 tokens of prompt at most are $0.0002; the other $0.0998 pay 998 tokens of output.
     with Upstream({"ada": Expert("yes", usage=(20, 998))}) as upstream:

@@ -83,7 +83,7 @@ def _limit(budget: Budget) -> int:
 class Hold:
     """Money that is set aside for one call, or the budget that had too little of it."""
 
-    __slots__ = ("_book", "_open", "amount", "id", "least", "left", "purses", "resets", "short")
+    __slots__ = ("_book", "_open", "amount", "held", "id", "least", "left", "purses", "resets", "short")
 
     def __init__(self, book: Purses, least: int) -> None:
         self._book = book
@@ -97,6 +97,8 @@ class Hold:
         """The budget that holds too little; then nothing was set aside."""
         self.left = 0
         """What that budget has left, in micro-dollars; when money was set aside, what the poorest has left after it."""
+        self.held = 0
+        """What calls in flight hold of that budget, in micro-dollars; some of it comes back."""
         self.resets: datetime | None = None
         """When that budget's window ends."""
 
@@ -306,7 +308,7 @@ class _Books:
             if left < granted:
                 granted = left
                 hold.left, hold.resets = max(0, left), rows.moment(end(budget.window, start))
-                hold.short = budget
+                hold.short, hold.held = budget, held
             if id not in purses:
                 purses.append(id)
         if granted < ask.floor:

@@ -152,6 +152,7 @@ class _Share:
 
     short: Budget | None = None
     left = 0
+    held = 0
     resets: datetime | None = None
 
     def __init__(self, source: _Allowance, amount: int) -> None:

@@ -43,6 +43,11 @@ class Hold(Protocol):
         ...
 
     @property
+    def held(self) -> int:
+        """What calls in flight hold of that budget; some of it comes back."""
+        ...
+
+    @property
     def resets(self) -> datetime | None:
         """When it is full again."""
         ...

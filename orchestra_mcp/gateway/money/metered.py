@@ -46,6 +46,9 @@ LEAST_OUTPUT = 256
 HOLD_S = 660.0
 """How long a hold outlives a process that died, where a call has no deadline of its own."""
 HOLD_MARGIN_S = 60.0
+WAIT_S = 10.0
+"""A call waits so long for money that calls in flight hold, and will not spend."""
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.05, 0.5
 
 
 class Metered:
@@ -200,8 +203,15 @@ class Metered:
         floor = amount if least == output else micros(_worst(rates, tokens, least))
         certain = micros(rates.cost(Usage(input_tokens=min(size.probable, tokens))))
         total_s = request.deadline_s or (request.way.total_s if request.way else HOLD_S)
+        until = self.now() + min(total_s, WAIT_S)
+        wait = FIRST_WAIT_S
         try:
             hold = await self._purse.reserve(claims, amount, floor, certain, total_s + HOLD_MARGIN_S)
+            # What calls in flight hold is their worst case: most of it comes back when they end.
+            while hold.short is not None and floor <= hold.left + hold.held and self.now() < until:
+                await anyio.sleep(wait)
+                wait = min(2 * wait, LONGEST_WAIT_S)
+                hold = await self._purse.reserve(claims, amount, floor, certain, total_s + HOLD_MARGIN_S)
         except StoreError as error:
             if self._budgets.only_daily(claims):  # the ledger watches over the day too, if only of this process
                 request.receipt.why.append("the day's budget of other processes is not known")

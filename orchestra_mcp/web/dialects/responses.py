@@ -7,6 +7,7 @@ Reference: https://platform.openai.com/docs/api-reference/responses. Nothing is 
 from __future__ import annotations
 
 from typing import Any
+from zlib import crc32
 
 from orchestra_mcp.gateway.provider import (
     Media,
@@ -40,6 +41,8 @@ ECHOED = (
 """What a response repeats of its request."""
 CUSTOM_SCHEMA: JsonObject = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
 """A tool that takes plain text is offered to vendors as a function with this one argument."""
+MAX_FLAT = 64
+"""Characters of a tool's name that every vendor takes."""
 
 
 def parse(body: JsonObject) -> Asked:
@@ -107,7 +110,7 @@ def _item(item: JsonObject, turns: Turns, asked: Asked, where: str) -> None:
             _message(item, turns, where)
         case "function_call" | "custom_tool_call" as kind:
             call = fields.label(item, "call_id", where)
-            name = fields.label(item, "name", where)
+            name = _flat(fields.text(item, "namespace", where), fields.label(item, "name", where))
             turns.tools[call] = name
             if kind == "custom_tool_call":
                 arguments = dumps({"input": fields.text(item, "input", where)})
@@ -192,24 +195,49 @@ def _part(part: JsonObject, where: str) -> Part:
     raise Invalid(f"`{where}type` must be {known}.", f"{where}type")
 
 
+def _flat(space: str, name: str) -> str:
+    """The one name of a tool that stands in a namespace, for vendors that know none; the same in every turn."""
+    if not space:
+        return name
+    flat = f"{space}__{name}"
+    return flat if len(flat) <= MAX_FLAT else f"{flat[: MAX_FLAT - 9]}_{crc32(flat.encode()):08x}"
+
+
 def _tools(body: JsonObject, asked: Asked) -> tuple[Tool, ...]:
+    """Functions and custom tools, also those in namespaces, as coding CLIs send the tools of MCP servers."""
     tools: list[Tool] = []
     custom: list[str] = []
+    spaces: dict[str, tuple[str, str]] = {}
     for index, row in enumerate(fields.rows(body, "tools", most=fields.MOST_TOOLS)):
         where = f"tools[{index}]."
-        match row.get("type"):
-            case "function":
-                tools.append(fields.function(row, "parameters", where))
-            case "custom":
-                name = fields.label(row, "name", where)
-                custom.append(name)
-                told = fields.text(row, "description", where)
-                tools.append(Tool(name=name, description=told, parameters=CUSTOM_SCHEMA))
-            case _:  # a tool that the vendor runs itself
-                asked.dropped.append(f"tools[{index}]")
+        if row.get("type") != "namespace":
+            _tool(row, "", where, tools, custom, asked)
+            continue
+        space = fields.label(row, "name", where)
+        for number, inner in enumerate(fields.rows(row, "tools", where, fields.MOST_TOOLS)):
+            if _tool(inner, space, f"{where}tools[{number}].", tools, custom, asked):
+                spaces[tools[-1].name] = (space, str(inner["name"]))
     if custom:
         asked.echo["_custom"] = frozenset(custom)
+    if spaces:
+        asked.echo["_spaces"] = spaces
     return tuple(tools)
+
+
+def _tool(row: JsonObject, space: str, where: str, tools: list[Tool], custom: list[str], asked: Asked) -> bool:
+    """Add one tool to the list; False when it cannot be passed on."""
+    match row.get("type"):
+        case "function":
+            tool = fields.function(row, "parameters", where)
+        case "custom":
+            told = fields.text(row, "description", where)
+            tool = Tool(name=fields.label(row, "name", where), description=told, parameters=CUSTOM_SCHEMA)
+            custom.append(_flat(space, tool.name))
+        case _:  # a tool that the vendor runs itself
+            asked.dropped.append(where[:-1])
+            return False
+    tools.append(tool.model_copy(update={"name": _flat(space, tool.name)}) if space else tool)
+    return True
 
 
 def _choice(body: JsonObject) -> dict[str, Any]:
@@ -220,7 +248,8 @@ def _choice(body: JsonObject) -> dict[str, Any]:
         return {"tool_choice": choice}
     if isinstance(choice, dict):
         if choice.get("type") in ("function", "custom"):
-            return {"tool": fields.label(choice, "name", "tool_choice.")}
+            name = fields.label(choice, "name", "tool_choice.")
+            return {"tool": _flat(fields.text(choice, "namespace", "tool_choice."), name)}
         return {"tool_choice": "required" if choice.get("mode") == "required" else "auto"}
     raise Invalid("`tool_choice` must be auto, none, required, or name a function.", "tool_choice")
 

@@ -35,7 +35,7 @@ def usage_body(usage: Usage) -> JsonObject:
 
 def response(talk: Talk, status: str, output: list[JsonObject], usage: Usage | None = None) -> JsonObject:
     """A response object."""
-    echo = {name: value for name, value in talk.asked.echo.items() if name != "_custom"}
+    echo = {name: value for name, value in talk.asked.echo.items() if not name.startswith("_")}
     return {
         "id": f"resp_{talk.id}",
         "object": "response",
@@ -103,7 +103,10 @@ def item(talk: Talk, number: int, block: Block, status: str) -> JsonObject:
             else [],
         }
         return shown | ({"encrypted_content": block.hidden} if block.hidden and status != "in_progress" else {})
-    call = {"call_id": block.id or f"call_{tag}", "name": block.name, "status": status}
+    space, name = talk.asked.echo.get("_spaces", {}).get(block.name, ("", block.name))
+    call = {"call_id": block.id or f"call_{tag}", "name": name, "status": status}
+    if space:
+        call["namespace"] = space
     if custom(talk, block):
         text = "" if status == "in_progress" else _plain(block.text)
         return {"id": f"ctc_{tag}", "type": "custom_tool_call", **call, "input": text}
@@ -227,7 +230,7 @@ class Writer:
             frames += self._frame("response.custom_tool_call_input.delta", delta)
             frames += self._frame("response.custom_tool_call_input.done", {**place, "input": shown["input"]})
         elif block.kind == "tool":
-            done = {**place, "name": block.name, "arguments": shown["arguments"]}
+            done = {**place, "name": shown["name"], "arguments": shown["arguments"]}
             frames += self._frame("response.function_call_arguments.done", done)
         frames += self._frame("response.output_item.done", {"output_index": self._index, "item": shown})
         self._items.append(shown)
