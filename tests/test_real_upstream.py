@@ -8,6 +8,7 @@ adds one for each message and one for the answer.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -162,6 +163,17 @@ async def test_a_parameter_that_the_server_does_not_know_is_left_out_and_remembe
     assert first.text == second.text
     assert (home / "log").read_text().count("422 Unprocessable") == before + 1
     assert [record.error for record in d.records] == ["", ""]
+
+
+@every_transport
+async def test_an_error_within_a_stream_is_no_reply(served: str, fast: bool) -> None:
+    """The server says 200, begins the stream, and finds out then that it cannot stream a beam search."""
+    beams = {"generation_config": json.dumps({"num_beams": 2})}
+    async with desk(served, fast=fast) as d:
+        with pytest.raises(Unavailable) as caught:
+            await d.ask(extra=beams, extra_dialect="openai")
+    assert caught.value.kind == "server"
+    assert "beam search" in str(caught.value)  # the server's own words
 
 
 async def test_a_wrong_address_says_what_to_check(served: str) -> None:

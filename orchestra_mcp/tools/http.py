@@ -43,6 +43,8 @@ JUDGED = (b"host", b"origin", b"authorization")
 """Headers by which a request is let in, so that there must be no doubt which of two counts."""
 ADDRESS = re.compile(r"(?:https?:)?//([\w.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?", re.IGNORECASE)
 """A host or an origin, and nothing else that a parser may see in it."""
+SELDOM = (20_000, 20, 50)
+"""A call makes and drops some hundred objects, hardly any in cycles: looking for these is a third of its cost otherwise."""
 GRACE_S = 1
 """Open streams are given so many seconds to end."""
 
@@ -232,6 +234,7 @@ def settle_memory() -> None:
     would hold up every call for a tenth of a second now and then."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*SELDOM)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -21,11 +21,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def child(argv: list[str], log: Path, environ: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+def child(
+    argv: list[str], log: Path, environ: Mapping[str, str], cwd: Path | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run it with this environment and nothing else; it and what it started end with the block."""
     with log.open("wb") as file:
         process = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=dict(environ), start_new_session=True
+            argv, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=dict(environ), cwd=cwd, start_new_session=True
         )
         try:
             yield process

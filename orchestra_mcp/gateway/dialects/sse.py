@@ -7,15 +7,14 @@ last blank line.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from orchestra_mcp.errors import BadReply
 
 MAX_EVENT_BYTES = 8_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class ServerEvent:
+class ServerEvent(NamedTuple):
     """One event: its type (`message` when the server named none) and its data."""
 
     kind: str
@@ -39,6 +38,9 @@ class SseParser:
         Raises:
             BadReply: one event is longer than `MAX_EVENT_BYTES`.
         """
+        fresh = not self._rest and not self._data and data.startswith(b"data: ") and data.endswith(b"\n\n")
+        if fresh and (plain := self._plain(data)) is not None:
+            return plain
         if self._skip_lf and data:
             data = data.removeprefix(b"\n")
         self._skip_lf = data.endswith(b"\r") if data else self._skip_lf
@@ -58,6 +60,18 @@ class SseParser:
         if self._size > MAX_EVENT_BYTES:
             raise BadReply("one event of the stream is too long", "too_long")
         return events
+
+    def _plain(self, data: bytes) -> list[ServerEvent] | None:
+        """What nearly every server sends: whole events of one `data` line each. None when it is something else."""
+        if self._kind or b"\r" in data or len(data) > MAX_EVENT_BYTES:
+            return None
+        found = []
+        for block in data[:-2].split(b"\n\n"):
+            if not block.startswith(b"data: ") or b"\n" in block:
+                return None
+            found.append(ServerEvent("message", block[6:].decode("utf-8", "replace")))
+        self._first = self._skip_lf = False
+        return found
 
     def end(self) -> list[ServerEvent]:
         """The last event, if the stream stopped without its blank line."""
