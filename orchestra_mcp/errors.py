@@ -109,13 +109,15 @@ class Resting(Unavailable):
 
     Args:
         retry_after: seconds until it is tried again.
+        limited: it rests since its vendor asked for patience.
     """
 
     default_kind = "resting"
 
-    def __init__(self, message: str, retry_after: float) -> None:
+    def __init__(self, message: str, retry_after: float, limited: bool = False) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.limited = limited
 
 
 class BadReply(ProviderError):

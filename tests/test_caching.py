@@ -18,13 +18,15 @@ import anyio.lowlevel
 import pytest
 from upstream import Expert, Upstream
 
-from orchestra_mcp.errors import BudgetExceeded, ProviderError, Unavailable
+from orchestra_mcp.errors import BadReply, BudgetExceeded, ProviderError, RateLimited, Resting, Unavailable
 from orchestra_mcp.gateway import build, open_http
 from orchestra_mcp.gateway.caching.cached import Cached
 from orchestra_mcp.gateway.caching.kept import Gathering, Kept, Memory
 from orchestra_mcp.gateway.caching.keys import flight_of, key_of, partition_of
-from orchestra_mcp.gateway.caching.shared import Shared
+from orchestra_mcp.gateway.caching.shared import Shared, twin
+from orchestra_mcp.gateway.money.budgets import WindowSpent
 from orchestra_mcp.gateway.money.metered import Ledger
+from orchestra_mcp.gateway.money.throttle import OwnLimit
 from orchestra_mcp.gateway.provider import (
     AnswerSchema,
     CacheTerms,
@@ -44,7 +46,7 @@ from orchestra_mcp.gateway.provider import (
     Way,
     fold,
 )
-from orchestra_mcp.settings import Keys, Limits, ModelSpec
+from orchestra_mcp.settings import Budget, Keys, Limits, ModelSpec, RateLimit
 from orchestra_mcp.store.replies import SqliteReplies
 from orchestra_mcp.types import CallRecord, Usage
 
@@ -664,3 +666,20 @@ async def test_over_http_a_native_timeout_of_the_first_does_not_take_the_others_
             gate.set()
             assert [(await task).text for task in others[1:]] == ["At last."] * 2
         assert len(upstream.calls) == len(records) == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        WindowSpent("spent", Budget(usd=Decimal(1)), None),
+        OwnLimit("wait", 3.0, RateLimit(requests_per_minute=1)),
+        Resting("rests", 4.0, limited=True),
+        RateLimited("limited", 5.0),
+        BadReply("empty", "empty"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_that_several_share_is_told_to_each_with_all_it_knows(error: Exception) -> None:
+    other = twin(error)
+    assert other is not error
+    assert (type(other), str(other), vars(other)) == (type(error), str(error), vars(error))

@@ -582,7 +582,8 @@ async def test_a_failed_or_cancelled_call_gives_its_hold_back(store: SqliteStore
                 tasks.cancel_scope.cancel()
             assert [record.error for record in d.records] == ["cancelled"]
     await store.purses.flush()
-    assert books(home) == {("all", "*", "day"): (0, 0)}
+    # The vendor got 20 bytes of prompt, by our count 5 tokens of 10 micro-dollars, and may bill them.
+    assert books(home) == {("all", "*", "day"): (50, 0)}
 
 
 async def test_a_reader_who_leaves_in_the_middle_pays_for_what_was_said(store: SqliteStore, home: Path) -> None:

@@ -18,7 +18,17 @@ from upstream import Expert, Upstream
 from orchestra_mcp.errors import BadReply, NotFound, ProviderError, RateLimited, Refused, Resting, Unavailable
 from orchestra_mcp.gateway import build, open_http
 from orchestra_mcp.gateway.money.metered import Ledger
-from orchestra_mcp.gateway.provider import ChatReply, ChatRequest, Message, Provider, Receipt, TextDelta, Way, fold
+from orchestra_mcp.gateway.provider import (
+    ChatReply,
+    ChatRequest,
+    EmbedRequest,
+    Message,
+    Provider,
+    Receipt,
+    TextDelta,
+    Way,
+    fold,
+)
 from orchestra_mcp.gateway.steady.breaker import Breaker
 from orchestra_mcp.gateway.steady.probing import probe
 from orchestra_mcp.settings import Keys, Limits, ModelSpec
@@ -250,6 +260,43 @@ async def test_the_next_target_answers_when_the_first_fails_before_its_first_wor
         assert (d.receipt.model, d.receipt.provider) == ("bob", "local")
         assert d.receipt.attempts == len(upstream.calls)
         assert any(line.startswith("ada: ") for line in d.receipt.why)
+
+
+@pytest.mark.parametrize("fault", ["500", "529", "429", "refused"])
+async def test_a_healthy_target_does_not_wait_for_a_sick_one_to_be_asked_again(fault: str) -> None:
+    with Upstream({"ada": Expert(fault=fault, retry_after=7), "bob": Expert("42")}) as upstream:
+        async with desk(upstream) as d:
+            assert (await d.ask("ada", "bob")).text == "42"
+        assert [call.expert for call in upstream.calls] == ["ada", "bob"]
+
+
+async def test_the_last_target_is_asked_again() -> None:
+    with Upstream({"ada": Expert(fault="500"), "bob": Expert("42", fault="500", faults_left=2)}) as upstream:
+        async with desk(upstream) as d:
+            assert (await d.ask("ada", "bob")).text == "42"
+        assert [call.expert for call in upstream.calls] == ["ada", "bob", "bob", "bob"]
+
+
+async def test_missing_embeddings_say_nothing_about_a_models_chats() -> None:
+    with Upstream({"ada": Expert("42")}) as upstream:  # which knows no /embeddings
+        async with open_http() as http:
+            spec = ModelSpec(base_url=upstream.url + "/v1", model="ada")
+            gateway = build(
+                {"ada": spec}, Keys({}), Limits(), ledger=Ledger(Limits()), on_call=lambda _: None, http=http
+            )
+            for _ in range(2):
+                with pytest.raises(Refused):
+                    await gateway.embed(EmbedRequest(model="ada", texts=("Hello",)))
+            ask = ChatRequest(model="ada", messages=(Message(role="user", text="Why?"),))
+            assert (await fold(gateway, ask)).text == "42"
+
+
+async def test_a_reply_of_no_use_was_paid_for_all_the_same() -> None:
+    with Upstream({"ada": Expert(fault="empty", usage=(100, 50))}) as upstream:
+        async with desk(upstream) as d:
+            with pytest.raises(BadReply):
+                await d.ask("ada")
+    assert [(record.error, record.usage.tokens) for record in d.records] == [("empty", 150)]
 
 
 async def test_a_silent_target_is_left_after_the_routes_patience() -> None:

@@ -12,7 +12,7 @@ import tempfile
 import threading
 import types
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, contextmanager
+from contextlib import AbstractAsyncContextManager, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cache
@@ -28,6 +28,7 @@ from pydantic_core import from_json, to_json
 
 from orchestra_mcp.errors import NotFound, StoreError
 from orchestra_mcp.store import Store, open_store, rows
+from orchestra_mcp.store.access import open_access
 from orchestra_mcp.store.locks import OwnerLock, WriterLock, pid_alive
 from orchestra_mcp.store.migrations import LATEST, statements
 from orchestra_mcp.types import (
@@ -710,3 +711,31 @@ def test_a_process_number_tells_the_living_from_the_dead() -> None:
     child.communicate(b"\n")
     assert not pid_alive(child.pid)
     assert pid_alive(os.getpid())
+
+
+# ------------------------------------------------------------------------------------- several connections, one file
+
+PASSING_BY = """
+import anyio, sys
+from pathlib import Path
+from orchestra_mcp.store import open_store
+
+async def main():
+    async with open_store(Path(sys.argv[1])) as store:
+        await store.list(1)
+
+anyio.run(main)
+"""
+
+
+async def test_a_process_that_comes_and_goes_does_not_cut_others_off_from_the_journal(tmp_path: Path) -> None:
+    # Two stores of one process on one file, as the HTTP door has: neither may drop the locks of the other, or whoever
+    # closes the file in another process deletes the journal that both go on writing.
+    async with open_store(tmp_path) as one, open_access(tmp_path):
+        for _ in range(2):
+            await anyio.run_process([sys.executable, "-c", PASSING_BY, str(tmp_path)], cwd=Path(__file__).parent.parent)
+            assert (tmp_path / "orchestra.db-wal").exists()
+        one.note(CallRecord(run="", purpose="call", model="ada", provider="local"))
+        await one.costs("model", datetime(2020, 1, 1, tzinfo=UTC))  # writes what waits
+        with closing(sqlite3.connect(tmp_path / "orchestra.db")) as other:
+            assert other.execute("SELECT count(*) FROM calls").fetchone() == (1,)

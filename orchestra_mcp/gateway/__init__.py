@@ -43,7 +43,7 @@ from orchestra_mcp.gateway.transports.transport import CONNECT_S, Transport
 from orchestra_mcp.gateway.vendors.agents import AgentWire
 from orchestra_mcp.gateway.vendors.catalog import prior_of
 from orchestra_mcp.gateway.vendors.plugins import dialect_of, signer_of
-from orchestra_mcp.gateway.vendors.quirks import abilities_of, quirks_of
+from orchestra_mcp.gateway.vendors.quirks import abilities_of, most_output_of, quirks_of
 from orchestra_mcp.gateway.vendors.settling import named
 from orchestra_mcp.gateway.wire import HttpWire
 from orchestra_mcp.settings import Keys, Limits, ModelSpec, Settings
@@ -103,6 +103,7 @@ def build(
             provider=spec.recipient,
             price=lambda: prices.price(spec, table=settings.prices),
             window=spec.context_tokens,
+            max_output=most_output_of(spec),
             ledger=ledger,
             budgets=budgets,
             purse=backing.purse,
@@ -116,7 +117,7 @@ def build(
         keyed = Keyed(guarded, bound=spec.wire == "responses")
         limit = own_limit(name, spec)
         throttled = Throttled(keyed, throttle, model=name, provider=spec.recipient, own=limit, clock=clock)
-        return Stack(name, spec, Counted(Retrying(throttled, dice=dice, sleep=sleep), name, stats), keyed)
+        return Stack(name, spec, Counted(Retrying(throttled, dice=dice, sleep=sleep), name, stats), keyed, throttled)
 
     everyone = Models(models, stack)
     facts = {name: _facts(spec, settings) for name, spec in models.items()}
@@ -159,6 +160,7 @@ def _facts(spec: ModelSpec, settings: Settings) -> Facts:
         spec,
         price=prices.price(spec, table=settings.prices),
         window=prices.context_window(spec),
+        most_output=most_output_of(spec),
         abilities=abilities_of(spec),
     )
 

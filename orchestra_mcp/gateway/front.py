@@ -92,7 +92,7 @@ class Gateway:
         problems: list[tuple[str, OrchestraError]] = []
         for stack in await self.stacks(request.model, request.caller, request.texts[0][:LOOKED_AT]):
             try:
-                return await stack.keyed.embed(request.model_copy(update={"model": stack.name}))
+                return await stack.vectors.embed(request.model_copy(update={"model": stack.name}))
             except ProviderError as error:
                 if error.kind in FINAL and not (isinstance(error, Refused) and error.kind == "request"):
                     raise

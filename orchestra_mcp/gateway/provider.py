@@ -50,6 +50,8 @@ class Media(Noun):
     """Base64."""
     url: str = ""
     name: str = ""
+    detail: str = ""
+    """How closely an image is to be looked at (`low`, `high`, …), where the vendor can be told."""
 
 
 class ToolCall(Noun):
@@ -95,6 +97,8 @@ class Message(Noun):
     role: Role
     text: str = ""
     parts: tuple[Part, ...] = ()
+    name: str = ""
+    """Tells several speakers of one role apart, where the vendor can be told."""
 
     @property
     def content(self) -> tuple[Part, ...]:
@@ -244,6 +248,8 @@ class ChatRequest(Noun):
     """Seconds for the whole call, retries and other targets included."""
     way: Way | None = None
     """Settled by the routing; callers leave it alone."""
+    patient: bool = True
+    """Ask the same model again when it fails; False where another target waits. Settled by the failover."""
     receipt: Receipt = Field(default_factory=Receipt, exclude=True, repr=False)
 
 

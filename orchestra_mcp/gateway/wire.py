@@ -22,7 +22,16 @@ from orchestra_mcp.gateway.dialects.dialect import STREAM, Decoder, Dialect, Vec
 from orchestra_mcp.gateway.dialects.failures import Source
 from orchestra_mcp.gateway.dialects.quirks import Quirks
 from orchestra_mcp.gateway.dialects.sse import MAX_EVENT_BYTES, SseParser
-from orchestra_mcp.gateway.provider import ChatEvent, ChatRequest, EmbedRequest, Finish, Receipt, TextDelta, ToolDelta
+from orchestra_mcp.gateway.provider import (
+    ChatEvent,
+    ChatRequest,
+    EmbedRequest,
+    Finish,
+    Receipt,
+    Spent,
+    TextDelta,
+    ToolDelta,
+)
 from orchestra_mcp.gateway.signing import Signer
 from orchestra_mcp.gateway.transports.transport import (
     LOOPBACK_HOSTS,
@@ -39,6 +48,10 @@ MAX_LEFT_OUT = 4
 TRAILING_S = 0.5
 """What follows the last event is read for so long, so that the connection can be used again."""
 JSON_TYPE = "application/json"
+LIMITS = frozenset({"maxtokens", "maxcompletiontokens", "maxoutputtokens"})
+"""Names of the output limit in all dialects, without marks and in small letters."""
+MOST = "most output "
+"""Stands, with a number behind it, among what a server does not take: so many tokens of output are its most."""
 
 
 class HttpWire:
@@ -82,7 +95,9 @@ class HttpWire:
         source = self._source()
         without = frozenset(self._without)
         scrubber = Scrubber(source.secrets)
+        told = False
         while True:
+            request = _within(request, without)
             body = self._dialect.to_wire(request, self._spec, self._quirks, without)
             url = self._dialect.url(request, self._spec, self._quirks, without)
             visible = begun = False
@@ -100,6 +115,7 @@ class HttpWire:
                             or isinstance(event, ToolDelta)
                         )
                         if isinstance(event, Finish):
+                            yield Spent(usage=event.usage)  # a reply that is of no use was paid for all the same
                             self._check(event, visible, request, source)
                         for clean in scrubber.feed(event):
                             yield clean
@@ -108,6 +124,12 @@ class HttpWire:
                 if len(without) >= MAX_LEFT_OUT:
                     raise problem.error from None
                 without |= {problem.parameter}
+            except _TooMuch as problem:
+                if told:  # its own number is refused too
+                    raise problem.error from None
+                told = True
+                without = frozenset(each for each in without if not each.startswith(MOST)) | {f"{MOST}{problem.most}"}
+                request = request if request.max_tokens is not None else request.model_copy(update={"max_tokens": problem.most})
 
     async def embed(self, request: EmbedRequest) -> Vectors:
         """The vectors of some texts.
@@ -256,11 +278,13 @@ class HttpWire:
 
     async def _failure(
         self, response: Response, body: JsonObject, without: frozenset[str], source: Source
-    ) -> ProviderError | _Unsupported:
+    ) -> ProviderError | _Unsupported | _TooMuch:
         text = (await self._whole(response)).decode("utf-8", "replace")
         error = source.from_status(response.status, response.headers, text)
         if response.status == 404 and self._dialect.stream_is_a_verb and STREAM not in without:
             return _Unsupported(STREAM, error)
+        if (limit := _limit(body)) and (most := failures.output_limit(response.status, text, limit)):
+            return _TooMuch(most, error)
         sent = _names(body) & self._dialect.optional - without
         name = failures.unsupported(response.status, text, sent)
         return _Unsupported(name, error) if name else error
@@ -339,6 +363,33 @@ class _Unsupported(Exception):
         super().__init__(parameter)
         self.parameter = parameter
         self.error = error
+
+
+class _TooMuch(Exception):
+    """The server says so many tokens at most; `error` is what to raise when that does not help either."""
+
+    def __init__(self, most: int, error: ProviderError) -> None:
+        super().__init__(most)
+        self.most = most
+        self.error = error
+
+
+def _within(request: ChatRequest, without: frozenset[str]) -> ChatRequest:
+    """The request with no higher limit than the server has shown to take."""
+    if not without or request.max_tokens is None:
+        return request
+    most = min((int(each[len(MOST) :]) for each in without if each.startswith(MOST)), default=request.max_tokens)
+    return request.model_copy(update={"max_tokens": most}) if most < request.max_tokens else request
+
+
+def _limit(body: Mapping[str, object]) -> int:
+    """The output limit in a body, one level of nesting included; 0 when it has none."""
+    for name, value in body.items():
+        if isinstance(value, dict) and (found := _limit(value)):
+            return found
+        if name.lower().replace("_", "") in LIMITS and isinstance(value, int):
+            return value
+    return 0
 
 
 def _names(body: Mapping[str, object]) -> frozenset[str]:

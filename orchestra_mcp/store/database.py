@@ -6,9 +6,7 @@ Everything here blocks; `Worker` is the thread in which it runs.
 from __future__ import annotations
 
 import errno
-import os
 import sqlite3
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -18,7 +16,7 @@ import aiosqlite
 import anyio
 
 from orchestra_mcp.errors import StoreError
-from orchestra_mcp.store.locks import WriterLock
+from orchestra_mcp.store.locks import WriterLock, make_private
 from orchestra_mcp.store.migrations import LATEST, MIGRATIONS, statements
 
 T = TypeVar("T")
@@ -82,13 +80,7 @@ def prepare(place: Place) -> None:
     """Make the directories and the empty file, for nobody else's eyes. An existing directory keeps its mode."""
     place.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     place.owners.mkdir(mode=0o700, exist_ok=True)
-    fd = os.open(place.database, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        if sys.platform != "win32" and os.fstat(fd).st_mode & 0o077:
-            with suppress(PermissionError):
-                os.fchmod(fd, 0o600)
-    finally:
-        os.close(fd)
+    make_private(place.database)
 
 
 def connect_writer(place: Place, lock: WriterLock) -> sqlite3.Connection:

@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeVar
 
 from orchestra_mcp.errors import StoreError
+from orchestra_mcp.store.locks import make_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -190,7 +191,7 @@ class Index:
         self.close()
         if self.path is not None:
             with suppress(OSError):
-                os.close(os.open(_named(self.path, self._generation + 1), os.O_RDWR | os.O_CREAT, 0o600))
+                make_private(_named(self.path, self._generation + 1))
 
     # ------------------------------------------------------------------------------------------------- reading
 
@@ -350,7 +351,7 @@ class Index:
             time.sleep(0.01)
 
     def _connect(self, path: Path) -> sqlite3.Connection:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        make_private(path)
         db = sqlite3.connect(path, timeout=WAIT_S, isolation_level=None, check_same_thread=False)
         try:
             found = db.execute("PRAGMA user_version").fetchone()[0]

@@ -70,6 +70,21 @@ else:
         return True
 
 
+def make_private(path: Path) -> None:
+    """Make an empty file for nobody else's eyes; one that is there keeps what is in it, and loses others' rights.
+
+    A file that exists is not opened: closing any handle of a file drops all locks that this process has on it (POSIX),
+    and SQLite holds such locks on its databases. Another process would then take itself for the only one, and delete
+    the journal that this one goes on writing.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        if sys.platform != "win32" and path.stat().st_mode & 0o077:
+            with suppress(PermissionError):
+                path.chmod(0o600)
+
+
 def _open(path: Path, flags: int = 0) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | flags, 0o600)
 

@@ -13,10 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import queue
 import sqlite3
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -28,6 +26,7 @@ from typing import Any, Final, TypeVar
 
 import anyio
 
+from orchestra_mcp.store.locks import make_private
 from orchestra_mcp.store.vectors import Shelf, pack
 
 T = TypeVar("T")
@@ -409,13 +408,7 @@ def _open(home: Path, beyond: bool = False) -> sqlite3.Connection | None:
 
 
 def _connect(file: Path) -> sqlite3.Connection:
-    fd = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)  # for nobody else's eyes
-    try:
-        if sys.platform != "win32" and os.fstat(fd).st_mode & 0o077:
-            with suppress(PermissionError):
-                os.fchmod(fd, 0o600)
-    finally:
-        os.close(fd)
+    make_private(file)
     connection = sqlite3.connect(file, timeout=WAIT_S, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode = WAL")

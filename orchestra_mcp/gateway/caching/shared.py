@@ -12,7 +12,6 @@ has fallen behind by so much is let go with an error, so that it does not hold u
 from __future__ import annotations
 
 import asyncio
-import copy
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
@@ -91,6 +90,14 @@ def shareable(request: ChatRequest) -> bool:
     return request.temperature == 0 or (request.way is not None and request.way.cache != "off")
 
 
+def twin(error: BaseException) -> BaseException:
+    """Another error of the same class with the same fields: one object cannot be raised in several tasks."""
+    made = type(error).__new__(type(error))
+    made.args = error.args
+    made.__dict__.update(error.__dict__)
+    return made
+
+
 class _Listener:
     """How far somebody has heard a call."""
 
@@ -152,7 +159,7 @@ class _Flight:
                     if joined:
                         self._settle(request, True)
                     if self._error is not None:
-                        raise copy.copy(self._error)  # one error object cannot be raised in several tasks
+                        raise twin(self._error)
                     return
                 else:
                     me.wake = asyncio.get_running_loop().create_future()

@@ -199,8 +199,42 @@ def unsupported(status: int, text: str, sent: Iterable[str]) -> str:
     param = error.get("param") if isinstance(error, dict) else None
     if isinstance(error, dict) and str(error.get("code") or "").startswith("invalid_"):
         return ""  # the parameter is known, its value is wrong
+    message = said(body) or text[:2000]
+    if _VALUE.search(message):  # about the size of the limit, which another name would not change
+        sent = [name for name in sent if not _LIMIT.search(name)]
     names = sorted(sent, key=len, reverse=True)
     if isinstance(param, str) and param.split(".")[0] in names:
         return param.split(".")[0]
-    message = said(body) or text[:2000]
     return next((name for name in names if re.search(rf"(?<![\w]){re.escape(name)}(?![\w])", message)), "")
+
+
+LEAST_LIMIT = 16
+"""No model says fewer tokens than this at most; smaller numbers in a message are something else."""
+_LIMIT = re.compile(r"max_?(new_|completion_|output_)?tokens|(completion|output|maximum) tokens", re.I)
+_VALUE = re.compile(
+    r"too (large|high|big|many)|at most|maximum (allowed|value)|above maximum|less than or equal|lower than"
+    r"|(supported|valid|allowed) range|between \d+ and|must be in|exceeds? the (model )?(limit|maximum)|<=|\d > \d",
+    re.I,
+)
+_WITH_PROMPT = re.compile(r"context (length|limit)|prompt is too long|input length|tokens`? \+", re.I)
+"""Prompt and answer together are too long: the number in the message is no limit of answers."""
+_NUMBER = re.compile(r"(?<![\w.])(\d{1,3}(?:,\d{3})+|\d+)(?![\w]|\.\d)(\s*\(exclusive\))?")
+
+
+def output_limit(status: int, text: str, sent: int) -> int | None:
+    """The most tokens of output that a model has, when a 400 or 422 says that `sent` are too many; else None.
+
+    That is the largest number in the vendor's message that is smaller than `sent`.
+
+    Args:
+        status: of the reply.
+        text: its body.
+        sent: the limit of the request.
+    """
+    if status not in (400, 422):
+        return None
+    message = (said(parse(text)) or text)[:2000]
+    if not (_LIMIT.search(message) and _VALUE.search(message)) or _WITH_PROMPT.search(message):
+        return None
+    numbers = (int(found[1].replace(",", "")) - bool(found[2]) for found in _NUMBER.finditer(message))
+    return max((number for number in numbers if LEAST_LIMIT <= number < sent), default=None)

@@ -40,7 +40,8 @@ from orchestra_mcp.types import CallRecord, Usage
 __all__ = ["Ledger", "Metered"]
 
 DEFAULT_OUTPUT = 32_768
-"""Output tokens that are reserved for when a request sets no limit; where a budget applies, that becomes its limit."""
+"""Output tokens of a request that sets no limit, where it is not known how long the model answers; where a budget applies,
+they become its limit."""
 LEAST_OUTPUT = 256
 """A budget that pays fewer tokens of output than this is spent: what could be said would be cut off."""
 HOLD_S = 660.0
@@ -96,7 +97,7 @@ class Metered:
         self._purse = purse
         self._refuse_unpriced = refuse_unpriced
         self._window = window
-        self._most_output = min(max_output or DEFAULT_OUTPUT, DEFAULT_OUTPUT)
+        self._most_output = max_output or DEFAULT_OUTPUT
         self.now = clock
         self.model = model
         self.model_id = model_id
@@ -177,6 +178,8 @@ class Metered:
         output = self._most_output if request.max_tokens is None else request.max_tokens
         least = LEAST_OUTPUT
         if request.max_tokens is not None or not (claims or request.run):
+            if request.max_tokens is None:  # nobody is told a limit; what is set aside must leave room for others
+                output = min(output, DEFAULT_OUTPUT)
             least = output
         elif request.run:
             output = max(least, min(output, rates.affords(size.bounded, self._ledger.left(request.run))))
@@ -249,6 +252,7 @@ class _Attempt:
         "_price",
         "_request",
         "_reservation",
+        "_waited",
         "finish",
         "usage",
     )
@@ -262,6 +266,7 @@ class _Attempt:
         self._reservation = reservation
         self._hold = hold
         self._began = meter.now()
+        self._waited = request.receipt.upstream_s
         self._first: float | None = None
         self._known = Usage()
         self._chars = 0
@@ -296,7 +301,7 @@ class _Attempt:
 
     def _close(self, error: str) -> None:
         """Settle, and tell the observer."""
-        usage, charge = self._billed(self._used())
+        usage, charge = self._billed(self._used(error))
         self._reservation.settle(charge)
         if self._hold is not None:
             self._hold.settle(micros(charge))
@@ -338,13 +343,15 @@ class _Attempt:
         cost = self._price.cost(used)
         return used.model_copy(update={"calls": 1, "unpriced": 0, "cost_usd": cost}), cost
 
-    def _used(self) -> Usage:
-        """What the vendor said; where it said nothing though the model has spoken, an estimate from the text."""
+    def _used(self, error: str) -> Usage:
+        """What the vendor said; where it said nothing though the model has spoken, or has got a prompt whose answer
+        nobody waited for, an estimate from the text."""
         known = self._known
         spoke = self._first is not None or self.finish is not None
-        if (self.finish is not None and known.tokens) or not (spoke or known.tokens):
+        sent = error == "cancelled" and self._request.receipt.upstream_s > self._waited
+        if (self.finish is not None and known.tokens) or not (spoke or known.tokens or sent):
             return known
-        prompt = sum(len(m.text) for m in self._request.messages) // CHARS_PER_TOKEN
+        prompt = size_of(self._request).probable
         inputs = known.input_tokens + known.cache_read_tokens + known.cache_write_tokens
         return known.model_copy(
             update={

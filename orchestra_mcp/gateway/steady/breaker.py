@@ -47,6 +47,10 @@ class Breaker:
         self._opened = 0
         self._probing = False
 
+    def another(self) -> Breaker:
+        """A closed one with the same clock."""
+        return Breaker(self._clock)
+
     def resting(self) -> float:
         """Seconds until it may be asked again; 0 when it may be asked now."""
         if self._why is None:
@@ -70,7 +74,7 @@ class Breaker:
         again = f"{str(self._why).rstrip('.')}; it is asked again in {wait:.0f} s."
         if isinstance(self._why, Refused):
             raise Refused(again, self._why.kind)
-        raise Resting(again, wait)
+        raise Resting(again, wait, limited=isinstance(self._why, RateLimited))
 
     def wake(self) -> None:
         """Let the next call be the probe, without waiting any longer."""
@@ -132,6 +136,8 @@ class Guarded:
     def __init__(self, inner: Provider, breaker: Breaker, name: str) -> None:
         self._inner = inner
         self.breaker = breaker
+        self._vectors = breaker.another()
+        """Embeddings have another address, whose failures say nothing about chats."""
         self._name = name
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
@@ -160,17 +166,17 @@ class Guarded:
         """Vectors of some texts; raises as `chat`."""
         if not isinstance(self._inner, Vectorising):
             raise Refused(f"{self._name} makes no embeddings.", "model")
-        probe = self.breaker.admit()
+        probe = self._vectors.admit()
         request.receipt.attempts += 1
         try:
             found = await self._inner.embed(request)
         except ProviderError as error:
-            self.breaker.failed(error, probe)
+            self._vectors.failed(error, probe)
             raise
         except BaseException:
-            self.breaker.dropped(probe)
+            self._vectors.dropped(probe)
             raise
-        self.breaker.succeeded(probe)
+        self._vectors.succeeded(probe)
         return found
 
     async def _first(self, events: AsyncGenerator[ChatEvent, None], seconds: float) -> list[ChatEvent]:

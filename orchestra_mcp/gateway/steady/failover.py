@@ -16,7 +16,15 @@ from typing import NamedTuple
 
 import anyio
 
-from orchestra_mcp.errors import BudgetExceeded, NotFound, OrchestraError, ProviderError, RateLimited, Unavailable
+from orchestra_mcp.errors import (
+    BudgetExceeded,
+    NotFound,
+    OrchestraError,
+    ProviderError,
+    RateLimited,
+    Resting,
+    Unavailable,
+)
 from orchestra_mcp.gateway.provider import ChatEvent, ChatRequest, Receipt, Spent, Way
 from orchestra_mcp.gateway.steady.models import Stack
 
@@ -86,7 +94,8 @@ class Failover:
                 if way.hedge_s is not None and len(waiting) > 1:
                     begun = await self._race(request, way.hedge_s, waiting, problems)
                 else:
-                    begun = await self._ask(request, waiting.pop(0), problems)
+                    name = waiting.pop(0)
+                    begun = await self._ask(request, name, problems, patient=not waiting)
                 if begun is not None:
                     return begun
                 if problems and not waiting:
@@ -95,8 +104,11 @@ class Failover:
             problems.append((request.model, Unavailable("said nothing in time", "timeout")))
         return None
 
-    async def _ask(self, request: ChatRequest, name: str, problems: list[tuple[str, OrchestraError]]) -> _Begun | None:
-        """One target up to its first word; None when it failed in a way that another one may not.
+    async def _ask(
+        self, request: ChatRequest, name: str, problems: list[tuple[str, OrchestraError]], patient: bool = False
+    ) -> _Begun | None:
+        """One target up to its first word; None when it failed in a way that another one may not. Only the last one is
+        asked again itself: where somebody else may answer at once, nobody is waited for.
 
         Raises:
             ProviderError: nobody else is to be asked.
@@ -106,7 +118,9 @@ class Failover:
             known = ", ".join(sorted(self._models)) or "none"
             raise NotFound(f"There is no model called {name!r}; there are: {known}.")
         _answering(stack, request.receipt)  # so that an error's receipt names it, too
-        events = stack.ask.chat(request if request.model == name else request.model_copy(update={"model": name}))
+        if request.model != name or request.patient != patient:
+            request = request.model_copy(update={"model": name, "patient": patient})
+        events = stack.ask.chat(request)
         said: list[ChatEvent] = []
         try:
             async for event in events:
@@ -136,7 +150,7 @@ class Failover:
 
         async def run(name: str) -> None:
             try:
-                begun = await self._ask(request, name, problems)
+                begun = await self._ask(request, name, problems, patient=not waiting)
             except OrchestraError as error:
                 final.append(error)
                 race.cancel()
@@ -169,6 +183,10 @@ def _answering(stack: Stack, receipt: Receipt) -> None:
     receipt.model, receipt.provider, receipt.model_id = stack.name, stack.spec.recipient, stack.spec.model
 
 
+def _limited(error: OrchestraError) -> bool:
+    return isinstance(error, Resting) and error.limited
+
+
 def summed(problems: Sequence[tuple[str, OrchestraError]], total_s: float) -> OrchestraError:
     """One error for all targets: the one of a single target itself, else what gives the caller the most hope."""
     if len(problems) == 1 and not total_s:
@@ -179,8 +197,8 @@ def summed(problems: Sequence[tuple[str, OrchestraError]], total_s: float) -> Or
     errors = [error for _, error in problems]
     if all(isinstance(error, BudgetExceeded) for error in errors):
         return BudgetExceeded(text)
-    if all(isinstance(error, RateLimited | BudgetExceeded) for error in errors):
-        waits = [error.retry_after for error in errors if isinstance(error, RateLimited)]
+    if all(isinstance(error, RateLimited | BudgetExceeded) or _limited(error) for error in errors):
+        waits = [error.retry_after for error in errors if isinstance(error, RateLimited | Resting)]
         known = [wait for wait in waits if wait is not None]
         return RateLimited(text, min(known) if known else None)
     kinds = {error.kind for error in errors if isinstance(error, ProviderError)}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from orchestra_mcp.errors import UserError
+from orchestra_mcp.gateway.dialects.dialect import Vectorising
 from orchestra_mcp.gateway.provider import Provider
 from orchestra_mcp.gateway.steady.keyed import Keyed
 from orchestra_mcp.settings import ModelSpec
@@ -23,6 +24,8 @@ class Stack:
     ask: Provider
     keyed: Keyed
     """What is below retries and limits: the wires, one for each key."""
+    vectors: Vectorising
+    """What makes vectors, within the limits."""
 
 
 class Models(Mapping[str, Stack]):

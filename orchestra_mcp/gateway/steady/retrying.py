@@ -57,15 +57,15 @@ class Retrying:
                         yield event
                 return
             except Unavailable as error:
-                wait = None if started else self._wait(error, attempt)
+                wait = None if started else self._wait(error, attempt, request.patient)
                 if wait is None:
                     raise
             await self._sleep(wait)
             attempt += 1
 
-    def _wait(self, error: Unavailable, attempt: int) -> float | None:
+    def _wait(self, error: Unavailable, attempt: int, patient: bool) -> float | None:
         """Seconds until the next attempt, or None when there is none, or it would come after the deadline."""
-        wait = self._wish(error, attempt)
+        wait = self._wish(error, attempt) if patient else None
         late = wait is not None and anyio.current_time() + wait >= anyio.current_effective_deadline()
         return None if late else wait
 

@@ -27,6 +27,8 @@ MAX_CONNECTIONS = 200
 KEEP_S = 60
 READ_BYTES = 2**18
 MAX_LINE = 32_768
+BREATH = 16
+"""After so many pieces other tasks get their turn, and cancelling is noticed."""
 
 
 class FastTransport:
@@ -110,6 +112,7 @@ class FastResponse:
         if self.headers.get("content-encoding", "identity").strip().lower() not in ENCODINGS:
             raise TransportError("encoding")
         content, deadline, kind = self._response.content, self._first, "silent"
+        busy = 0
         try:
             while True:
                 if content.at_eof():
@@ -123,6 +126,9 @@ class FastResponse:
                     return
                 deadline, kind = anyio.current_time() + self._idle, "stalled"
                 yield data
+                busy += 1
+                if busy % BREATH == 0:  # data that is there already is read without giving others their turn
+                    await asyncio.sleep(0)
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise _translated(error) from None
 

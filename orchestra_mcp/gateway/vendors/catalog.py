@@ -169,6 +169,14 @@ class AbilityRow(NamedTuple):
     lacks: frozenset[Ability]
 
 
+class OutputRow(NamedTuple):
+    """How long the answers of the models that fit can be."""
+
+    match: re.Pattern[str]
+    most_output: int
+    """Tokens, thinking among them."""
+
+
 @cache
 def model_rows() -> tuple[ModelRow, ...]:
     """The quirks of `models.toml`; the first row that fits counts."""
@@ -186,6 +194,12 @@ def ability_rows() -> tuple[AbilityRow, ...]:
     return tuple(
         AbilityRow(re.compile(row["match"]), frozenset(row["lacks"])) for row in _table("models.toml")["abilities"]
     )
+
+
+@cache
+def output_rows() -> tuple[OutputRow, ...]:
+    """The longest answers of `models.toml`; the first row that fits counts."""
+    return tuple(OutputRow(re.compile(row["match"]), row["most_output"]) for row in _table("models.toml")["outputs"])
 
 
 # ------------------------------------------------------------------------------------------------ who trained it

@@ -13,6 +13,7 @@ from orchestra_mcp.gateway.vendors.catalog import (
     ProviderRow,
     ability_rows,
     model_rows,
+    output_rows,
     parse_quirks,
     plain_id,
     providers,
@@ -82,6 +83,15 @@ def abilities_of(spec: ModelSpec) -> frozenset[Ability]:
     if not quirks.schema_output:
         can -= {"schema"}
     return can
+
+
+def most_output_of(spec: ModelSpec) -> int | None:
+    """Tokens that a model says at most, thinking among them; None when no row knows. On this machine and for coding CLIs
+    the server decides."""
+    if spec.local or spec.wire == "agent":
+        return None
+    id = plain_id(spec.model)
+    return next((row.most_output for row in output_rows() if row.match.search(id)), None)
 
 
 def _row(spec: ModelSpec) -> ProviderRow | None:
