@@ -125,7 +125,8 @@ def build(
     def resolve(name: str) -> str | None:
         if (spec := named(name, keys)) is None or spec.wire == "agent":
             return None
-        everyone.add(name, spec)
+        if (gone := everyone.add(name, spec)) is not None:
+            facts.pop(gone, None)
         facts.setdefault(name, _facts(spec, settings))
         return name
 

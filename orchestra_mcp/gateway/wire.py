@@ -15,6 +15,9 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from urllib.parse import urlsplit
 
+import anyio
+import anyio.to_thread
+
 from orchestra_mcp.errors import BadReply, ProviderError, Refused, Unavailable
 from orchestra_mcp.gateway.dialects import failures
 from orchestra_mcp.gateway.dialects.decoding import Careful, Scrubber
@@ -48,6 +51,8 @@ MAX_LEFT_OUT = 4
 TRAILING_S = 0.5
 """What follows the last event is read for so long, so that the connection can be used again."""
 JSON_TYPE = "application/json"
+AT_ONCE = 500_000
+"""Bytes of vectors that are read without a thread."""
 LIMITS = frozenset({"maxtokens", "maxcompletiontokens", "maxoutputtokens"})
 """Names of the output limit in all dialects, without marks and in small letters."""
 MOST = "most output "
@@ -129,7 +134,6 @@ class HttpWire:
                     raise problem.error from None
                 told = True
                 without = frozenset(each for each in without if not each.startswith(MOST)) | {f"{MOST}{problem.most}"}
-                request = request if request.max_tokens is not None else request.model_copy(update={"max_tokens": problem.most})
 
     async def embed(self, request: EmbedRequest) -> Vectors:
         """The vectors of some texts.
@@ -152,18 +156,25 @@ class HttpWire:
             raise self._network(error) from None
         finally:
             await response.aclose()
-        found = failures.parse(data.decode("utf-8", "replace"))
-        if not isinstance(found, dict):
-            raise source.garbage("something else than JSON")
-        try:
-            vectors = way.from_wire(found, source)
-        except (ValueError, TypeError, KeyError, AttributeError):
-            raise source.garbage("JSON of an unknown shape") from None
+        if len(data) < AT_ONCE:
+            vectors = self._vectors(data, source)
+        else:  # a million numbers take a while to read
+            vectors = await anyio.to_thread.run_sync(self._vectors, data, source)
         if len(vectors.vectors) != len(request.texts):
             raise source.garbage(f"{len(vectors.vectors)} vectors for {len(request.texts)} texts")
         return vectors
 
     # -------------------------------------------------------------------------------------------------- inside
+
+    def _vectors(self, data: bytes, source: Source) -> Vectors:
+        way = self._dialect.embeddings
+        found = failures.parse(data.decode("utf-8", "replace"))
+        if way is None or not isinstance(found, dict):
+            raise source.garbage("something else than JSON")
+        try:
+            return way.from_wire(found, source)
+        except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError):
+            raise source.garbage("JSON of an unknown shape") from None
 
     def _source(self) -> Source:
         shown = self._signer.secrets
@@ -337,8 +348,6 @@ class HttpWire:
 
     @staticmethod
     async def _drain(pieces: AsyncGenerator[bytes, None]) -> None:
-        import anyio
-
         with anyio.move_on_after(TRAILING_S):
             try:
                 async for _ in pieces:
@@ -376,10 +385,12 @@ class _TooMuch(Exception):
 
 def _within(request: ChatRequest, without: frozenset[str]) -> ChatRequest:
     """The request with no higher limit than the server has shown to take."""
-    if not without or request.max_tokens is None:
+    if not without:
         return request
-    most = min((int(each[len(MOST) :]) for each in without if each.startswith(MOST)), default=request.max_tokens)
-    return request.model_copy(update={"max_tokens": most}) if most < request.max_tokens else request
+    most = min((int(each[len(MOST) :]) for each in without if each.startswith(MOST)), default=0)
+    if not most or (request.max_tokens is not None and request.max_tokens <= most):
+        return request
+    return request.model_copy(update={"max_tokens": most})
 
 
 def _limit(body: Mapping[str, object]) -> int:

@@ -91,7 +91,7 @@ def _cards(orchestra: Orchestra, gateway: Gateway) -> Callable[[Caller], tuple[M
     named += tuple(ModelCard(name, "alias", model_id=target) for name, target in orchestra.aliases.items())
 
     def cards(_: Caller) -> tuple[ModelCard, ...]:
-        specs = [(name, gateway.models.spec(name)) for name in gateway.models]
+        specs = [(name, gateway.models.spec(name)) for name in gateway.models.given]
         known = tuple(
             ModelCard(name, owner=spec.recipient, model_id=spec.model, context_tokens=spec.context_tokens)
             for name, spec in specs

@@ -210,7 +210,7 @@ def unsupported(status: int, text: str, sent: Iterable[str]) -> str:
 
 LEAST_LIMIT = 16
 """No model says fewer tokens than this at most; smaller numbers in a message are something else."""
-_LIMIT = re.compile(r"max_?(new_|completion_|output_)?tokens|(completion|output|maximum) tokens", re.I)
+_LIMIT = re.compile(r"max_?(new_?|completion_?|output_?)?tokens|(completion|output|maximum) tokens", re.I)
 _VALUE = re.compile(
     r"too (large|high|big|many)|at most|maximum (allowed|value)|above maximum|less than or equal|lower than"
     r"|(supported|valid|allowed) range|between \d+ and|must be in|exceeds? the (model )?(limit|maximum)|<=|\d > \d",

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from orchestra_mcp.errors import UserError
 from orchestra_mcp.gateway.dialects.dialect import Vectorising
 from orchestra_mcp.gateway.provider import Provider
 from orchestra_mcp.gateway.steady.keyed import Keyed
 from orchestra_mcp.settings import ModelSpec
 
 MAX_ADDED = 500
-"""Models that were named as `vendor/model id` and not in the settings; more would only be someone's guesses."""
+"""Models that were named as `vendor/model id` and are not in the settings; then the one that was named first makes room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +37,8 @@ class Models(Mapping[str, Stack]):
 
     def __init__(self, specs: Mapping[str, ModelSpec], make: Callable[[str, ModelSpec], Stack]) -> None:
         self._specs = dict(specs)
-        self._given = len(self._specs)
+        self.given = tuple(specs)
+        """Names of the models that everybody may know of."""
         self._make = make
         self._stacks: dict[str, Stack] = {}
 
@@ -69,14 +69,13 @@ class Models(Mapping[str, Stack]):
         """How a model is reached, without building its stack. Raises KeyError."""
         return self._specs[name]
 
-    def add(self, name: str, spec: ModelSpec) -> None:
-        """One more model.
-
-        Raises:
-            UserError: there are too many.
-        """
-        if len(self._specs) - self._given >= MAX_ADDED:
-            raise UserError(
-                f"More than {MAX_ADDED} models were named as vendor/model; put those you need into [models]."
-            )
+    def add(self, name: str, spec: ModelSpec) -> str | None:
+        """One more model; the name of the one that was forgotten for it, if any. Calls that it answers go on."""
+        gone = None
+        if len(self._specs) - len(self.given) >= MAX_ADDED:
+            given = frozenset(self.given)
+            gone = next(each for each in self._specs if each not in given)
+            del self._specs[gone]
+            self._stacks.pop(gone, None)
         self._specs.setdefault(name, spec)
+        return gone
