@@ -338,7 +338,11 @@ def settled(stack: ExitStack, up: str, settings: str = "", transport: str = "htt
     """The environment of an Orchestra with a data directory of its own."""
     home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     config = home / "orchestra.toml"
-    config.write_text(f'[gateway]\ntransport = "{transport}"\n' + MODELS.format(up=up) + settings)
+    config.write_text(
+        f'[limits]\ndaily_cost_usd = 1000000\n\n[gateway]\ntransport = "{transport}"\n'
+        + MODELS.format(up=up)
+        + settings
+    )
     return {"ORCHESTRA_HOME": str(home / "data"), "ORCHESTRA_CONFIG": str(config), "BENCH_KEY": KEY}
 
 

@@ -20,11 +20,23 @@ from typing import Any
 
 import anyio
 import pytest
+from pydantic import ValidationError
 
 from orchestra_mcp.cli import arguments
 from orchestra_mcp.errors import NotFound, UserError
+from orchestra_mcp.settings.gateway import Budget, PriceRow
 from orchestra_mcp.store.access import AccessStore, open_access
-from orchestra_mcp.store.tenants import EVERYWHERE, PERMISSIONS, ROLES, Allowance, Scope, Terms, VirtualKey
+from orchestra_mcp.store.tenants import (
+    EVERYWHERE,
+    PERMISSIONS,
+    ROLES,
+    Allowance,
+    Scope,
+    Terms,
+    VirtualKey,
+    meant,
+    within,
+)
 from orchestra_mcp.web.access import Access, Forbidden, permit
 from orchestra_mcp.web.guard import Slowing
 
@@ -245,9 +257,88 @@ async def test_a_deleted_workspace_takes_its_keys_and_its_past_with_it(store: Ac
     await store.own(A, "cccccccccccc", "k")
     await store.delete_workspace(EVERYWHERE, "a")
     assert await store.admit(presented.decode()) is None
-    await store.create_workspace(EVERYWHERE, "a")
-    assert not await store.owns(A, "cccccccccccc"), "a later workspace of that name is another one"
+    assert not await store.owns(A, "cccccccccccc")
     assert await store.keys(A, with_revoked=True) == ()
+    assert [workspace.id for workspace in await store.workspaces(EVERYWHERE)] == ["b"]
+    with pytest.raises(UserError, match="was deleted"):  # it would inherit what this one spent, cached and says live
+        await store.create_workspace(EVERYWHERE, "a")
+    with pytest.raises(UserError, match="already"):
+        await store.create_workspace(EVERYWHERE, "b")
+    for gone in (store.delete_workspace(EVERYWHERE, "a"), store.create_key(EVERYWHERE, "a", "x")):
+        with pytest.raises(NotFound):
+            await gone
+
+
+async def test_a_key_stands_until_it_is_revoked_or_has_expired(store: AccessStore) -> None:
+    good, _ = await make(store, "good", expires=datetime.now(UTC) + timedelta(hours=1))
+    late, _ = await make(store, "late", expires=datetime.now(UTC) - timedelta(seconds=1))
+    ended, _ = await make(store, "ended")
+    other, _ = await make(store, "other", workspace="b")
+    await store.revoke(A, ended.id)
+    assert [await store.stands(key.id) for key in (good, late, ended, other)] == [True, False, False, True]
+    await store.delete_workspace(EVERYWHERE, "b")
+    assert not await store.stands(other.id)
+
+
+@pytest.mark.parametrize("edge", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"])
+async def test_a_key_cannot_end_outside_of_the_calendar(store: AccessStore, edge: str) -> None:
+    with pytest.raises(UserError, match="calendar"):
+        await make(store, expires=datetime.fromisoformat(edge))
+    assert await store.keys(A) == ()
+
+
+# -------------------------------------------------------------------------------------------- terms within bounds
+
+
+@pytest.mark.parametrize(
+    ("glob", "fits", "others"),
+    [
+        ("code", ["code"], ["codex", "cod", "", "xcode"]),
+        ("gpt-*", ["gpt-", "gpt-6"], ["gpt", "xgpt-6"]),
+        ("*-mini", ["-mini", "gpt-mini"], ["gpt-minis", "mini"]),
+        ("a*b*c", ["abc", "axbxc", "abbcc"], ["acb", "ab", "axc"]),
+        ("ab*ba", ["abba", "abxba"], ["aba"]),  # beginning and end may not share a letter
+        ("a**b", ["ab", "axb"], ["a"]),
+        ("*", ["", "anything"], []),
+        ("[ab]?", ["[ab]?"], ["ac", "a?"]),  # only the star is special
+    ],
+)
+def test_only_the_star_is_special_in_names_of_models(glob: str, fits: list[str], others: list[str]) -> None:
+    assert all(meant((glob,), name) for name in fits)
+    assert not any(meant((glob,), name) for name in others)
+
+
+def test_terms_that_would_take_long_to_look_at_are_refused() -> None:
+    assert len(Terms(models=("x" * 200,)).models) == 1
+    for wrong in (("x" * 201,), ("x",) * 101):
+        with pytest.raises(ValidationError):
+            Terms(models=wrong)
+    with pytest.raises(ValidationError):
+        Allowance(usd=Decimal("1e99999999"))
+    # Of a number with a hundred million decimal places nothing is left that takes long to reckon with.
+    tiny = Decimal("1e-99999999")
+    price = PriceRow(model="m", input_usd_per_mtok=tiny, output_usd_per_mtok=Decimal(1)).input_usd_per_mtok
+    for amount in (Allowance(usd=tiny).usd, Budget(usd=tiny).usd, price):
+        assert amount.as_integer_ratio() == (0, 1)
+    assert [str(Allowance(usd=Decimal(usd)).usd) for usd in ("1E+3", "2.50")] == ["1000", "2.50"]
+
+
+async def test_a_key_that_a_key_makes_reaches_no_further_than_its_maker(store: AccessStore) -> None:
+    await store.set_member(A, "a", "ada", "admin")
+    soon, later = datetime.now(UTC) + timedelta(days=1), datetime.now(UTC) + timedelta(days=2)
+    maker, _ = await make(store, role="admin", member="ada", expires=soon, terms=Terms(models=("gpt-*", "code")))
+    assert within(maker, Terms(), "", None) == (Terms(models=("gpt-*", "code")), "ada", maker.expires)
+    assert within(maker, Terms(models=("gpt-6*",)), "ada", later)[0].models == ("gpt-6*",)
+    assert within(maker, Terms(), "", later)[2] == maker.expires
+    sooner = datetime.now(UTC)
+    assert within(maker, Terms(), "", sooner)[2] == sooner
+    for wrong in ("*", "g*", "codes", "gpt"):
+        with pytest.raises(UserError, match="may not use"):
+            within(maker, Terms(models=(wrong,)), "", None)
+    with pytest.raises(UserError, match="ada's"):
+        within(maker, Terms(), "bob", None)
+    program, _ = await make(store, "program", role="admin")
+    assert within(program, Terms(), "bob", later) == (Terms(), "bob", later)
 
 
 # ------------------------------------------------------------------------------------- the walk through all methods

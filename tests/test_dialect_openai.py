@@ -16,7 +16,7 @@ from upstream import Expert, Upstream
 
 from orchestra_mcp.errors import ProviderError, RateLimited, Unavailable
 from orchestra_mcp.gateway import open_http
-from orchestra_mcp.gateway.dialects import openai
+from orchestra_mcp.gateway.dialects import openai, responses
 from orchestra_mcp.gateway.dialects.decoding import Careful
 from orchestra_mcp.gateway.dialects.dialect import Dialect
 from orchestra_mcp.gateway.dialects.failures import Source
@@ -1069,3 +1069,51 @@ async def test_a_rejected_parameter_is_left_out_once_and_remembered() -> None:
     assert len(sent) == 4
     assert sent[0] == {"reasoning_effort", "seed"}
     assert sent[2:] == [set(), set()]
+
+
+# ------------------------------------------------------------------------------------- who says it, how closely to look
+
+
+def test_several_speakers_of_one_role_are_told_apart() -> None:
+    # https://platform.openai.com/docs/api-reference/chat/create: `name` of a message
+    image = Media(media_type="image/png", data="AAAA")
+    messages = (
+        Message(role="system", text="Be brief.", name="example_user"),
+        Message(role="user", text="Hi.", name="ann"),
+        Message(role="assistant", text="Hello.", name="bot"),
+        Message(role="assistant", name="tooled", parts=(ToolCall(id="call_1", name="f"),)),
+        Message(role="user", name="bob", parts=(ToolResult(id="call_1", parts=(Text(text="42"),)), Text(text="So?"))),
+        Message(role="user", text="And this?", parts=(image,), name="cid"),
+        Message(role="user", text="Well?", parts=(image,)),
+    )
+
+    def names(**quirks: Any) -> list[str | None]:
+        request = ChatRequest(model="m", messages=messages)
+        found = openai.DIALECT.to_wire(request, SPEC, Quirks(**quirks), frozenset())["messages"]
+        assert [turn["role"] for turn in found] == [
+            "system",
+            "user",
+            "assistant",
+            "assistant",
+            "tool",
+            "user",
+            "user",
+            "user",
+        ]
+        return [turn.get("name") for turn in found]
+
+    assert names() == ["example_user", "ann", "bot", "tooled", None, "bob", "cid", None]
+    assert names(omit=("name",)) == [None] * 8
+
+
+def test_how_closely_an_image_is_looked_at_is_told_when_somebody_says_so() -> None:
+    # https://platform.openai.com/docs/guides/images-vision: `detail` is low, high or auto
+    parts = (Media(url="https://e.com/a.png", detail="low"), Media(url="https://e.com/b.png"))
+    request = ChatRequest(model="m", messages=(Message(role="user", parts=parts),))
+    content = openai.DIALECT.to_wire(request, SPEC, Quirks(), frozenset())["messages"][0]["content"]
+    assert [part["image_url"] for part in content] == [
+        {"url": "https://e.com/a.png", "detail": "low"},
+        {"url": "https://e.com/b.png"},
+    ]
+    items = responses.DIALECT.to_wire(request, SPEC, Quirks(), frozenset())["input"][0]["content"]
+    assert [part["detail"] for part in items] == ["low", "auto"]

@@ -242,6 +242,9 @@ def test_a_signal_ends_serve_and_the_calls_of_its_clients(tmp_path: Path, number
         asking.start()
         upstream.wait_for_calls_sync(1)
         opened.process.send_signal(number)
+        assert opened.process.stderr is not None
+        assert "may go on for 10 s" in opened.process.stderr.readline()
+        opened.process.send_signal(number)  # whoever asks twice does not want to wait
         assert opened.process.wait(4) == code
         asking.join(10)
         upstream.wait_until_sync(lambda: upstream.calls[0].aborted)

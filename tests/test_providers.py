@@ -393,7 +393,8 @@ def quirks(vendor: str, model: str, **more: Any) -> Quirks:
         ("moonshot", "kimi-k2.6", False, "thinking"),
         ("moonshot", "kimi-k2.7-code", False, ""),
         ("moonshot", "moonshot-v1-8k", True, ""),
-        ("deepseek", "deepseek-v4-pro", True, "reasoning_effort"),
+        # https://api-docs.deepseek.com/guides/thinking_mode
+        ("deepseek", "deepseek-v4-pro", True, "thinking"),
     ],
 )
 def test_temperature_and_thinking_go_by_the_model(vendor: str, model: str, temperature: bool, effort: str) -> None:
@@ -500,3 +501,41 @@ def test_the_documentation_shows_the_table() -> None:
 def test_the_documentation_names_every_quirk_and_every_auth() -> None:
     for name in (*Quirks.model_fields, *SIGNERS):
         assert f"`{name}`" in DOC, name
+
+
+@pytest.mark.parametrize("vendor", ["vertex", "vertex-anthropic"])
+@pytest.mark.parametrize(
+    ("location", "host"),
+    [
+        # https://docs.cloud.google.com/gemini-enterprise-agent-platform/resources/locations
+        ("global", "aiplatform.googleapis.com"),
+        ("us", "aiplatform.us.rep.googleapis.com"),
+        ("eu", "aiplatform.eu.rep.googleapis.com"),
+        ("us-east5", "us-east5-aiplatform.googleapis.com"),
+    ],
+)
+def test_vertex_has_a_host_for_each_kind_of_location(vendor: str, location: str, host: str) -> None:
+    spec = ModelSpec(vendor=vendor, model="m-1", options={"project": "p", "location": location})
+    settled = settle(spec, Keys({}))
+    assert settled.base_url.startswith(f"https://{host}")
+    assert settled.auth == "google"
+
+
+def test_rows_say_what_vendors_document() -> None:
+    # https://openrouter.ai/docs/use-cases/reasoning-tokens: thoughts are given back where tools were called
+    assert quirks("openrouter", "openai/gpt-6.1-sol").give_back_thoughts
+    # https://platform.claude.com/docs/en/build-with-claude/adaptive-thinking: thinking can be left out
+    assert quirks("anthropic", "claude-opus-4-7").efforts[0] == "none"
+    assert quirks("anthropic", "claude-opus-4-6").efforts[0] == "none"
+    # https://api-docs.deepseek.com/guides/thinking_mode: a switch and an effort
+    request = ChatRequest(model="m", messages=(Message(role="user", text="Hi"),))
+    deepseek = ModelSpec(vendor="deepseek", model="deepseek-v4-pro")
+
+    def sent(effort: Any) -> dict[str, Any]:
+        asked = request.model_copy(update={"effort": effort})
+        body = dialect_of("openai").to_wire(asked, deepseek, quirks_of(deepseek), frozenset())
+        return {name: body[name] for name in ("thinking", "reasoning_effort") if name in body}
+
+    assert sent("none") == {"thinking": {"type": "disabled"}}
+    assert sent("medium") == {"thinking": {"type": "enabled"}, "reasoning_effort": "high"}
+    assert sent("low") == {"thinking": {"type": "enabled"}, "reasoning_effort": "low"}

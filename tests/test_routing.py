@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import random
+import tomllib
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -23,6 +24,7 @@ from upstream import Expert, Upstream
 
 from orchestra_mcp.errors import BudgetExceeded, NotFound, Refused, Unavailable
 from orchestra_mcp.gateway import build, open_http
+from orchestra_mcp.gateway.money.dollars import dollars
 from orchestra_mcp.gateway.money.metered import Ledger
 from orchestra_mcp.gateway.money.prices import Price, Rates
 from orchestra_mcp.gateway.provider import (
@@ -40,13 +42,14 @@ from orchestra_mcp.gateway.provider import (
     fold,
 )
 from orchestra_mcp.gateway.routing.asked import last_question, measure
+from orchestra_mcp.gateway.routing.doubts import doubts
 from orchestra_mcp.gateway.routing.facts import Facts, facts_of, tariff_of
 from orchestra_mcp.gateway.routing.intents import Intents
 from orchestra_mcp.gateway.routing.quality import Quality
 from orchestra_mcp.gateway.routing.routed import Routed
 from orchestra_mcp.gateway.routing.router import Router
 from orchestra_mcp.gateway.routing.stats import UNSEEN, Counted, Stats
-from orchestra_mcp.settings import Keys, Limits, load
+from orchestra_mcp.settings import Keys, Limits, Settings, load
 from orchestra_mcp.settings.gateway import Gateway, ModelSpec, Route, Rule, StrategyName, Target, When
 from orchestra_mcp.types import CallRecord, Usage
 
@@ -160,10 +163,9 @@ def test_what_can_never_work_is_told_at_the_start() -> None:
         gateway=Gateway(aliases={"gpt": "gone"}, default="r"),
     )
     assert there.warnings == (
-        "[routes.sol] is never asked: a model has the same name.",
-        "[routes.r] names 'ops', which is not a model here.",
-        "[routes.r] asks for intent 'law', which has no examples in [intents].",
-        "[gateway] gpt stands for 'gone', which is neither a model nor a route.",
+        "[routes.sol] is never asked: a model has the same name; rename one of them.",
+        "[routes.r] names 'ops', which is not a model here; correct it.",
+        "[gateway] gpt stands for 'gone', which is neither a model nor a route; correct it.",
     )
 
 
@@ -319,7 +321,7 @@ async def test_only_the_policy_in_the_way_is_an_error_of_the_policy_and_only_mon
         assert refused.value.kind == "policy"
     capped = router(facts, {"r": certain(targets=("dear",), max_usd_per_call=Decimal("0.01"))})
     # 1,004 tokens at $10 and 1,000 at $50 for a million: .01004 + .05 = .06004.
-    with pytest.raises(BudgetExceeded, match=r"dear could cost \$0\.0600 and \$0\.0100 is the most"):
+    with pytest.raises(BudgetExceeded, match=r"dear could cost \$0\.06004 and \$0\.0100 is the most"):
         await capped.plan(ask("r", messages=(CODE,), max_tokens=1_000))
 
 
@@ -739,7 +741,6 @@ async def test_rules_go_by_the_intent_of_the_last_question_and_ask_for_it_once()
     embedder = Compass()
     rules = (Rule(when=When(intent=("west",)), targets=("a",)), Rule(when=When(intent=("north",)), targets=("b",)))
     there = router(models("a", "b"), {"r": certain(targets=("a",), rules=rules)}, intents=await compass(embedder))
-    assert there.warnings == ("[routes.r] asks for intent 'west', which has no examples in [intents].",)
     embedder.asked.clear()
     earlier = Message(role="user", text="0 Where?")
     plan = await there.settle(ask("r", messages=(earlier, Message(role="user", text="88 How now?"))))
@@ -887,6 +888,69 @@ def test_the_settings_in_the_documentation_are_settings(tmp_path: Path) -> None:
     file.write_text(text.partition("```toml")[2].partition("```")[0], "utf-8")
     settings = load({"ORCHESTRA_CONFIG": str(file), "ORCHESTRA_HOME": str(tmp_path)})
     there = router(models("sol", "opus", "local", "gemini"), dict(settings.routes), gateway=settings.gateway)
-    # Only the intent is in doubt: here is no embedder.
-    assert there.warnings == ("[routes.code] asks for intent 'smalltalk', which has no examples in [intents].",)
+    assert there.warnings == ()
+    assert doubts(settings, ("sol", "opus", "local", "gemini")) == []
     assert set(there.routes) == {"code", "analysis", "chat", "fast", "cheap", "long", "spread"}
+
+
+# ------------------------------------------------------------------------------------ limits that a cap pays
+
+
+async def test_a_cap_lowers_the_limit_of_a_request_that_has_none() -> None:
+    # 1,004 tokens at $10 for a million are $0.01004; what is left of $0.05 pays 799.2 tokens at $50, of $0.02 199.2.
+    facts = models(
+        "free", dear=Facts("d", tariff=tariff_of(usd("10", "50"))), free=Facts("f", tariff=tariff_of(usd("0", "0")))
+    )
+
+    def capped(cap: str, *targets: str) -> Router:
+        return router(facts, {"r": certain(targets=targets, max_usd_per_call=Decimal(cap))})
+
+    asked = ask("r", messages=(CODE,), max_tokens=None)
+    plan = await capped("0.05", "dear").settle(asked)
+    assert (plan.way.targets, plan.max_tokens) == (("dear",), 799)
+    assert any("799" in line for line in plan.why)
+    with pytest.raises(BudgetExceeded, match="dear could cost"):
+        await capped("0.02", "dear").settle(asked)
+    assert (await capped("0.02", "dear", "free").settle(asked)).way.targets == ("free",)
+    assert (await capped("0.02", "free").settle(asked)).max_tokens is None
+    assert (await capped("0.05", "dear", "free").settle(asked)).max_tokens == 799, "all targets keep to it"
+    assert (await capped("9", "dear").settle(asked)).max_tokens is None, "32,768 tokens are paid"
+    with pytest.raises(BudgetExceeded):  # a limit that somebody has set stays
+        await capped("0.05", "dear").settle(asked.model_copy(update={"max_tokens": 800}))
+    assert (await capped("0.05", "dear").settle(asked.model_copy(update={"max_tokens": 790}))).max_tokens == 790
+
+
+async def test_what_a_cap_pays_reaches_the_vendor() -> None:
+    with Upstream({"ada": Expert("Hello.")}) as upstream:
+        price: dict[str, Any] = {"input_usd_per_mtok": Decimal(0), "output_usd_per_mtok": Decimal(10)}
+        spec = ModelSpec(base_url=f"{upstream.url}/v1", model="ada", **price)
+        told = load_text("[routes.r]\ntargets = ['ada']\nmax_usd_per_call = 0.01\n")
+        async with open_http() as http:
+            limits = Limits()
+            there = build(
+                {"ada": spec}, Keys({}), limits, ledger=Ledger(limits), on_call=lambda _: None, http=http, settings=told
+            )
+            await fold(there, ask("r", max_tokens=None))
+    assert upstream.calls[0].body["max_tokens"] == 1_000  # $0.01 at $10 for a million
+
+
+async def test_an_alias_that_stands_for_nothing_says_so() -> None:
+    there = router(models("sol"), gateway=Gateway(aliases={"old": "gone", "round": "about", "about": "round"}))
+    with pytest.raises(NotFound, match="The alias 'old' stands for 'gone', which is no model or route"):
+        await there.plan(ask("old"))
+    with pytest.raises(NotFound, match="The alias 'round' stands for itself"):
+        await there.plan(ask("round"))
+
+
+def load_text(text: str) -> Settings:
+    """Settings from a file's text."""
+    return Settings.model_validate(tomllib.loads(text))
+
+
+def test_money_has_as_many_digits_as_it_takes() -> None:
+    assert [dollars(Decimal(each)) for each in ("5", "0.0002", "0.000011", "1234.5")] == [
+        "$5.00", "$0.0002", "$0.000011", "$1,234.50",
+    ]  # fmt: skip
+    assert dollars(0.1, 4) == "$0.1000"
+    assert dollars(0) == "$0.00"
+    assert dollars(1e-9) == "less than $0.000001"

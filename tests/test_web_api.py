@@ -15,7 +15,7 @@ import anthropic
 import httpx2
 import openai
 import pytest
-from doors import Door, serving
+from doors import ROOT, Door, serving
 from scripting import expert
 from upstream import Expert
 
@@ -362,7 +362,8 @@ async def test_a_stream_that_is_given_up_listens_no_more() -> None:
 def test_an_admin_manages_the_own_workspace_and_no_other(door: Door, member: str, stranger: str) -> None:
     ours, team = "/admin/workspaces/others", "/admin/workspaces/team"
     assert [w["id"] for w in door.get("/admin/workspaces", stranger).json()["workspaces"]] == ["others"]
-    assert door.get(f"{team}/keys", stranger).json() == {"keys": []}
+    assert door.get(f"{team}/keys", stranger).status_code == 404
+    assert door.get(f"{team}/members", stranger).status_code == 404
     assert door.post(f"{team}/keys", {"name": "spy"}, stranger).status_code == 404
     assert door.call("DELETE", f"{team}/keys/member", stranger).status_code == 404
     assert door.call("PUT", f"{team}/members/eve", stranger, {"role": "admin"}).status_code == 404
@@ -377,6 +378,29 @@ def test_an_admin_manages_the_own_workspace_and_no_other(door: Door, member: str
     assert key not in door.get(f"{ours}/keys", stranger).text
     assert door.call("DELETE", f"{ours}/members/bob", stranger).status_code == 204
     assert door.get("/api/me", key).status_code == 401, "at once, not only when memory fades"
+
+
+def test_the_bodies_that_the_documentation_shows_are_taken(door: Door) -> None:
+    text = (ROOT / "docs" / "serve.md").read_text(encoding="utf-8")
+    bodies = dict(
+        re.findall(r"^\| `((?:POST|PUT) (?:/admin/workspaces|…)[^`]*)`[^|]*\| `(\{.*?\})`[^|]*\|", text, re.MULTILINE)
+    )
+    assert len(bodies) == 3
+    given = {request.split("/")[-1]: json.loads(body) for request, body in bodies.items()}
+    assert door.post("/admin/workspaces", {**given["workspaces"], "id": "as-shown"}).status_code == 201
+    made = door.post("/admin/workspaces/as-shown/keys", given["keys"])
+    assert (made.status_code, made.json()["secret"][:4]) == (201, "orc_")
+    terms = json.loads(re.findall(r"^```json\n(.*?)^```", text, re.DOTALL | re.MULTILINE)[0])
+    bound = door.post(
+        "/admin/workspaces/as-shown/keys", {"name": "bound", "terms": terms, "expires": "2126-12-31T00:00:00Z"}
+    )
+    shown = bound.json()["key"]["terms"]
+    assert (bound.status_code, shown["models"], shown["concurrent"]) == (201, ["code", "fast*"], 4)
+    member = door.call("PUT", "/admin/workspaces/as-shown/members/ada", json=given["{name}"])
+    assert (member.status_code, member.json()["role"]) == (200, "viewer")
+    budget = json.loads(re.findall(r"A budget is `(\{.*?\})`", text)[0])
+    changed = door.call("PATCH", "/admin/workspaces/as-shown", json={"budgets": [budget]})
+    assert (changed.status_code, changed.json()["budgets"][0]["window"]) == (200, "day")
 
 
 # ------------------------------------------------------------------------------------------------------ OpenAPI

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import AsyncGenerator
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -25,6 +26,7 @@ from orchestra_mcp.errors import (
     SettingsError,
     Unavailable,
 )
+from orchestra_mcp.gateway.money.budgets import WindowSpent
 from orchestra_mcp.gateway.provider import (
     CacheTerms,
     Caller,
@@ -42,6 +44,7 @@ from orchestra_mcp.gateway.provider import (
     ToolDelta,
     ToolResult,
 )
+from orchestra_mcp.settings import Budget
 from orchestra_mcp.types import Usage
 from orchestra_mcp.web.desk import Desk
 from orchestra_mcp.web.exchange import Outbox
@@ -144,7 +147,7 @@ def test_every_field_of_a_request_reaches_the_gateway() -> None:
             role="user",
             text="What is this?",
             parts=(
-                Media(media_type="image/png", data="iVBORw0KGgo="),
+                Media(media_type="image/png", data="iVBORw0KGgo=", detail="low"),
                 Media(url="https://example.org/a.png"),
                 Media(media_type="audio/wav", data="UklGRg=="),
                 Media(media_type="application/pdf", data="JVBERg==", name="a.pdf"),
@@ -174,6 +177,36 @@ def test_every_field_of_a_request_reaches_the_gateway() -> None:
     assert heard.extra == {"logit_bias": {"50256": -100}, "metadata": {"job": "7"}, "user": "u1"}
     assert heard.extra_dialect == "openai"
     assert (heard.stream, heard.as_is, heard.caller) == (False, True, Caller())
+
+
+def test_who_speaks_and_how_closely_to_look_are_passed_on() -> None:
+    # https://platform.openai.com/docs/api-reference/chat/create: `name` of messages, `image_url.detail`
+    picture = {"url": "https://example.org/a.png", "detail": "low"}
+    turns = [
+        {"role": "system", "content": "Be brief.", "name": "house"},
+        {"role": "user", "content": [{"type": "image_url", "image_url": picture}], "name": "ada"},
+        {"role": "assistant", "content": "A cat.", "name": "eve"},
+        {"role": "user", "content": "Sure?", "name": None},
+    ]
+    with door(told(TextDelta(text="x"), Finish(reason="stop"))) as served:
+        assert post(served, messages=turns).status_code == 200
+        wrong = post(served, messages=[{"role": "user", "content": "Hi", "name": 7}])
+    asked = served.heard[0].messages
+    assert [message.name for message in asked] == ["house", "ada", "eve", ""]
+    assert asked[1].parts == (Media(url="https://example.org/a.png", detail="low"),)
+    assert (wrong.status_code, wrong.json()["error"]["param"]) == (400, "messages[0].name")
+
+
+def test_log_probabilities_are_not_asked_for_and_named_as_left_out() -> None:
+    with door(told(TextDelta(text="x"), Finish(reason="stop"))) as served:
+        reply = post(served, logprobs=True, top_logprobs=5)
+        none = post(served, logprobs=False, top_logprobs=0)
+        wanted = ["message.output_text.logprobs", "reasoning.encrypted_content"]
+        response = post(served, "/v1/responses", top_logprobs=3, include=wanted)
+    assert reply.headers["x-orchestra-left-out"] == "logprobs, top_logprobs"
+    assert "x-orchestra-left-out" not in none.headers
+    assert response.headers["x-orchestra-left-out"] == "top_logprobs, include message.output_text.logprobs"
+    assert all(not request.extra for request in served.heard)
 
 
 def test_a_request_that_gives_no_limit_has_none() -> None:
@@ -490,6 +523,7 @@ FAILURES: list[tuple[OrchestraError, int, str]] = [
     (BadReply("nonsense"), 502, "bad_reply"),
     (Refused("too long", "window"), 400, "context_length_exceeded"),
     (Resting("it rests", 2.5), 503, "provider_unavailable"),
+    (Resting("it rests after a limit", 2.5, limited=True), 429, "rate_limit_exceeded"),
     (Unavailable("down"), 503, "provider_unavailable"),
     (Unavailable("slow", "timeout"), 504, "timeout"),
 ]
@@ -508,6 +542,36 @@ def test_what_fails_before_the_first_word_is_an_http_error(
     assert (told_of["code"], told_of["message"]) == (code, str(error))
     assert reply.headers.get("retry-after") == ("3" if isinstance(error, RateLimited | Resting) else None)
     assert reply.headers.get("x-should-retry") == ("false" if code in ("settings", "provider_auth") else None)
+
+
+@every_dialect
+def test_a_spent_budget_tells_when_its_window_ends(path: str) -> None:
+    budget = Budget(per="key", name="k", usd=Decimal(1), window="hour")
+    spent = WindowSpent("It is spent.", budget, datetime.now(UTC) + timedelta(seconds=600))
+    with door(told(spent)) as served:
+        reply = post(served, path)
+    assert (reply.status_code, reply.json()["error"]["code"]) == (402, "budget_exceeded")
+    assert 500 < int(reply.headers["retry-after"]) <= 600
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (Unavailable("local failed with status 529: Overloaded.", "server"), "overloaded_error"),
+        (Unavailable("local failed with status 503.", "server"), "overloaded_error"),
+        (Resting("it rests", 2.5), "overloaded_error"),
+        (Unavailable("local failed with status 500.", "server"), "api_error"),
+        (Unavailable("local broke the connection (status 503 had come).", "network"), "api_error"),
+    ],
+)
+@pytest.mark.parametrize("begun", [False, True])
+def test_anthropics_clients_hear_of_an_overload_only_where_there_is_one(
+    error: OrchestraError, kind: str, begun: bool
+) -> None:
+    with door(told(*([TextDelta(text="It")] if begun else []), error)) as served:
+        reply = post(served, "/v1/messages", stream=begun)
+    said = chunks(reply.text)[-1] if begun else reply.json()
+    assert said["error"]["type"] == kind
 
 
 @every_dialect

@@ -105,7 +105,7 @@ def test_every_item_of_a_request_reaches_the_gateway() -> None:
             role="user",
             text="What is this?",
             parts=(
-                Media(url="https://example.org/a.png"),
+                Media(url="https://example.org/a.png", detail="auto"),
                 Media(media_type="application/pdf", data="JVBERg==", name="a.pdf"),
             ),
         ),

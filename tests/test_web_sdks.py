@@ -513,7 +513,7 @@ def test_models_in_both_shapes() -> None:
 
 
 def transcriber(url: str, records: list[CallRecord], *others: tuple[str, ModelSpec]) -> Any:
-    specs = [*others, ("speech", ModelSpec(base_url=f"{url}/v1", model="whisper-1", key_env="K"))]
+    specs = [*others, ("speech", ModelSpec(base_url=f"{url}/v1", model="whisper-1", key_env="K", provider="vendor"))]
 
     async def targets(name: str, _caller: Caller) -> list[tuple[str, ModelSpec]]:
         if name != "speech":
@@ -537,7 +537,7 @@ def test_the_next_model_transcribes_when_one_fails() -> None:
     records: list[CallRecord] = []
     with vendor.open() as url:
         claude = ("opus", ModelSpec(wire="anthropic", base_url=url, model="opus"))
-        first = ("first", ModelSpec(base_url=f"{url}/v1", model="first-1", key_env="K"))
+        first = ("first", ModelSpec(base_url=f"{url}/v1", model="first-1", key_env="K", provider="vendor"))
         speech = transcriber(url, records, claude, first)
         with door(told(), transcribe=speech) as served, openai_of(served) as client:
             reply = client.audio.transcriptions.with_raw_response.create(model="speech", file=("a.mp3", b"x"))
@@ -547,7 +547,7 @@ def test_the_next_model_transcribes_when_one_fails() -> None:
     assert (reply.headers["x-orchestra-model"], reply.headers["x-orchestra-attempts"]) == ("speech", "2")
     assert reply.headers["x-orchestra-price"] == "unknown"
     assert [(record.model, record.error, record.usage.unpriced) for record in records] == [
-        ("first", "server", 1),
+        ("first", "server", 0),
         ("speech", "", 1),
     ]
 

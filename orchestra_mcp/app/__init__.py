@@ -326,7 +326,7 @@ class Orchestra:
             config=str(self._user.source or settings.config_file(self._environ)),
             home=str(self._user.home),
             project=Path(project).name if project else "",
-            warnings=tuple(map(Redactor(self._keys.secrets()).redact, current.warnings)),
+            warnings=tuple(map(Redactor(self._keys.secrets()).redact, (*current.warnings, *self._roster.warnings))),
         )
 
     async def needs_consent(self, project: str | None, experts: Sequence[str] = ()) -> tuple[str, ...]:

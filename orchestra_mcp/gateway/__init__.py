@@ -153,7 +153,16 @@ def build(
     )
     targets = Failover(everyone)
     kept = Cached(Shared(targets, on=settings.gateway.coalesce), backing.replies, similar=similar, on_call=on_call)
-    return Gateway(Routed(kept, router), router=router, models=everyone, stats=stats, quality=quality, targets=targets)
+    return Gateway(
+        Routed(kept, router),
+        router=router,
+        models=everyone,
+        stats=stats,
+        quality=quality,
+        targets=targets,
+        throttle=throttle,
+        budgets=budgets,
+    )
 
 
 def _facts(spec: ModelSpec, settings: Settings) -> Facts:

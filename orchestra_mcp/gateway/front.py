@@ -9,7 +9,8 @@ from orchestra_mcp.errors import NotFound, OrchestraError, ProviderError, Refuse
 from orchestra_mcp.gateway.caching.replies import Questions
 from orchestra_mcp.gateway.dialects.dialect import Vectors
 from orchestra_mcp.gateway.embedding.engine import Engine
-from orchestra_mcp.gateway.money.budgets import Purse
+from orchestra_mcp.gateway.money.budgets import Budgets, Purse
+from orchestra_mcp.gateway.money.throttle import Throttle
 from orchestra_mcp.gateway.provider import Caller, ChatEvent, ChatRequest, EmbedRequest, Message, Provider
 from orchestra_mcp.gateway.routing.quality import Quality
 from orchestra_mcp.gateway.routing.router import Router
@@ -63,10 +64,21 @@ class Gateway:
         stats: how quick and how busy they are.
         quality: how often they are right.
         targets: the stack below the routing, for requests whose way is settled.
+        throttle: the rate limits.
+        budgets: the budgets that calls have to keep within.
     """
 
     def __init__(
-        self, top: Provider, *, router: Router, models: Models, stats: Stats, quality: Quality, targets: Provider
+        self,
+        top: Provider,
+        *,
+        router: Router,
+        models: Models,
+        stats: Stats,
+        quality: Quality,
+        targets: Provider,
+        throttle: Throttle,
+        budgets: Budgets,
     ) -> None:
         self._top = top
         self.router = router
@@ -74,6 +86,8 @@ class Gateway:
         self.stats = stats
         self.quality = quality
         self.targets = targets
+        self.throttle = throttle
+        self.budgets = budgets
 
     def chat(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
         """Stream the reply; see `Provider.chat`.

@@ -16,6 +16,7 @@ from orchestra_mcp.gateway.front import Callers
 from orchestra_mcp.gateway.money.metered import Ledger
 from orchestra_mcp.gateway.money.prices import price
 from orchestra_mcp.gateway.provider import Caller, CallObserver
+from orchestra_mcp.gateway.routing.doubts import doubts
 from orchestra_mcp.gateway.steady.probing import keep_probing
 from orchestra_mcp.gateway.transcription import Transcribing
 from orchestra_mcp.gateway.vendors.discovery import Found, discover
@@ -25,6 +26,9 @@ from orchestra_mcp.types import CallRecord
 
 if TYPE_CHECKING:
     from orchestra_mcp.gateway.transports.transport import Transport
+
+MOST_TOLD = 5
+"""Faults of the settings that one error tells."""
 
 
 class Roster:
@@ -40,6 +44,8 @@ class Roster:
         self.ledger = Ledger(user.limits)
         self.models: dict[str, ModelSpec] = {}
         self.seats: tuple[SeatSpec, ...] = ()
+        self.warnings: tuple[str, ...] = ()
+        """What in the settings can never work with the models that were found, one line each."""
         self.callers = Callers()
         self.backing = Backing(callers=self.callers)
         """What lasts longer than this process, and who calls; settled before `ready`."""
@@ -50,7 +56,8 @@ class Roster:
         """Settle the models and seats, once: those of the settings, else what is found. Configured ones cost no look.
 
         Raises:
-            SettingsError: a model of the settings cannot be; the message names it.
+            SettingsError: a model of the settings cannot be, or another table names what there is not; the message says
+                which and what to change.
         """
         async with self._lock:
             if self._ready:
@@ -71,8 +78,23 @@ class Roster:
                 settings=self._user,
                 backing=self.backing,
             )
+            wrong = list(dict.fromkeys([*self.provider.router.warnings, *doubts(self._user, self.models)]))
+            if wrong and self._user.models:  # what is found depends on keys and servers that come and go
+                more = f" And {len(wrong) - MOST_TOLD} more." if len(wrong) > MOST_TOLD else ""
+                raise SettingsError(f"orchestra.toml: {' '.join(wrong[:MOST_TOLD])}{more}")
+            self.warnings = tuple(wrong)
             self.transcribing = Transcribing(
-                self._targets, self._keys, self._user.limits, self._http, on_call=self._tell
+                self._targets,
+                self._keys,
+                self._user.limits,
+                self._http,
+                on_call=self._tell,
+                ledger=self.ledger,
+                budgets=self.provider.budgets,
+                purse=self.backing.purse,
+                throttle=self.provider.throttle,
+                prices=self._user.prices,
+                refuse_unpriced=self._user.gateway.unknown_prices == "refuse",
             )
             if self.backing.engine is not None:
                 self.backing.engine.start()

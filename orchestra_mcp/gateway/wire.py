@@ -53,8 +53,6 @@ TRAILING_S = 0.5
 JSON_TYPE = "application/json"
 AT_ONCE = 500_000
 """Bytes of vectors that are read without a thread."""
-LIMITS = frozenset({"maxtokens", "maxcompletiontokens", "maxoutputtokens"})
-"""Names of the output limit in all dialects, without marks and in small letters."""
 MOST = "most output "
 """Stands, with a number behind it, among what a server does not take: so many tokens of output are its most."""
 
@@ -294,7 +292,7 @@ class HttpWire:
         error = source.from_status(response.status, response.headers, text)
         if response.status == 404 and self._dialect.stream_is_a_verb and STREAM not in without:
             return _Unsupported(STREAM, error)
-        if (limit := _limit(body)) and (most := failures.output_limit(response.status, text, limit)):
+        if (limit := failures.limit_of(body)) and (most := failures.output_limit(response.status, text, limit)):
             return _TooMuch(most, error)
         sent = _names(body) & self._dialect.optional - without
         name = failures.unsupported(response.status, text, sent)
@@ -391,16 +389,6 @@ def _within(request: ChatRequest, without: frozenset[str]) -> ChatRequest:
     if not most or (request.max_tokens is not None and request.max_tokens <= most):
         return request
     return request.model_copy(update={"max_tokens": most})
-
-
-def _limit(body: Mapping[str, object]) -> int:
-    """The output limit in a body, one level of nesting included; 0 when it has none."""
-    for name, value in body.items():
-        if isinstance(value, dict) and (found := _limit(value)):
-            return found
-        if name.lower().replace("_", "") in LIMITS and isinstance(value, int):
-            return value
-    return 0
 
 
 def _names(body: Mapping[str, object]) -> frozenset[str]:

@@ -29,6 +29,7 @@ from orchestra_mcp.settings.gateway import (
     PriceRow,
     RateLimit,
     Route,
+    Usd,
     WireName,
 )
 from orchestra_mcp.types import Noun
@@ -54,9 +55,9 @@ class SeatSpec(Noun):
 class Limits(Noun):
     """`[limits]`: money, time and size. A project's file may lower them, never raise them."""
 
-    max_cost_usd: Decimal = Field(default=Decimal("2.00"), ge=0)
+    max_cost_usd: Usd = Decimal("2.00")
     """For one consultation."""
-    daily_cost_usd: Decimal = Field(default=Decimal("20.00"), ge=0)
+    daily_cost_usd: Usd = Decimal("20.00")
     """For all consultations of a day (UTC)."""
     deadline_s: float = Field(default=600, gt=0)
     """A consultation ends with what it has after this many seconds."""

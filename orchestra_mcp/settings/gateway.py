@@ -23,10 +23,10 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from orchestra_mcp.types import JsonObject, Noun
 
@@ -38,6 +38,25 @@ StrategyName = Literal[
 Window = Literal["hour", "day", "month"]
 Scope = Literal["all", "key", "workspace", "provider", "model"]
 Ability = Literal["tools", "images", "documents", "audio", "json", "schema", "reasoning"]
+
+FINEST = Decimal("1e-12")
+"""No amount of money is told apart more finely, in US dollars."""
+
+
+def plain(amount: Decimal) -> Decimal:
+    """The amount with at most twelve decimal places and no positive exponent, as a person would write it.
+
+    `1e-99999999` is a number of two digits whose ratio of integers has a hundred million.
+    """
+    exponent = amount.as_tuple().exponent
+    if isinstance(exponent, int) and exponent < -12:
+        return amount.quantize(FINEST) or Decimal(0)
+    return amount.quantize(Decimal(1)) if isinstance(exponent, int) and exponent > 0 else amount
+
+
+MOST_USD = Decimal(1_000_000_000)
+Usd = Annotated[Decimal, Field(ge=0, le=MOST_USD), AfterValidator(plain)]
+"""Money, in US dollars; what anybody may send us is of this type, so that reckoning with it stays quick."""
 
 LOOPBACK = re.compile(r"^https?://(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?(/|$)", re.IGNORECASE)
 
@@ -69,8 +88,8 @@ class ModelSpec(Noun):
     context_tokens: int | None = Field(default=None, ge=1000)
     abilities: tuple[Ability, ...] | None = None
     """What it can take; default: by vendor and model id. A request that needs more is not sent to it."""
-    input_usd_per_mtok: Decimal | None = Field(default=None, ge=0)
-    output_usd_per_mtok: Decimal | None = Field(default=None, ge=0)
+    input_usd_per_mtok: Usd | None = None
+    output_usd_per_mtok: Usd | None = None
     headers: dict[str, str] = Field(default_factory=dict)
     """Extra HTTP headers; a value `$NAME` is taken from the environment."""
     quirks: JsonObject = Field(default_factory=dict)
@@ -160,7 +179,7 @@ class Route(Noun):
     """Give up a target that has said no word for so many seconds, and go to the next one."""
     cache: Literal["off", "exact", "similar"] = "off"
     cache_ttl_s: float = Field(default=86_400, gt=0)
-    max_usd_per_call: Decimal | None = Field(default=None, gt=0)
+    max_usd_per_call: Usd | None = Field(default=None, gt=0)
     """Targets whose worst case costs more are passed over."""
 
 
@@ -171,7 +190,7 @@ class Budget(Noun):
     """Each key (workspace, provider, model) has its own purse of this size, or all calls share one."""
     name: str = "*"
     """Only the key (workspace, …) of this name; `*`: each of them."""
-    usd: Decimal = Field(ge=0)
+    usd: Usd
     window: Window = "day"
     """Windows begin at the full hour, at midnight, on the first of the month (UTC)."""
 
@@ -193,10 +212,10 @@ class PriceRow(Noun):
     """Provider name or host, `*` for any."""
     model: str
     """The vendor's id; a `*` at its end stands for anything."""
-    input_usd_per_mtok: Decimal = Field(ge=0)
-    output_usd_per_mtok: Decimal = Field(ge=0)
-    cache_read_usd_per_mtok: Decimal | None = Field(default=None, ge=0)
-    cache_write_usd_per_mtok: Decimal | None = Field(default=None, ge=0)
+    input_usd_per_mtok: Usd
+    output_usd_per_mtok: Usd
+    cache_read_usd_per_mtok: Usd | None = None
+    cache_write_usd_per_mtok: Usd | None = None
     above_tokens: int = Field(default=0, ge=0)
     """The row holds for prompts of more tokens than this; the row with the highest that fits counts."""
     since: datetime | None = None

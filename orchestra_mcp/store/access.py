@@ -26,17 +26,24 @@ from orchestra_mcp.store.database import Place, Unit, Worker
 from orchestra_mcp.store.locks import WriterLock
 from orchestra_mcp.store.secretfile import secret_file
 from orchestra_mcp.store.tenantrows import (
+    BURY,
     INSERT_KEY,
     KEY_COLUMNS,
     KEYS,
     OWN,
     SET_MEMBER,
+    STANDS,
     WITHIN,
     WORKSPACES,
     budgets_json,
+    check_member,
+    ending,
     key_of,
     member_of,
+    one,
+    require,
     revoke_of,
+    taken,
     workspace_of,
 )
 from orchestra_mcp.store.tenants import (
@@ -103,7 +110,15 @@ class AccessStore:
             key = key_of(row[:-1])
             if key.expires and rows.stamp(key.expires) <= rows.now():
                 return None
-            return key, workspace_of(_one(connection, key.workspace))
+            return key, workspace_of(one(connection, key.workspace))
+
+        return await self._read(unit)
+
+    async def stands(self, key: str) -> bool:
+        """True while a key, by its id, is neither revoked nor expired: for whoever was let in a while ago."""
+
+        def unit(connection: sqlite3.Connection) -> bool:
+            return connection.execute(STANDS, {"id": key, "now": rows.now()}).fetchone() is not None
 
         return await self._read(unit)
 
@@ -132,28 +147,22 @@ class AccessStore:
 
         Raises:
             NotFound: no such workspace or member within the scope.
-            UserError: the name is taken or is none, or the member may not do as much as the role.
+            UserError: the name is taken or is none, the member may not do as much as the role, or it is to expire
+                beyond the calendar.
         """
         checked_name(name, "key")
         checked_role(role)
         id, secret, presented = new_key()
         row = {
             "id": id, "workspace": workspace, "name": name, "member": member, "role": role,
-            "hash": hashed(self._pepper, secret), "created": rows.now(),
-            "expires": None if expires is None else rows.stamp(expires),
+            "hash": hashed(self._pepper, secret), "created": rows.now(), "expires": ending(expires),
             "terms": (terms or Terms()).model_dump_json(exclude_defaults=True),
         }  # fmt: skip
 
         def unit(connection: sqlite3.Connection) -> VirtualKey:
-            _require(connection, scope, workspace)
+            require(connection, scope, workspace)
             if member:
-                theirs = connection.execute(
-                    "SELECT role FROM members WHERE workspace = ? AND name = ?", (workspace, member)
-                ).fetchone()
-                if theirs is None:
-                    raise NotFound(f"There is no member {member[:60]!r} in workspace {workspace!r}.")
-                if ROLES.index(role) < ROLES.index(theirs[0]):
-                    raise UserError(f"{member} is {theirs[0]} of {workspace}, so no key of theirs can be {role}.")
+                check_member(connection, workspace, member, role)
             try:
                 connection.execute(INSERT_KEY, row)
             except sqlite3.IntegrityError:
@@ -203,7 +212,7 @@ class AccessStore:
 
         Raises:
             NotFound: the scope is one workspace.
-            UserError: the id is taken or is none.
+            UserError: the id is taken, was taken, or is none.
         """
         checked_name(id, "workspace")
         if scope != EVERYWHERE:
@@ -216,8 +225,8 @@ class AccessStore:
                     "INSERT INTO workspaces (id, name, created, roots, budgets) VALUES (?, ?, ?, ?, ?)", row
                 )
             except sqlite3.IntegrityError:
-                raise UserError(f"There is a workspace {id!r} already.") from None
-            return workspace_of(_one(connection, id))
+                raise taken(connection, id) from None
+            return workspace_of(one(connection, id))
 
         return await self._write(unit)
 
@@ -246,7 +255,7 @@ class AccessStore:
             raise UserError("Only the owner of this machine may change a workspace's budgets and roots.")
 
         def unit(connection: sqlite3.Connection) -> Workspace:
-            _require(connection, scope, id)
+            require(connection, scope, id)
             new: dict[str, Any] = {
                 "name": name,
                 "budgets": None if budgets is None else budgets_json(budgets),
@@ -257,12 +266,14 @@ class AccessStore:
                 "roots = coalesce(:roots, roots) WHERE id = :id",
                 {**new, "id": id},
             )
-            return workspace_of(_one(connection, id))
+            return workspace_of(one(connection, id))
 
         return await self._write(unit)
 
     async def delete_workspace(self, scope: Scope, id: str) -> None:
         """Delete a workspace with its members and keys; only the owner may. What it asked stays on record, for the owner.
+
+        Its id is never used again: what it spent, what was cached for it and what happens live goes by the id.
 
         Raises:
             NotFound: no such workspace, or the scope is one workspace.
@@ -271,10 +282,9 @@ class AccessStore:
             raise NotFound(f"There is no workspace {id!r} here.")
 
         def unit(connection: sqlite3.Connection) -> None:
-            _require(connection, scope, id)
-            connection.execute("DELETE FROM workspaces WHERE id = ?", (id,))
-            # A later workspace of the same name must not inherit what this one asked.
-            connection.execute("DELETE FROM consultation_owners WHERE workspace = ?", (id,))
+            require(connection, scope, id)
+            for statement in BURY:
+                connection.execute(statement, {"id": id})
 
         await self._write(unit)
 
@@ -287,7 +297,7 @@ class AccessStore:
         stronger = ROLES[: ROLES.index(role)]
 
         def unit(connection: sqlite3.Connection) -> Member:
-            _require(connection, scope, workspace)
+            require(connection, scope, workspace)
             row = {"workspace": workspace, "name": name, "role": role, "created": rows.now()}
             connection.execute(SET_MEMBER, row)
             revoke_of(connection, workspace, name, stronger)
@@ -309,7 +319,7 @@ class AccessStore:
         """Remove a member and revoke their keys. Raises NotFound."""
 
         def unit(connection: sqlite3.Connection) -> None:
-            _require(connection, scope, workspace)
+            require(connection, scope, workspace)
             gone = connection.execute("DELETE FROM members WHERE workspace = ? AND name = ?", (workspace, name))
             if not gone.rowcount:
                 raise NotFound(f"There is no member {name[:60]!r} in workspace {workspace!r}.")
@@ -388,13 +398,3 @@ async def open_access(home: Path) -> AsyncIterator[AccessStore]:
         yield store
     finally:
         await store.close()
-
-
-def _require(connection: sqlite3.Connection, scope: Scope, workspace: str) -> None:
-    known = connection.execute("SELECT 1 FROM workspaces WHERE id = ?", (workspace,)).fetchone()
-    if known is None or not scope.covers(workspace):
-        raise NotFound(f"There is no workspace {workspace[:60]!r} here.")
-
-
-def _one(connection: sqlite3.Connection, workspace: str) -> Any:
-    return connection.execute(WORKSPACES, {"scope": workspace}).fetchone()

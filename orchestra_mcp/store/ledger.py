@@ -18,6 +18,7 @@ import random
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import lru_cache
 from typing import Final, NamedTuple, TypeVar
 
@@ -34,6 +35,8 @@ RETRY_S: Final = 1.0
 """A settlement that could not be written is tried again after so long."""
 MAX_UNWRITTEN: Final = 100_000
 """Settlements that wait for a database that cannot be written; more are dropped, and count as their whole hold."""
+MOST_USD: Final = Decimal(rows.LARGEST // 1_000_000)
+"""A larger budget is no different; the number of its digits must not matter."""
 KEPT: Final = 62 * 86_400_000_000
 """Purses of windows that began longer ago are forgotten: the longest window, and one before it."""
 SWEEP: Final = 1_000_000
@@ -76,8 +79,7 @@ def _month(midnight: int) -> tuple[int, int]:
 @lru_cache(maxsize=4096)
 def _limit(budget: Budget) -> int:
     """A budget in micro-dollars, rounded down."""
-    numerator, denominator = budget.usd.as_integer_ratio()
-    return rows.count(numerator * 1_000_000 // denominator)
+    return rows.count(int(min(budget.usd, MOST_USD) * 1_000_000))
 
 
 class Hold:

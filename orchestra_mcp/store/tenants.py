@@ -13,15 +13,14 @@ import re
 import secrets
 import string
 from dataclasses import dataclass
-from datetime import datetime
-from decimal import Decimal
-from fnmatch import fnmatchcase
-from typing import Literal, get_args
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
 from orchestra_mcp.errors import UserError
-from orchestra_mcp.settings.gateway import Budget, RateLimit, Window
+from orchestra_mcp.settings.gateway import Budget, RateLimit, Usd, Window
 from orchestra_mcp.types import Noun
 
 Role = Literal["admin", "member", "viewer"]
@@ -40,6 +39,8 @@ OWNER: frozenset[Permission] = frozenset(get_args(Permission))
 
 ID_CHARS = string.ascii_lowercase + string.digits
 KEY = re.compile(r"orc_([a-z0-9]{8})_([A-Za-z0-9_-]{43})")
+MAX_GLOB = 200
+"""Characters of a name of models, with its stars."""
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,39}")
 """Ids of workspaces, names of keys and members."""
 
@@ -62,7 +63,7 @@ EVERYWHERE = Scope(None)
 class Allowance(Noun):
     """What may be spent in a window of time."""
 
-    usd: Decimal = Field(ge=0, le=1_000_000)
+    usd: Annotated[Usd, Field(le=1_000_000)]
     window: Window = "day"
 
 
@@ -72,7 +73,7 @@ class Terms(Noun):
     tier: str = Field(default="", max_length=40)
     """For the rules of routes."""
     priority: int = Field(default=0, ge=-100, le=100)
-    models: tuple[str, ...] = Field(default=(), max_length=100)
+    models: tuple[Annotated[str, Field(max_length=MAX_GLOB)], ...] = Field(default=(), max_length=100)
     """Names of models, routes and aliases that may be asked for, `*` stands for anything; empty: all."""
     budgets: tuple[Allowance, ...] = Field(default=(), max_length=3)
     requests_per_minute: int | None = Field(default=None, ge=1)
@@ -123,7 +124,7 @@ class VirtualKey(Noun):
 
     def may_use(self, model: str) -> bool:
         """True when this key may ask for a model of that name."""
-        return not self.terms.models or any(fnmatchcase(model, glob) for glob in self.terms.models)
+        return not self.terms.models or meant(self.terms.models, model)
 
     def claims(self) -> tuple[Budget, ...]:
         """Its budgets as the gateway knows them."""
@@ -138,6 +139,64 @@ class VirtualKey(Noun):
             per="key", name=self.id, requests_per_minute=terms.requests_per_minute,
             tokens_per_minute=terms.tokens_per_minute, concurrent=terms.concurrent,
         )  # fmt: skip
+
+
+def meant(globs: tuple[str, ...], name: str) -> bool:
+    """True when one of the globs means that name; only `*` is special, and stands for any characters."""
+    return any(_fits(pieces, name) for pieces in _pieces(globs))
+
+
+@lru_cache(maxsize=1024)
+def _pieces(globs: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(glob.split("*")) for glob in globs)
+
+
+def _fits(pieces: tuple[str, ...], name: str) -> bool:
+    """Each piece is looked for once, as far to the left as it can be: no name takes more than linear time."""
+    first, last = pieces[0], pieces[-1]
+    if len(pieces) == 1:
+        return name == first
+    at, end = len(first), len(name) - len(last)
+    if at > end or not name.startswith(first) or not name.endswith(last):
+        return False
+    for piece in pieces[1:-1]:
+        found = name.find(piece, at, end)
+        if found < 0:
+            return False
+        at = found + len(piece)
+    return True
+
+
+def within(
+    maker: VirtualKey, terms: Terms, member: str, expires: datetime | None
+) -> tuple[Terms, str, datetime | None]:
+    """What a key may be that another key makes: it reaches no further, and ends no later, than its maker.
+
+    A key of a member makes keys of that member only, which are revoked with them: whoever makes a key has seen its
+    secret.
+
+    Raises:
+        UserError: it is to be another member's, or for models that the maker may not use.
+    """
+    if maker.member and member not in ("", maker.member):
+        raise UserError(
+            f"This key is {maker.member}'s, so it cannot make one for {member[:60]!r}; a key of no member can."
+        )
+    allowed = maker.terms.models
+    if allowed:
+        models = terms.models or allowed
+        # A glob that fits as a word, its stars taken literally, means nothing beyond what it fits into.
+        if wrong := [glob for glob in models if not meant(allowed, glob)]:
+            raise UserError(f"This key may not use {wrong[0]!r}, so it cannot make a key that may.")
+        terms = terms.model_copy(update={"models": models})
+    if maker.expires is not None and (expires is None or _utc(expires) > _utc(maker.expires)):
+        expires = maker.expires
+    return terms, member or maker.member, expires
+
+
+def _utc(moment: datetime) -> datetime:
+    """A time without a zone counts as UTC. One that lies beyond the calendar there stays as it is; it compares."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def new_key() -> tuple[str, str, str]:

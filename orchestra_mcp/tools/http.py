@@ -12,12 +12,13 @@ import re
 import signal
 import socket
 import sys
+import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from http import HTTPStatus
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import anyio
 from mcp.server.transport_security import TransportSecuritySettings
@@ -47,6 +48,23 @@ SELDOM = (20_000, 20, 50)
 """A call makes and drops some hundred objects, hardly any in cycles: looking for these is a third of its cost otherwise."""
 GRACE_S = 1
 """Open streams are given so many seconds to end."""
+
+
+class Draining(Protocol):
+    """Lets work finish before the server ends."""
+
+    @property
+    def patience_s(self) -> float:
+        """So long it may take, in seconds."""
+        ...
+
+    def hurry(self) -> None:
+        """Wait no longer; called by a signal's handler."""
+        ...
+
+    async def wait(self) -> None:
+        """Wait until nothing works any more; then end what does."""
+        ...
 
 
 def bearer_token(home: Path) -> str:
@@ -158,49 +176,105 @@ def serve_http(environ: Mapping[str, str], host: str = "127.0.0.1", port: int = 
     with listener:
         address = f"[{host}]" if ":" in host else host
         path = "sse" if sse else "mcp"
-        sys.stderr.write(
+        where = (
             f"Orchestra listens on http://{address}:{listener.getsockname()[1]}/{path}\n"
             f"Clients must send the bearer token in {home / 'token'}\n"
         )
-        sys.stderr.flush()
         server = build_server(environ)
-        return serve(build_app(server, token, host, sse), server.host, listener)
+        return serve(build_app(server, token, host, sse), server.host, listener, where)
 
 
-def serve(app: ASGIApp, host: Host, listener: socket.socket) -> int:
-    """Serve on a socket that already listens, until SIGINT or SIGTERM; returns 128 plus the signal's number."""
+def serve(app: ASGIApp, host: Host, listener: socket.socket, where: str = "") -> int:
+    """Serve on a socket that already listens, until SIGINT or SIGTERM; returns 128 plus the signal's number.
+
+    `where` is said on standard error once the server answers.
+    """
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[ASGIApp]:
         async with host:
             yield app
 
-    return serve_opened(opened(), listener)
+    return serve_opened(opened(), listener, where)
+
+
+class Leaving:
+    """Notes which signal ends the process, and sees to it that it does end.
+
+    Args:
+        drain: after the first signal, what works may finish; a second one ends the waiting.
+    """
+
+    def __init__(self, drain: Draining | None) -> None:
+        self.drain = drain
+        self.number = 0
+        """Of the first signal."""
+
+    def early(self, number: int, _: FrameType | None) -> None:
+        """Before uvicorn listens for signals; afterwards it raises them again, when nothing is left to interrupt."""
+        if not self.number:
+            self.number = number
+            last_word(128 + number)
+
+    def first(self, number: int) -> bool:
+        """True for the signal that closes the server; uvicorn would take a second one for leave to close nothing."""
+        if self.drain is None:
+            self.early(number, None)
+            return True
+        if self.number:
+            self.drain.hurry()
+            return False
+        self.number = number
+        timer = threading.Timer(self.drain.patience_s + 2 * GRACE_S, last_word, (128 + number,))
+        timer.daemon = True
+        timer.start()
+        return True
 
 
 def serve_opened(
-    opening: AbstractAsyncContextManager[ASGIApp], listener: socket.socket, ws: bool = False, fast: bool = False
+    opening: AbstractAsyncContextManager[ASGIApp],
+    listener: socket.socket,
+    where: str = "",
+    *,
+    ws: bool = False,
+    fast: bool = False,
+    drain: Draining | None = None,
 ) -> int:
     """As `serve`, for an application that is opened within the event loop and closed after the last request.
 
     Args:
         opening: gives the application.
         listener: where it is served.
+        where: said on standard error once it is open, and not before.
         ws: also WebSockets, where the package `websockets` is installed.
         fast: use uvloop where it is installed.
+        drain: after a signal, what works may finish; a second signal ends the waiting.
     """
     import uvicorn
 
-    received: list[int] = []
+    leaving = Leaving(drain)
 
     class Quick(uvicorn.Server):
-        """Ends in time even when a stream does not."""
+        """Says when it is open, and ends in time even when a stream does not."""
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                sys.stderr.write(where)
+                sys.stderr.flush()
 
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-            if not received:
-                received.append(sig)
-                last_word(128 + sig)
-            super().handle_exit(sig, frame)
+            if leaving.first(sig):
+                super().handle_exit(sig, frame)
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            if drain is not None:
+                for server in self.servers:
+                    server.close()
+                for connection in tuple(self.server_state.connections):
+                    connection.shutdown()  # idle ones are closed, the others after their reply
+                await drain.wait()
+            await super().shutdown(sockets)
 
     sockets = ws and find_spec("websockets") is not None
 
@@ -217,16 +291,10 @@ def serve_opened(
             settle_memory()
             await Quick(config).serve(sockets=[listener])
 
-    def early(number: int, _: FrameType | None) -> None:
-        """Before uvicorn listens for signals; afterwards it raises them again, when nothing is left to interrupt."""
-        if not received:
-            received.append(number)
-            last_word(128 + number)
-
     for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, early)
+        signal.signal(each, leaving.early)
     anyio.run(main, backend_options={"use_uvloop": True} if fast and find_spec("uvloop") else {})
-    return 128 + received[0] if received else 0
+    return 128 + leaving.number if leaving.number else 0
 
 
 def settle_memory() -> None:

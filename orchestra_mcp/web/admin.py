@@ -10,8 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from orchestra_mcp.errors import NotFound
 from orchestra_mcp.store.access import AccessStore
-from orchestra_mcp.store.tenants import Scope
+from orchestra_mcp.store.tenants import Scope, within
 from orchestra_mcp.web.access import Access, Forbidden
 from orchestra_mcp.web.answering import answering, body, principal_of, reply
 from orchestra_mcp.web.nouns import MadeKey, NewKey, NewMember, NewWorkspace, WorkspaceChange
@@ -65,26 +66,27 @@ class Admin:
 
     async def keys(self, request: Request) -> Response:
         """The keys of a workspace; never their secrets."""
-        return reply({"keys": await self._store.keys(_within(request))})
+        return reply({"keys": await self._store.keys(await self._within(request))})
 
     async def create_key(self, request: Request) -> Response:
         """Make a key; the answer is the only one that shows its secret."""
         given = await body(request, NewKey)
-        scope, workspace = _within(request), request.path_params["workspace"]
-        key, secret = await self._store.create_key(
-            scope, workspace, given.name, given.role, given.terms, given.member, given.expires
-        )
+        scope, workspace = await self._within(request), request.path_params["workspace"]
+        terms, member, expires = given.terms, given.member, given.expires
+        if maker := principal_of(request.scope).key:
+            terms, member, expires = within(maker, terms, member, expires)
+        key, secret = await self._store.create_key(scope, workspace, given.name, given.role, terms, member, expires)
         return reply(MadeKey(key=key, secret=secret), 201)
 
     async def revoke(self, request: Request) -> Response:
         """End a key, by its id or name."""
-        revoked = await self._store.revoke(_within(request), request.path_params["key"])
+        revoked = await self._store.revoke(await self._within(request), request.path_params["key"])
         self._access.forget()
         return reply(revoked)
 
     async def members(self, request: Request) -> Response:
         """The members of a workspace."""
-        return reply({"members": await self._store.members(_within(request))})
+        return reply({"members": await self._store.members(await self._within(request))})
 
     async def set_member(self, request: Request) -> Response:
         """Add a member, or change a role."""
@@ -100,6 +102,13 @@ class Admin:
         self._access.forget()
         return Response(status_code=204)
 
+    async def _within(self, request: Request) -> Scope:
+        """The workspace of the path, and nothing else. Raises NotFound where the caller may manage none of that name."""
+        workspace: str = request.path_params["workspace"]
+        if all(each.id != workspace for each in await self._store.workspaces(_scope(request))):
+            raise NotFound(f"There is no workspace {workspace[:60]!r} here.")
+        return Scope(workspace)
+
 
 def _scope(request: Request) -> Scope:
     """What the caller may manage. Raises Forbidden."""
@@ -107,9 +116,3 @@ def _scope(request: Request) -> Scope:
     if not who.may("manage"):
         raise Forbidden("The role of this key may not manage.")
     return who.scope
-
-
-def _within(request: Request) -> Scope:
-    """The workspace of the path, as far as the caller may manage it; nothing else lies within."""
-    workspace = request.path_params["workspace"]
-    return Scope(workspace if _scope(request).covers(workspace) else "")

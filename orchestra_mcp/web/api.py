@@ -25,13 +25,21 @@ from orchestra_mcp.types import Consultation, Event, JsonObject, Question, Summa
 from orchestra_mcp.web.access import Forbidden, Principal
 from orchestra_mcp.web.answering import answering, body, number, principal_of, reply
 from orchestra_mcp.web.asking import Asking
-from orchestra_mcp.web.events import HEARTBEAT_S, Numbered, remembered, sse, stream
+from orchestra_mcp.web.events import (
+    HEARTBEAT_S,
+    LOOK_AGAIN_S,
+    Numbered,
+    Places,
+    Standing,
+    remembered,
+    sse,
+    stream,
+    while_allowed,
+)
 from orchestra_mcp.web.nouns import Ask, Asked, Judgement, Mark, Me, Spending
 from orchestra_mcp.web.openapi import document
 
 LIST = 100
-LISTENERS = 500
-"""So many may listen to events at the same time."""
 LOOK_S = 1.0
 """How often a run of another process is looked up for its events, in seconds."""
 
@@ -53,6 +61,7 @@ class Api:
 
     def __init__(self, asking: Asking, models: Models, costs: Costs, judge: Judge | None = None) -> None:
         self._asking, self._models, self._costs, self._judge = asking, models, costs, judge
+        self._places = Places()
 
     def routes(self) -> list[BaseRoute]:
         """All routes below `/api`."""
@@ -158,14 +167,14 @@ class Api:
         """Server-Sent Events of one consultation, from its beginning or after `Last-Event-ID`."""
         who = principal_of(request.scope)
         id = await self._asking.own_id(who, request.path_params["id"])
-        last = request.headers.get("last-event-id") or request.query_params.get("after", "")
-        after = int(last) if last.isdecimal() and len(last) < 16 else 0
+        after = _after(request.headers.get("last-event-id") or request.query_params.get("after", ""))
         hub = self._asking.hub
         if hub.over(id, after):
             return Response(status_code=204)  # by which an EventSource knows that it need not come back
-        if hub.listening >= LISTENERS:
+        if self._places.full(who.caller.key):
             raise RateLimited("Too many listen to events already; look at the consultation itself.", 30)
-        events = stream(hub, id, after) if hub.knows(id) else self._looked_up(id)
+        said = stream(hub, id, after) if hub.knows(id) else self._looked_up(id)
+        events = while_allowed(said, self._standing(who), self._places, who.caller.key)
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
@@ -192,20 +201,24 @@ class Api:
         """All events that the caller may see, or those of one run (`run=`), as JSON texts."""
         who = principal_of(socket.scope)
         run = socket.query_params.get("run", "")
-        after = socket.query_params.get("after", "")
+        after = _after(socket.query_params.get("after", ""))
         if run:
             try:
                 run = await self._asking.own_id(who, run)
             except NotFound as error:
                 await socket.close(1008, str(error)[:100])
                 return
-        if self._asking.hub.listening >= LISTENERS:
+        if self._places.full(who.caller.key):
             await socket.close(1013, "too many listen already")
             return
-        await socket.accept()
-        with self._asking.hub.listen(
-            run, int(after) if after.isdecimal() else 0, partial(self._asking.may_watch, who)
-        ) as listener:
+        with self._places.taken(who.caller.key):
+            await socket.accept()
+            await self._say(socket, who, run, after)
+
+    async def _say(self, socket: WebSocket, who: Principal, run: str, after: int) -> None:
+        """Pass events on until the client leaves or its key ends."""
+        standing, wanted = self._standing(who), partial(self._asking.may_watch, who)
+        with self._asking.hub.listen(run, after, wanted) as listener:
             async with anyio.create_task_group() as group:
 
                 async def until_gone() -> None:
@@ -218,13 +231,20 @@ class Api:
                 group.start_soon(until_gone)
                 try:
                     while True:
-                        item = await listener.next()
+                        item = await listener.next(LOOK_AGAIN_S)
+                        if not await standing.holds():
+                            await socket.close(1008, "this key has ended")
+                            break
                         if lost := listener.lost():
                             await socket.send_json({"kind": "dropped", "count": lost})
                         if item is not None:
                             await socket.send_json(item.body())
                 except (WebSocketDisconnect, RuntimeError):
-                    group.cancel_scope.cancel()
+                    pass
+                group.cancel_scope.cancel()
+
+    def _standing(self, who: Principal) -> Standing:
+        return Standing(partial(self._asking.stands, who))
 
     # ------------------------------------------------------------------------------------------------- the server
 
@@ -287,6 +307,11 @@ class Api:
 def _need(who: Principal, permission: Any) -> None:
     if not who.may(permission):
         raise Forbidden(f"The role of this key may not {permission}.")
+
+
+def _after(given: str) -> int:
+    """The number of the event that was seen last; 0 for what is none."""
+    return int(given) if given.isascii() and given.isdecimal() and len(given) < 16 else 0
 
 
 def _midnight() -> datetime:

@@ -24,6 +24,7 @@ from orchestra_mcp.web.api import Api, Costs, Judge
 from orchestra_mcp.web.asking import COUNCIL, Asking
 from orchestra_mcp.web.council import Council
 from orchestra_mcp.web.desk import Desk, ModelCard
+from orchestra_mcp.web.draining import Drain
 from orchestra_mcp.web.guard import Guard
 
 if TYPE_CHECKING:
@@ -74,9 +75,9 @@ async def nowhere(scope: Scope, _receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def room(routes: Sequence[BaseRoute]) -> ASGIApp:
+def room(routes: Sequence[BaseRoute], default: ASGIApp = nowhere) -> ASGIApp:
     """Some routes as an application."""
-    return Router(routes=routes, default=nowhere, redirect_slashes=False)
+    return Router(routes=routes, default=default, redirect_slashes=False)
 
 
 def guarded_desk(desk: Desk, access: Access, council: Council) -> Desk:
@@ -116,6 +117,7 @@ def build_door(
     resting: Callable[[str], float | None] = lambda _: None,
     admin: bool = False,
     judge: Judge | None = None,
+    drain: Drain | None = None,
 ) -> ASGIApp:
     """The application behind its guard.
 
@@ -130,10 +132,13 @@ def build_door(
         resting: seconds until a model that failed is asked again; None when it may be asked now.
         admin: with `/admin`.
         judge: keeps judgements of offered answers.
+        drain: ends what still works when the server closes.
     """
-    from orchestra_mcp.web.v1 import v1_routes
+    from orchestra_mcp.web.completions import Completions
+    from orchestra_mcp.web.v1 import nothing, v1_routes
 
-    served = guarded_desk(desk, access, Council(asking, access))
+    drain = drain or Drain(0)
+    served = replace(guarded_desk(desk, access, Council(asking, access)), drain=drain)
 
     async def models(who: Principal) -> list[JsonObject]:
         return [
@@ -147,10 +152,15 @@ def build_door(
 
     routes = v1_routes(served)
     rooms: dict[str, ASGIApp] = {
-        "v1": room(routes),
-        "api": room(Api(asking, models, costs, judge).routes()),
+        "v1": room(routes, nothing),
+        "api": drain.ended(room(Api(asking, models, costs, judge).routes())),
         "admin": room(Admin(store, access).routes()) if admin else nowhere,
         "health": health,
     }
-    exact = {route.path: route.endpoint for route in routes if "{" not in route.path}
-    return Guard(Rooms(rooms, mcp, exact), access, addresses)
+    exact = {
+        # Completions end in their dialect's own words.
+        route.path: route.endpoint if isinstance(route.endpoint, Completions) else drain.ended(route.endpoint)
+        for route in routes
+        if "{" not in route.path
+    }
+    return Guard(drain.counted(Rooms(rooms, drain.ended(mcp), exact)), access, addresses)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 
 from orchestra_mcp.app import Orchestra, Run
-from orchestra_mcp.errors import NotFound, RateLimited, Refused
+from orchestra_mcp.errors import NotFound, RateLimited, Refused, UserError
 from orchestra_mcp.gateway.provider import ASKING
 from orchestra_mcp.settings import ModelSpec
+from orchestra_mcp.settings.gateway import MOST_USD, plain
 from orchestra_mcp.store.access import AccessStore
 from orchestra_mcp.types import Consultation, Question, Summary
 from orchestra_mcp.web.access import Forbidden, Principal, permit
@@ -20,6 +22,8 @@ from orchestra_mcp.web.guard import DEPTH
 COUNCIL = {"orchestra/council": "consult", "orchestra/debate": "debate"}
 """Models that are the council, and their strategies."""
 REMEMBERED = 1000
+QUESTION_CHARS = 400_000
+"""Of a question, with what was said before it; experts read no more, and looking for evidence takes long enough."""
 LISTED = 200
 """Consultations that are listed at most."""
 
@@ -45,6 +49,8 @@ class Asking:
         self._store, self._models = store, models
         self._mine: OrderedDict[str, Principal] = OrderedDict()
         """Who asked, by the ids of the newest runs."""
+        self._starting: Counter[str] = Counter()
+        """Consultations that are about to be started, by the asker's key."""
 
     async def start(self, principal: Principal, question: Question, project_dir: str = "") -> Run:
         """Start a consultation; its project is only what was given here, never what this process happens to lie in.
@@ -52,7 +58,7 @@ class Asking:
         Raises:
             Forbidden: the key may not ask the council, or not about this project.
             Refused: a council would ask itself.
-        RateLimited: the key has as many running as it may.
+            RateLimited: the key has as many running as it may.
             NotFound: what it continues is not theirs.
             UserError: as `Orchestra.start`.
         """
@@ -60,12 +66,18 @@ class Asking:
             raise Forbidden("This key may read, but not ask.")
         permit(principal, next(name for name, strategy in COUNCIL.items() if strategy == question.strategy))
         self._against_recursion()
-        self._within_limits(principal)
+        with self._place(principal):
+            return await self._start(principal, question, project_dir)
+
+    async def _start(self, principal: Principal, question: Question, project_dir: str) -> Run:
+        if len(question.text) > QUESTION_CHARS:
+            raise UserError(f"The question has more than {QUESTION_CHARS:,} characters; shorten what it quotes.")
         project = self._project(principal, project_dir)
         if question.continues:
             question = question.model_copy(update={"continues": await self._continued(principal, question.continues)})
         most = [usd for usd in (question.max_cost_usd, principal.most_usd()) if usd is not None]
-        update = {"project": project, "max_cost_usd": min(most) if most else None}
+        # What clients write may have a hundred million digits; see `plain`.
+        update = {"project": project, "max_cost_usd": plain(min(*most, MOST_USD)) if most else None}
         ASKING.set(principal.caller)  # the run takes it along into its own task
         run = await self.orchestra.start(question.model_copy(update=update), self.hub.note)
         try:
@@ -96,14 +108,28 @@ class Asking:
                     f"Model {name!r} of this server points at {spec.model!r}: the council would ask a council."
                 )
 
-    def _within_limits(self, principal: Principal) -> None:
-        """A key's limit of concurrent calls holds for its consultations too, which are many calls each."""
-        most = principal.key.terms.concurrent if principal.key else None
-        if most is None:
-            return
-        runs = [self.orchestra.run(id) for id, who in self._mine.items() if who.caller.key == principal.caller.key]
-        if sum(1 for run in runs if run and not run.done) >= most:
-            raise RateLimited(f"This key may have {most} consultations at the same time; wait for one to end.", 10)
+    @contextmanager
+    def _place(self, principal: Principal) -> Iterator[None]:
+        """A place for one more consultation, held until it is among those that run.
+
+        A key's limit of concurrent calls holds for its consultations too, which are many calls each. Nothing is waited
+        for between the look and the taking, so that many requests at once find no more places than there are.
+
+        Raises:
+            RateLimited: the key has none left.
+        """
+        key, most = principal.caller.key, principal.key.terms.concurrent if principal.key else None
+        if most is not None:
+            runs = [self.orchestra.run(id) for id, who in self._mine.items() if who.caller.key == key]
+            if self._starting[key] + sum(1 for run in runs if run and not run.done) >= most:
+                raise RateLimited(f"This key may have {most} consultations at the same time; wait for one to end.", 10)
+        self._starting[key] += 1
+        try:
+            yield
+        finally:
+            self._starting[key] -= 1
+            if not self._starting[key]:
+                del self._starting[key]
 
     def _project(self, principal: Principal, given: str) -> str | None:
         """The project's root; None without one.
@@ -111,9 +137,18 @@ class Asking:
         Raises:
             Forbidden: the key's workspace does not allow it.
             ProjectError: it is no project.
+            UserError: it is no path.
         """
         if not given:
             return None
+        try:
+            if given[0] == "~" and given[1:2] not in ("", "/"):
+                raise ValueError  # whose home there is, is nobody's business
+            return self._found(principal, given)
+        except (ValueError, RuntimeError, OSError):  # a NUL, a home of nobody, a name that no file can have
+            raise UserError(f"{given[:60]!r} is no path of a directory.") from None
+
+    def _found(self, principal: Principal, given: str) -> str | None:
         # Before anything else is looked at, so that nobody learns here which directories there are.
         if not principal.is_owner and not self._allowed(principal, Path(given)):
             raise Forbidden("This key may not ask about that project; the workspace's roots do not hold it.")
@@ -126,7 +161,7 @@ class Asking:
     def _allowed(principal: Principal, given: Path) -> bool:
         roots = principal.workspace.roots if principal.workspace else ()
         real = given.expanduser().resolve()  # links lead where they lead
-        return any(real.is_relative_to(Path(root).expanduser().resolve()) for root in roots)
+        return any(real.is_relative_to(root) for root in map(_root, roots) if root)
 
     # ------------------------------------------------------------------------------------------------ looking back
 
@@ -166,7 +201,19 @@ class Asking:
         """What the consultations that the principal may see have cost, the newest ones."""
         return sum((summary.cost_usd for summary in await self.history(principal, LISTED)), Decimal(0))
 
+    async def stands(self, principal: Principal) -> bool:
+        """True while the principal's key is good; for whoever stays longer than a request."""
+        return principal.is_owner or await self._store.stands(principal.caller.key)
+
     def may_watch(self, principal: Principal, run: str) -> bool:
         """True when events of a run of this process are for the principal; asked for every event, so from memory."""
         asker = self._mine.get(run)
         return principal.is_owner or (asker is not None and asker.scope == principal.scope)
+
+
+def _root(given: str) -> Path | None:
+    """Where a root of a workspace leads; None when it leads nowhere."""
+    try:
+        return Path(given).expanduser().resolve()
+    except (ValueError, RuntimeError, OSError):
+        return None

@@ -7,6 +7,7 @@ hangs up cancels the call; a call that takes longer than the deadline is given u
 from __future__ import annotations
 
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -22,12 +23,13 @@ from orchestra_mcp.gateway.provider import (
     Spent,
     TextDelta,
 )
+from orchestra_mcp.web.allowed import sift
 from orchestra_mcp.web.dialects import fields
 from orchestra_mcp.web.dialects.answer import Answer, total
 from orchestra_mcp.web.dialects.dialect import Asked, ClientDialect, Talk, Writer, dumps
 from orchestra_mcp.web.dialects.fields import Invalid
 from orchestra_mcp.web.errors import Declined, trouble
-from orchestra_mcp.web.exchange import JSON, Gone, Outbox, Watch, read, refuse, reply
+from orchestra_mcp.web.exchange import JSON, PARSING, Gone, Outbox, Watch, read, refuse, reply
 from orchestra_mcp.web.overhead import Head, headers, merged
 
 if TYPE_CHECKING:
@@ -63,7 +65,7 @@ class Completions:
         try:
             if scope["method"] != "POST":
                 raise Declined(405, "method_not_allowed", "Only POST is answered here.")
-            asked = self._parse(await read(receive, head))
+            asked = await self._parsed(await read(receive, head))
             receipts += [Receipt() for _ in range(asked.samples - 1)]
             requests = self._requests(asked, head, scope, receipts)
         except Gone:
@@ -77,6 +79,12 @@ class Completions:
         if failure is not None:
             await refuse(send, trouble(failure), head, merged(receipts), anthropic=self._anthropic)
 
+    async def _parsed(self, data: bytes | bytearray) -> Asked:
+        if len(data) <= fields.LONG:
+            return self._parse(data)
+        with anyio.fail_after(self._desk.deadline_s):
+            return await anyio.to_thread.run_sync(self._parse, data, limiter=PARSING)
+
     def _parse(self, data: bytes | bytearray) -> Asked:
         try:
             return self._dialect.parse(fields.parse(data))
@@ -84,9 +92,14 @@ class Completions:
             raise _invalid(error) from None
 
     def _requests(self, asked: Asked, head: Head, scope: Scope, receipts: list[Receipt]) -> list[ChatRequest]:
+        caller = self._desk.caller(scope)
+        if extra := asked.fields.get("extra"):
+            kept, left = sift(asked.fields["extra_dialect"], extra, owner=not caller.key)
+            asked.fields["extra"] = kept
+            asked.dropped += left
         values = {
             **asked.fields,
-            "caller": self._desk.caller(scope),
+            "caller": caller,
             "cache": head.terms,
             "deadline_s": self._desk.deadline_s,
             "purpose": "call",
@@ -135,7 +148,10 @@ class _Exchange:
     async def plain(self) -> BaseException | None:
         """One reply, when all of it is there."""
         answers = [Answer() for _ in self._requests]
-        with anyio.CancelScope(deadline=anyio.current_time() + self._deadline) as scope:
+        with (
+            anyio.CancelScope(deadline=anyio.current_time() + self._deadline) as scope,
+            self._desk.drain.told(partial(self._cut, scope)),
+        ):
             watching = self._watch.over(scope)
             try:
                 if len(answers) == 1:
@@ -163,11 +179,15 @@ class _Exchange:
         await reply(self._send, 200, body, [JSON, self._number(), *more])
         return None
 
+    def _cut(self, scope: anyio.CancelScope, error: Exception) -> None:
+        self._failure = self._failure or error
+        scope.cancel()
+
     async def _collect(self, request: ChatRequest, answer: Answer, others: anyio.CancelScope | None = None) -> None:
         try:
             async with aclosing(self._desk.chat(request)) as events:
                 async for event in events:
-                    answer.add(event)
+                    answer.add(_billed(event, request.receipt) if isinstance(event, Finish) else event)
             answer.done()
         except Exception as error:  # noqa: BLE001 - told to the client
             if answer.finish is None:
@@ -188,18 +208,19 @@ class _Exchange:
             group.start_soon(self._watch.stay_and_beat, scope, outbox, *beat)
             for sample, request in enumerate(self._requests):
                 group.start_soon(self._pump, sample, request, writer, outbox)
-            await outbox.ready()
-            if outbox.opened:
-                begun = True
-                await self._begin()
-                while not complete:
-                    data, complete = outbox.take(), outbox.closed and outbox.error is None
-                    if data or complete:
-                        await self._send({"type": "http.response.body", "body": data, "more_body": not complete})
-                    if outbox.error is not None:
-                        break
-                    if not complete:
-                        await outbox.ready()
+            with self._desk.drain.told(outbox.close):
+                await outbox.ready()
+                if outbox.opened:
+                    begun = True
+                    await self._begin()
+                    while not complete:
+                        data, complete = outbox.take(), outbox.closed and outbox.error is None
+                        if data or complete:
+                            await self._send({"type": "http.response.body", "body": data, "more_body": not complete})
+                        if outbox.error is not None:
+                            break
+                        if not complete:
+                            await outbox.ready()
             scope.cancel()
         if self._watch.gone or complete:
             return None
@@ -227,7 +248,8 @@ class _Exchange:
                         continue
                     if not outbox.opened:
                         self._talk.model = request.receipt.model_id or self._talk.model
-                    finished = isinstance(event, Finish)
+                    if isinstance(event, Finish):
+                        finished, event = True, _billed(event, request.receipt)
                     outbox.put(writer.event(sample, event))
                     if finished:
                         self._running -= 1
@@ -242,6 +264,14 @@ class _Exchange:
                 outbox.close(error)
         if not self._running:
             outbox.close()
+
+
+def _billed(finish: Finish, receipt: Receipt) -> Finish:
+    """The end of a reply with what *this* request has cost: of a call that several share, only one tells its cost."""
+    if receipt.cache != "shared" or finish.usage.cost_usd == receipt.cost_usd:
+        return finish
+    usage = finish.usage.model_copy(update={"cost_usd": receipt.cost_usd})
+    return finish.model_copy(update={"usage": usage})
 
 
 def _says_nothing(event: ChatEvent) -> bool:

@@ -15,8 +15,7 @@ from typing import Any, Literal, get_args
 
 import anyio
 
-from orchestra_mcp.app import Run
-from orchestra_mcp.errors import Unavailable, UserError
+from orchestra_mcp.errors import BudgetExceeded, NotFound, Unavailable, UserError
 from orchestra_mcp.foreign import one_line
 from orchestra_mcp.gateway.provider import (
     ChatEvent,
@@ -36,6 +35,8 @@ PROGRESS_S = 5.0
 TURNS = 6
 TURN_CHARS = 2_000
 """How much of the conversation before the question the experts see."""
+SYSTEM_CHARS = 1_000
+"""Longer system turns are the prompts of coding CLIs, about their own tools: they tell the experts nothing."""
 CHUNK = 400
 """Characters of the report in one event, about."""
 CANCEL_S = 1.5
@@ -67,15 +68,18 @@ class Council:
         """Stream a consultation; one that nobody waits for any more is cancelled with its calls.
 
         Raises:
-            UserError: the question or its metadata are wrong, or the key may not ask.
+            UserError: no such council, the question or its metadata are wrong, or the key may not ask.
+            BudgetExceeded: nobody could be asked within the budget.
             ProviderError: the council failed, or would ask itself.
         """
+        if request.model not in COUNCIL:
+            raise NotFound(f"There is no council called {request.model[:100]!r}; there are {' and '.join(COUNCIL)}.")
         principal = self._access.principal(request.caller)
         question, project, detail = asked(request)
         run = await self._asking.start(principal, question, project)
         receipt = request.receipt
         receipt.model = receipt.model_id = request.model
-        receipt.provider, receipt.attempts = "orchestra", 1
+        receipt.provider = "orchestra"
         receipt.why.append(f"consultation {run.id}")
         try:
             yield ReasoningDelta(text=f"Consultation {run.id} begins.\n")
@@ -90,24 +94,36 @@ class Council:
                     if item and item.event.kind == "closed":
                         break
             await run.wait(CANCEL_S)
-            verdict = _verdict(run)
+            verdict = run.so_far()
             usage = verdict.usage
             receipt.cost_usd, receipt.unpriced = usage.cost_usd, usage.unpriced > 0
             receipt.upstream_s = verdict.seconds
+            _whole(verdict)
             for piece in pieces(verdict_report(verdict, detail)):
                 yield TextDelta(text=piece)
             yield Finish(reason="stop", usage=usage, model=request.model)
         finally:
+            receipt.attempts = len(run.minutes.calls)
             if not run.done:
                 with anyio.move_on_after(CANCEL_S, shield=True):
                     await run.cancel()
 
 
-def _verdict(run: Run) -> Verdict:
-    verdict = run.so_far()
+def _whole(verdict: Verdict) -> None:
+    """Make sure that there is an answer, even if a degraded one.
+
+    Raises:
+        BudgetExceeded: no expert answered, and each of them for want of money.
+        Unavailable: no expert answered, or it was cancelled.
+    """
     if verdict.status == "cancelled":
-        raise Unavailable(f"Consultation {run.id} was cancelled.")
-    return verdict
+        raise Unavailable(f"Consultation {verdict.id} was cancelled.")
+    if verdict.status != "failed":
+        return
+    said = f"Consultation {verdict.id}: {verdict.headline}"
+    if verdict.absent and all(absence.kind == "budget" for absence in verdict.absent):
+        raise BudgetExceeded(said)
+    raise Unavailable(said)
 
 
 def told(event: Event) -> str:
@@ -177,7 +193,10 @@ def _text(message: Message) -> str:
 
 def _before(system: Sequence[Message], turns: Sequence[Message]) -> str:
     """What was said before, as context below the question; empty when there was nothing."""
-    said = [f"{message.role}: {_short(_text(message))}" for message in (*system, *turns[-TURNS:]) if _text(message)]
+    kept = [message for message in system if len(_text(message)) <= SYSTEM_CHARS]
+    said = [f"{message.role}: {_short(_text(message))}" for message in (*kept, *turns[-TURNS:]) if _text(message)]
+    if left := len(system) - len(kept):
+        said.insert(0, f"(Left out: {left} system turn{'s' * (left > 1)} of more than {SYSTEM_CHARS:,} characters.)")
     return "\n\nWhat was said before in this conversation:\n\n" + "\n\n".join(said) if said else ""
 
 

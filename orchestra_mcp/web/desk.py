@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from orchestra_mcp.errors import NotFound, Refused
 from orchestra_mcp.gateway.dialects.dialect import Vectors
 from orchestra_mcp.gateway.provider import Caller, ChatEvent, ChatRequest, EmbedRequest, Provider
 from orchestra_mcp.gateway.transcription import Transcript, TranscriptionRequest
+from orchestra_mcp.web.draining import Drain
 
 if TYPE_CHECKING:
     from starlette.types import Scope
@@ -48,6 +49,7 @@ class Desk:
         transcribe: speech to text.
         deadline_s: longest time for one request, in seconds; a reply that is not complete by then is given up.
         heartbeat_s: a stream in which nothing has been said for so long says that it is still there.
+        drain: says when the server closes.
     """
 
     gateway: Provider
@@ -57,6 +59,7 @@ class Desk:
     transcribe: Callable[[TranscriptionRequest], Awaitable[Transcript]] | None = None
     deadline_s: float = 600
     heartbeat_s: float = 15
+    drain: Drain = field(default_factory=lambda: Drain(0))
 
     @staticmethod
     def caller(scope: Scope) -> Caller:

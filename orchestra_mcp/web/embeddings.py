@@ -17,7 +17,7 @@ from orchestra_mcp.web.dialects import fields
 from orchestra_mcp.web.dialects.dialect import cost, dumps
 from orchestra_mcp.web.dialects.fields import Invalid
 from orchestra_mcp.web.errors import Declined, trouble
-from orchestra_mcp.web.exchange import JSON, Gone, Watch, read, refuse, reply
+from orchestra_mcp.web.exchange import JSON, Gone, Watch, parsed, read, refuse, reply
 from orchestra_mcp.web.overhead import Head, headers
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Embeddings:
         try:
             if scope["method"] != "POST":
                 raise Declined(405, "method_not_allowed", "Only POST is answered here.")
-            body = fields.parse(await read(receive, head))
+            body = await parsed(await read(receive, head))
             request = self._request(body, scope, receipt)
             plain = _plain(body)
             found: list[Vectors] = []

@@ -8,11 +8,11 @@ The rule: 4xx is what the caller can mend, 5xx what it cannot.
 | the prompt is longer than the model's window | 400 | `context_length_exceeded` |
 | the model's or vendor's content policy, or a rule of the route | 400 | `content_policy` |
 | no or a wrong key of ours | 401 | `invalid_api_key` |
-| a budget would be overdrawn | 402 | `budget_exceeded` |
+| a budget would be overdrawn; with `retry-after` where its window ends | 402 | `budget_exceeded` |
 | the key may not do this, consent is missing | 403 | `not_allowed` |
 | no such model, route or page | 404 | `model_not_found`, `not_found` |
 | too large | 413 | `too_large` |
-| a limit of ours or of the vendor, with `retry-after` | 429 | `rate_limit_exceeded` |
+| a limit of ours or of the vendor, also where it rests after one; with `retry-after` | 429 | `rate_limit_exceeded` |
 | the vendor refused *our* key, or the account is empty | 502 | `provider_auth` |
 | the vendor's reply is no reply | 502 | `bad_reply` |
 | the vendor, or all that were tried, cannot be reached, failed, or rest after failures | 503 | `provider_unavailable` |
@@ -20,13 +20,16 @@ The rule: 4xx is what the caller can mend, 5xx what it cannot.
 | a setting is wrong | 500 | `settings` |
 | anything else | 500 | `internal` |
 
-Where asking again cannot help, `x-should-retry: false` says so to the SDKs.
+Where asking again cannot help, `x-should-retry: false` says so to the SDKs. Anthropic's clients hear of an overload
+(`overloaded_error`) only where the vendor said so, or rests; other failures of vendors are `api_error`.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from orchestra_mcp.errors import (
     BadReply,
@@ -43,6 +46,7 @@ from orchestra_mcp.errors import (
     Unavailable,
     UserError,
 )
+from orchestra_mcp.gateway.money.budgets import WindowSpent
 from orchestra_mcp.types import JsonObject
 
 log = logging.getLogger(__name__)
@@ -67,10 +71,11 @@ ANTHROPIC_TYPES = {
     405: "invalid_request_error",
     413: "request_too_large",
     429: "rate_limit_error",
-    503: "overloaded_error",
     504: "timeout_error",
 }
-"""https://docs.anthropic.com/en/api/errors; others are `api_error`."""
+"""https://docs.anthropic.com/en/api/errors; others are `api_error`, and an overload is `overloaded_error`."""
+OVERLOADED = re.compile(r"\bstatus (?:503|529)\b|\boverloaded\b", re.IGNORECASE)
+"""How the gateway tells that a vendor has too much to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,8 @@ class Trouble:
     """Seconds."""
     hopeless: bool = False
     """Asking again cannot help, though the status looks as if it could."""
+    overloaded: bool = False
+    """The vendor has too much to do."""
 
     @property
     def openai(self) -> JsonObject:
@@ -97,7 +104,7 @@ class Trouble:
     @property
     def anthropic(self) -> JsonObject:
         """The body for Messages."""
-        kind = ANTHROPIC_TYPES.get(self.status, "api_error")
+        kind = "overloaded_error" if self.overloaded else ANTHROPIC_TYPES.get(self.status, "api_error")
         return {"type": "error", "error": {"type": kind, "message": self.message, "code": self.code}}
 
 
@@ -116,6 +123,9 @@ def trouble(error: BaseException) -> Trouble:
             return error.trouble
         case UserError():
             return _of_user(error)
+        case WindowSpent(resets=datetime() as resets):
+            wait = max(0.0, (resets - datetime.now(UTC)).total_seconds())
+            return Trouble(402, "budget_exceeded", str(error), retry_after=wait)
         case BudgetExceeded():
             return Trouble(402, "budget_exceeded", str(error))
         case ProviderError():
@@ -164,5 +174,8 @@ def _of_provider(error: ProviderError) -> Trouble:
         case Unavailable(kind="timeout"):
             return Trouble(504, "timeout", message)
         case Resting():
-            return Trouble(503, "provider_unavailable", message, retry_after=error.retry_after)
-    return Trouble(503, "provider_unavailable", message)
+            if error.limited:
+                return Trouble(429, "rate_limit_exceeded", message, retry_after=error.retry_after)
+            return Trouble(503, "provider_unavailable", message, retry_after=error.retry_after, overloaded=True)
+    overloaded = error.kind == "server" and OVERLOADED.search(message) is not None
+    return Trouble(503, "provider_unavailable", message, overloaded=overloaded)

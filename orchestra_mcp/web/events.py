@@ -7,13 +7,14 @@ has seen (`Last-Event-ID`). Whoever does not keep up loses the oldest events and
 from __future__ import annotations
 
 import json
-from collections import OrderedDict, deque
-from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import contextmanager
+from collections import Counter, OrderedDict, deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 
 import anyio
 
+from orchestra_mcp.errors import StoreError
 from orchestra_mcp.types import Consultation, Event, JsonObject
 
 KEPT_RUNS = 50
@@ -22,6 +23,12 @@ KEPT_EVENTS = 500
 QUEUE = 256
 """Events that one listener may lag behind."""
 HEARTBEAT_S = 15.0
+LISTENERS = 500
+"""So many may listen to events at the same time."""
+LISTENERS_EACH = 16
+"""So many of them with one key."""
+LOOK_AGAIN_S = 4.0
+"""Whether whoever listens still may is asked again after so long, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,59 @@ class Listener:
         """How many events were dropped since this was asked last."""
         count, self.dropped = self.dropped, 0
         return count
+
+
+class Places:
+    """So many may listen at the same time, and so many of them with one key; the owner's have no limit of their own."""
+
+    def __init__(self, most: int = LISTENERS, each: int = LISTENERS_EACH) -> None:
+        self._most, self._each = most, each
+        self._taken: Counter[str] = Counter()
+
+    def full(self, key: str) -> bool:
+        """True when there is none left for a key (empty: the owner)."""
+        return self._taken.total() >= self._most or (bool(key) and self._taken[key] >= self._each)
+
+    @contextmanager
+    def taken(self, key: str) -> Iterator[None]:
+        """Take a place."""
+        self._taken[key] += 1
+        try:
+            yield
+        finally:
+            self._taken[key] -= 1
+            if not self._taken[key]:
+                del self._taken[key]
+
+
+class Standing:
+    """Whether somebody who stays may still hear what is said, asked now and then.
+
+    Args:
+        stands: asks.
+        every_s: how often, in seconds.
+        clock: seconds that only grow.
+    """
+
+    def __init__(
+        self,
+        stands: Callable[[], Awaitable[bool]],
+        every_s: float = LOOK_AGAIN_S,
+        clock: Callable[[], float] = anyio.current_time,
+    ) -> None:
+        self._stands, self._every_s, self._clock = stands, every_s, clock
+        self._asked = clock()
+
+    async def holds(self) -> bool:
+        """True while they may; when nobody can tell, the last word counts."""
+        now = self._clock()
+        if now - self._asked < self._every_s:
+            return True
+        self._asked = now
+        try:
+            return await self._stands()
+        except StoreError:
+            return True
 
 
 class Hub:
@@ -167,3 +227,17 @@ async def stream(hub: Hub, run: str, after: int, heartbeat_s: float = HEARTBEAT_
             yield sse(item)
             if item.event.kind == "closed":
                 return
+
+
+async def while_allowed(
+    events: AsyncGenerator[bytes, None], standing: Standing, places: Places, key: str
+) -> AsyncGenerator[bytes, None]:
+    """A stream that takes a place while it lasts, and ends when whoever listens may not any more."""
+    async with aclosing(events):
+        if places.full(key):  # by those who came in the meantime
+            return
+        with places.taken(key):
+            async for piece in events:
+                if not await standing.holds():
+                    return
+                yield piece

@@ -9,9 +9,11 @@ import time
 from typing import TYPE_CHECKING
 
 import anyio
+import anyio.to_thread
 
 from orchestra_mcp.gateway.provider import Receipt
 from orchestra_mcp.types import JsonObject
+from orchestra_mcp.web.dialects import fields
 from orchestra_mcp.web.dialects.dialect import dumps
 from orchestra_mcp.web.errors import Declined, Trouble
 from orchestra_mcp.web.overhead import Head, Headers, headers
@@ -26,6 +28,10 @@ READ_S = 60.0
 JSON = (b"content-type", b"application/json")
 
 
+PARSING = anyio.CapacityLimiter(1)
+"""Long bodies are read in a thread, one after the other, so that they take at most half of the interpreter."""
+
+
 class Gone(Exception):
     """The client has hung up."""
 
@@ -34,11 +40,13 @@ async def read(receive: Receive, head: Head, most: int = MAX_BODY) -> bytes | by
     """The body of a request.
 
     Raises:
-        Declined: it is too large, compressed, or does not come.
+        Declined: it is too large, compressed, or does not come; or the client wants nothing but a kept reply.
         Gone: the client has hung up.
     """
     if head.encoding not in ("", "identity"):
         raise Declined(400, "invalid_request", "Send the body uncompressed.")
+    if head.only_kept:
+        raise Declined(400, "not_supported", "`cache-control: only-if-cached` is not supported here.")
     if head.length > most:
         raise _too_large(most)
     with anyio.move_on_after(READ_S):
@@ -60,6 +68,18 @@ async def read(receive: Receive, head: Head, most: int = MAX_BODY) -> bytes | by
     raise Declined(408, "timeout", f"The body did not come within {READ_S:g} s.")
 
 
+async def parsed(data: bytes | bytearray) -> JsonObject:
+    """The JSON object of a body, a long one in a thread.
+
+    Raises:
+        Declined: it is none.
+    """
+    if len(data) <= fields.LONG:
+        return fields.parse(data)
+    with anyio.fail_after(READ_S):
+        return await anyio.to_thread.run_sync(fields.parse, data, limiter=PARSING)
+
+
 def _too_large(most: int) -> Declined:
     return Declined(413, "too_large", f"The body is larger than {most // 1024 // 1024} MB.")
 
@@ -79,6 +99,8 @@ async def reply_json(send: Send, body: JsonObject, head: Head, receipt: Receipt 
 async def refuse(send: Send, trouble: Trouble, head: Head, receipt: Receipt, *, anthropic: bool = False) -> None:
     """Send an error in the client's dialect."""
     number = b"req_" + os.urandom(12).hex().encode()
+    if trouble.code == "budget_exceeded" and not receipt.upstream_s:
+        receipt.attempts = 0  # it was refused before anything was sent
     body = trouble.anthropic | {"request_id": number.decode()} if anthropic else trouble.openai
     more = [JSON, (b"request-id" if anthropic else b"x-request-id", number), *headers(head, receipt)]
     if trouble.retry_after is not None:

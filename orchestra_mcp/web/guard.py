@@ -9,6 +9,7 @@ Wrong keys are slowed down: a 256-bit secret cannot be guessed, but nobody shoul
 from __future__ import annotations
 
 import json
+import time
 from collections import OrderedDict
 from contextvars import ContextVar
 from http import HTTPStatus
@@ -17,9 +18,11 @@ from typing import TYPE_CHECKING
 import anyio
 
 from orchestra_mcp.errors import StoreError
+from orchestra_mcp.gateway.provider import Receipt
 from orchestra_mcp.store.tenants import Permission
 from orchestra_mcp.tools.http import Addresses
 from orchestra_mcp.web.access import Access, Principal
+from orchestra_mcp.web.overhead import Head, headers
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -52,6 +55,11 @@ NO_KEY = (
     "Send a key as `Authorization: Bearer KEY` (or `x-api-key`): a virtual key from `orchestra keys create`, or the "
     "owner's token, which `orchestra serve --show-token` prints."
 )
+WRONG_KEY = (
+    "This key is not known here. `orchestra keys create` makes another one; `orchestra serve --show-token` prints the "
+    "owner's token."
+)
+"""Also for keys that were revoked or have expired: who has no right to enter need not learn which of these it is."""
 
 
 class Slowing:
@@ -107,29 +115,30 @@ class Guard:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
+        began = time.perf_counter()
         given: dict[bytes, bytes] = {}
         for name, value in scope["headers"]:
             if name in JUDGED:
                 if name in given:
                     said = "Host, Origin and the headers with keys may be sent once only."
-                    await _refuse(scope, send, HTTPStatus.BAD_REQUEST, said)
+                    await _refuse(scope, send, began, HTTPStatus.BAD_REQUEST, said)
                     return
                 given[name] = value
         if refused := self._misled(scope, given):
-            await _refuse(scope, send, *refused)
+            await _refuse(scope, send, began, *refused)
             return
         path: str = scope["path"]
         if path != OPEN:
             try:
-                principal = await self._access.admit(_key(given))
+                principal = await self._access.admit(key := _key(given))
             except StoreError as error:
-                await _refuse(scope, send, HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+                await _refuse(scope, send, began, HTTPStatus.SERVICE_UNAVAILABLE, str(error))
                 return
             if principal is None:
-                await self._turn_away(scope, send)
+                await self._turn_away(scope, send, began, WRONG_KEY if key else NO_KEY)
                 return
             if not _may(principal, path):
-                await _refuse(scope, send, HTTPStatus.FORBIDDEN, _not_allowed(principal, path))
+                await _refuse(scope, send, began, HTTPStatus.FORBIDDEN, _not_allowed(principal, path))
                 return
             state = scope.setdefault("state", {})
             state["principal"], state["caller"] = principal, principal.caller
@@ -147,12 +156,12 @@ class Guard:
             return HTTPStatus.NOT_FOUND, "There is no OAuth here; send a key."
         return None
 
-    async def _turn_away(self, scope: Scope, send: Send) -> None:
+    async def _turn_away(self, scope: Scope, send: Send, began: float, why: str) -> None:
         who = (scope.get("client") or ("",))[0]
         if await self._slowing.wait(who):
-            await _refuse(scope, send, HTTPStatus.UNAUTHORIZED, NO_KEY)
+            await _refuse(scope, send, began, HTTPStatus.UNAUTHORIZED, why)
         else:
-            await _refuse(scope, send, HTTPStatus.TOO_MANY_REQUESTS, "Too many wrong keys at once.")
+            await _refuse(scope, send, began, HTTPStatus.TOO_MANY_REQUESTS, "Too many wrong keys at once.")
 
 
 def _key(given: dict[bytes, bytes]) -> bytes:
@@ -178,7 +187,7 @@ def _not_allowed(principal: Principal, path: str) -> str:
     return f"A key with the role {role!r} may not do this."
 
 
-async def _refuse(scope: Scope, send: Send, status: HTTPStatus, why: str) -> None:
+async def _refuse(scope: Scope, send: Send, began: float, status: HTTPStatus, why: str) -> None:
     """Say no, in the shape that the client's SDK reads errors in."""
     kind, code = STATUS_CODES[status]
     if scope["type"] == "websocket":
@@ -192,8 +201,12 @@ async def _refuse(scope: Scope, send: Send, status: HTTPStatus, why: str) -> Non
         body: dict[str, object] = {"type": "error", "error": {"type": kind, "message": why}}
     else:
         body = {"error": {"message": why, "type": kind, "code": code, "param": None}}
-    headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+    more = [(b"content-type", b"application/json"), (b"connection", b"close")]
     if status is HTTPStatus.UNAUTHORIZED:
-        headers.append((b"www-authenticate", b'Bearer realm="orchestra"'))
-    await send({"type": f"{prefix}.start", "status": status.value, "headers": headers})
+        more.append((b"www-authenticate", b'Bearer realm="orchestra"'))
+    if scope["path"].startswith("/v1"):
+        head = Head(scope)
+        head.began = began
+        more += headers(head, Receipt())
+    await send({"type": f"{prefix}.start", "status": status.value, "headers": more})
     await send({"type": f"{prefix}.body", "body": json.dumps(body).encode()})

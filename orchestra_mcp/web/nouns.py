@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from orchestra_mcp.settings.gateway import Usd
 from orchestra_mcp.store.costs import CostLine
 from orchestra_mcp.store.tenants import Allowance, Permission, Role, Terms, VirtualKey
 from orchestra_mcp.types import Effort, JsonObject, Mode, Noun, OutcomeName, Status, StrategyName, Verdict
@@ -32,7 +33,7 @@ class Ask(Noun):
     experts: tuple[Short, ...] = Field(default=(), max_length=50)
     local_only: bool = False
     effort: Effort = "auto"
-    max_cost_usd: Decimal | None = Field(default=None, ge=0)
+    max_cost_usd: Usd | None = None
     deadline_s: float | None = Field(default=None, gt=0)
     project_dir: Short = ""
     """Directory of the project on the server's machine; only what the key's workspace allows."""

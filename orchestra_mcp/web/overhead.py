@@ -36,7 +36,7 @@ UNFIT = re.compile(r"[^\x20-\x7e]")
 class Head:
     """What is known of a request before its body has been read."""
 
-    __slots__ = ("began", "encoding", "length", "terms", "version")
+    __slots__ = ("began", "encoding", "length", "only_kept", "terms", "version")
 
     def __init__(self, scope: Scope) -> None:
         self.began = time.perf_counter()
@@ -58,6 +58,8 @@ class Head:
                 self.version = value.decode("latin-1")
             elif name == b"content-encoding":
                 self.encoding = value.decode("latin-1").strip().lower()
+        self.only_kept = "only-if-cached" in control
+        """The client wants what a cache keeps, or nothing."""
         self.terms = terms(control, ours) if control or ours else DEFAULT_TERMS
 
 

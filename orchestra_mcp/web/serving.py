@@ -11,6 +11,8 @@ import anyio
 from mcp.server.transport_security import TransportSecuritySettings
 
 from orchestra_mcp.errors import OrchestraError, SettingsError
+from orchestra_mcp.gateway.caching.keys import scope_of
+from orchestra_mcp.gateway.provider import Caller, ChatRequest, Message
 from orchestra_mcp.settings import home_dir
 from orchestra_mcp.store.access import open_access
 from orchestra_mcp.tools.http import BODY_BYTES, Addresses, bearer_token, listen, serve_opened
@@ -20,6 +22,7 @@ from orchestra_mcp.web.access import Access, Principal
 from orchestra_mcp.web.app import build_door
 from orchestra_mcp.web.asking import Asking
 from orchestra_mcp.web.desk import Desk, ModelCard
+from orchestra_mcp.web.draining import Drain
 from orchestra_mcp.web.events import Hub
 
 if TYPE_CHECKING:
@@ -27,12 +30,20 @@ if TYPE_CHECKING:
 
     from orchestra_mcp.app import Orchestra
     from orchestra_mcp.gateway.front import Gateway
-    from orchestra_mcp.gateway.provider import Caller
+
+DRAIN_S = 10.0
+"""After a signal, requests that run may go on for so long, in seconds."""
 
 
 @asynccontextmanager
 async def open_door(
-    environ: Mapping[str, str], token: str, host: str, *, sse: bool = False, admin: bool = False
+    environ: Mapping[str, str],
+    token: str,
+    host: str,
+    *,
+    sse: bool = False,
+    admin: bool = False,
+    drain: Drain | None = None,
 ) -> AsyncIterator[ASGIApp]:
     """The whole application, ready to serve; closing it cancels and records what still runs.
 
@@ -54,7 +65,7 @@ async def open_door(
             models = gateway.models
 
             async def judge(offer: str, right: bool, who: Principal) -> bool:
-                return await orchestra.judge(offer, right, who.scope.workspace)
+                return await orchestra.judge(offer, right, None if who.is_owner else _scope(who.caller))
 
             desk = Desk(
                 gateway=gateway,
@@ -77,12 +88,18 @@ async def open_door(
                 resting=models.resting,
                 admin=admin,
                 judge=judge,
+                drain=drain,
             )
         except Exception as error:  # noqa: BLE001 - raised again below, outside the task group that would wrap it
             failure = error
         group.cancel_scope.cancel()
     if failure:
         raise failure
+
+
+def _scope(caller: Caller) -> str:
+    """Under which name the caches keep what a caller was offered: the same for all of a workspace."""
+    return scope_of(ChatRequest(model="-", messages=(Message(role="user"),), caller=caller))
 
 
 def _cards(orchestra: Orchestra, gateway: Gateway) -> Callable[[Caller], tuple[ModelCard, ...]]:
@@ -102,16 +119,23 @@ def _cards(orchestra: Orchestra, gateway: Gateway) -> Callable[[Caller], tuple[M
 
 
 def serve_door(
-    environ: Mapping[str, str], host: str = "127.0.0.1", port: int = 0, *, sse: bool = False, admin: bool = False
+    environ: Mapping[str, str],
+    host: str = "127.0.0.1",
+    port: int = 0,
+    *,
+    sse: bool = False,
+    admin: bool = False,
+    drain_s: float = DRAIN_S,
 ) -> int:
     """Serve until a signal comes; returns the exit code.
 
     Args:
         environ: where keys and the documented paths are looked up.
         host: address to listen on.
-        port: port to listen on; 0 takes any free one. The address is printed on standard error.
+        port: port to listen on; 0 takes any free one. The address is printed on standard error once the server answers.
         sse: the older MCP transport (`/sse`) in place of streamable HTTP (`/mcp`).
         admin: with the admin API.
+        drain_s: after a signal, requests that run may go on for so long, in seconds; a second signal ends that.
     """
     log_to_stderr(environ)
     home = home_dir(environ)
@@ -125,13 +149,14 @@ def serve_door(
         address = f"[{host}]" if ":" in host else host
         base = f"http://{address}:{listener.getsockname()[1]}"
         path = "sse" if sse else "mcp"
-        sys.stderr.write(
+        where = (
             f"Orchestra listens on {base}/{path} (MCP), {base}/v1 (models), {base}/api{' and /admin' if admin else ''}\n"
             f"Clients must send the owner's token ({home / 'token'}) or a key of `orchestra keys create`\n"
         )
-        sys.stderr.flush()
+        drain = Drain(drain_s)
+        opening = open_door(environ, token, host, sse=sse, admin=admin, drain=drain)
         try:
-            return serve_opened(open_door(environ, token, host, sse=sse, admin=admin), listener, ws=True, fast=True)
+            return serve_opened(opening, listener, where, ws=True, fast=True, drain=drain)
         except OrchestraError as error:
             sys.stderr.write(f"orchestra: {error}\n")
             return 1

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from orchestra_mcp.gateway.provider import Receipt
 from orchestra_mcp.web.audio import Transcriptions
 from orchestra_mcp.web.completions import Completions
-from orchestra_mcp.web.dialects import fields, messages
+from orchestra_mcp.web.dialects import messages
 from orchestra_mcp.web.dialects.chat_reply import Chat
 from orchestra_mcp.web.dialects.messages_reply import Messages
 from orchestra_mcp.web.dialects.responses_reply import Responses
 from orchestra_mcp.web.embeddings import Embeddings
 from orchestra_mcp.web.errors import Declined, trouble
-from orchestra_mcp.web.exchange import JSON, Gone, read, refuse, reply
+from orchestra_mcp.web.exchange import JSON, Gone, parsed, read, refuse, reply
 from orchestra_mcp.web.models import Models
 from orchestra_mcp.web.overhead import Head, headers
 
@@ -51,7 +51,7 @@ class CountTokens:
         try:
             if scope["method"] != "POST":
                 raise Declined(405, "method_not_allowed", "Only POST is answered here.")
-            asked = messages.parse(fields.parse(await read(receive, head)), limit=False)
+            asked = messages.parse(await parsed(await read(receive, head)), limit=False)
             data = b'{"input_tokens":%d,"estimate":true}' % messages.count(asked)
         except Gone:
             return

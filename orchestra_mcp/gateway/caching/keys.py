@@ -12,7 +12,7 @@ from typing import Any
 from orchestra_mcp.gateway.provider import ChatRequest, Message
 from orchestra_mcp.types import Noun
 
-VERSION = 1
+VERSION = 2
 """Part of every key; raise it when the meaning of what is kept changes."""
 _encode = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
 
@@ -48,7 +48,7 @@ def _hash(request: ChatRequest, messages: tuple[Message, ...], kind: str) -> byt
         kind,
         scope_of(request),
         (way.route, way.partition or way.targets) if way else request.model,
-        [(m.role, m.text, *[_dump(p) for p in m.parts]) if m.parts else (m.role, m.text) for m in messages],
+        [(m.role, m.text, m.name, *[_dump(p) for p in m.parts]) for m in messages],
         request.max_tokens,
         request.temperature,
         request.top_p,

@@ -238,3 +238,17 @@ def output_limit(status: int, text: str, sent: int) -> int | None:
         return None
     numbers = (int(found[1].replace(",", "")) - bool(found[2]) for found in _NUMBER.finditer(message))
     return max((number for number in numbers if LEAST_LIMIT <= number < sent), default=None)
+
+
+LIMITS = frozenset({"maxtokens", "maxcompletiontokens", "maxoutputtokens"})
+"""Names of the output limit in all dialects, without marks and in small letters."""
+
+
+def limit_of(body: Mapping[str, object]) -> int:
+    """The output limit in the body of a request, nested objects included; 0 when it has none."""
+    for name, value in body.items():
+        if isinstance(value, dict) and (found := limit_of(value)):
+            return found
+        if name.lower().replace("_", "") in LIMITS and isinstance(value, int):
+            return value
+    return 0

@@ -107,7 +107,7 @@ def _part(part: Text | Media, quirks: Quirks) -> JsonObject:
     if kind in ("audio", "video") or not quirks.text_parts or (kind == "image" and not quirks.images):
         return _text(terms.left_out(f"{'an' if kind[0] in 'ai' else 'a'} {kind}"))
     if kind == "image":
-        return {"type": "input_image", "image_url": terms.address(part), "detail": "auto"}
+        return {"type": "input_image", "image_url": terms.address(part), "detail": part.detail or "auto"}
     if part.data:
         return {"type": "input_file", "filename": terms.filename(part), "file_data": terms.address(part)}
     return {"type": "input_file", "file_url": part.url}

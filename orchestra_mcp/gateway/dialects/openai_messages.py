@@ -31,29 +31,34 @@ def messages_of(messages: Iterable[Message], spec: ModelSpec, quirks: Quirks) ->
     """
     wire: list[JsonObject] = []
     waiting: list[Part] = []
+    who = ""  # of what is waiting
     for message in messages:
         if not message.parts:  # the usual case, kept short
-            _flush(wire, waiting, quirks)
+            _flush(wire, waiting, quirks, who)
             if message.text or message.role != "assistant":
                 role = quirks.system_role if message.role == "system" else message.role
-                wire.append({"role": role, "content": message.text})
+                turn: JsonObject = {"role": role, "content": message.text}
+                wire.append(turn | _named(message.name, quirks) if message.name else turn)
         elif message.role == "user":
             results = [part for part in message.parts if isinstance(part, ToolResult)]
             if not results:
-                _flush(wire, waiting, quirks)
+                _flush(wire, waiting, quirks, who)
+            who = message.name
             for result in results:
                 wire.append(_result(result, quirks))
                 waiting += _attached(result)
             waiting += [part for part in message.content if not isinstance(part, ToolResult)]
         else:
-            _flush(wire, waiting, quirks)
+            _flush(wire, waiting, quirks, who)
+            who = ""
             if message.role == "system":
                 texts = [part for part in message.content if isinstance(part, Text)]
-                wire.append({"role": quirks.system_role, "content": _content(texts, quirks)})
+                said = {"role": quirks.system_role, "content": _content(texts, quirks)}
+                wire.append(said | _named(message.name, quirks))
                 waiting += [part for part in message.parts if isinstance(part, Media)]  # only users may show things
             elif turn := _assistant(message, spec, quirks):
-                wire.append(turn)
-    _flush(wire, waiting, quirks)
+                wire.append(turn | _named(message.name, quirks))
+    _flush(wire, waiting, quirks, who)
     return wire
 
 
@@ -68,10 +73,15 @@ def tool_of(tool: Tool, quirks: Quirks) -> JsonObject:
     return {"type": "function", "function": function}
 
 
-def _flush(wire: list[JsonObject], waiting: list[Part], quirks: Quirks) -> None:
+def _flush(wire: list[JsonObject], waiting: list[Part], quirks: Quirks, who: str) -> None:
     if waiting:
-        wire.append({"role": "user", "content": _content(waiting, quirks)})
+        wire.append({"role": "user", "content": _content(waiting, quirks)} | _named(who, quirks))
         waiting.clear()
+
+
+def _named(name: str, quirks: Quirks) -> JsonObject:
+    """Who of several speakers said it; not every vendor knows the field."""
+    return {"name": name} if name and "name" not in quirks.omit else {}
 
 
 def _result(result: ToolResult, quirks: Quirks) -> JsonObject:
@@ -109,7 +119,8 @@ def _part(part: Text | Media, quirks: Quirks) -> JsonObject:
         return _text(terms.left_out(f"{'an' if kind[0] in 'ai' else 'a'} {kind}"))
     match kind:
         case "image":
-            return {"type": "image_url", "image_url": {"url": terms.address(part)}}
+            closely = {"detail": part.detail} if part.detail else {}
+            return {"type": "image_url", "image_url": {"url": terms.address(part), **closely}}
         case "audio" if part.data:
             sound = part.media_type.partition(";")[0].partition("/")[2].lower()
             return {

@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 from typing import Protocol
 
 from orchestra_mcp.errors import BudgetExceeded
+from orchestra_mcp.gateway.money.dollars import dollars
 from orchestra_mcp.gateway.provider import Caller
 from orchestra_mcp.settings import Budget
 
@@ -142,8 +143,8 @@ class Budgets:
             else "the call is too dear for it at any time"
         )
         return WindowSpent(
-            f"The next call could cost up to ${needed / 1e6:.4f}, but the budget of {whose} for the {budget.window} "
-            f"(${budget.usd:.2f}) has ${hold.left / 1e6:.4f} left; {wait}. {self._advice(budget, caller)}",
+            f"The next call could cost up to {dollars(needed / 1e6, 4)}, but the budget of {whose} for the {budget.window} "
+            f"({dollars(budget.usd)}) has {dollars(hold.left / 1e6, 4)} left; {wait}. {self._advice(budget, caller)}",
             budget,
             hold.resets,
         )

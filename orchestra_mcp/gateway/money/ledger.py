@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Self
 
 from orchestra_mcp.errors import BudgetExceeded
+from orchestra_mcp.gateway.money.dollars import dollars
 from orchestra_mcp.settings import Limits
 
 
@@ -134,6 +135,7 @@ class Ledger:
 def _too_dear(whose: str, amount: Decimal, left: Decimal, cap: Decimal, advice: str) -> str:
     left = max(Decimal(0), left)
     return (
-        f"The next call could cost up to ${amount:.4f}, but the budget of {whose} (${cap:.2f}) has ${left:.4f} left; "
+        f"The next call could cost up to {dollars(amount, 4)}, but the budget of {whose} ({dollars(cap)}) has "
+        f"{dollars(left, 4)} left; "
         f"{advice}."
     )

@@ -16,10 +16,11 @@ from typing import Self
 
 import anyio
 
-from orchestra_mcp.errors import BudgetExceeded, ProviderError, Refused, StoreError
+from orchestra_mcp.errors import ProviderError, Refused
 from orchestra_mcp.gateway.dialects.dialect import Vectorising, Vectors
 from orchestra_mcp.gateway.money.budgets import Budgets, Hold, Purse
 from orchestra_mcp.gateway.money.estimates import CHARS_PER_TOKEN, Size, size_of
+from orchestra_mcp.gateway.money.holding import Wanted, set_aside, unpriced
 from orchestra_mcp.gateway.money.ledger import Ledger, Reservation
 from orchestra_mcp.gateway.money.prices import FREE, UNKNOWN, KeptPrice, Price
 from orchestra_mcp.gateway.provider import (
@@ -46,10 +47,6 @@ LEAST_OUTPUT = 256
 """A budget that pays fewer tokens of output than this is spent: what could be said would be cut off."""
 HOLD_S = 660.0
 """How long a hold outlives a process that died, where a call has no deadline of its own."""
-HOLD_MARGIN_S = 60.0
-WAIT_S = 10.0
-"""A call waits so long for money that calls in flight hold, and will not spend."""
-FIRST_WAIT_S, LONGEST_WAIT_S = 0.05, 0.5
 
 
 class Metered:
@@ -97,7 +94,7 @@ class Metered:
         self._purse = purse
         self._refuse_unpriced = refuse_unpriced
         self._window = window
-        self._most_output = max_output or DEFAULT_OUTPUT
+        self._most_output = min(max_output or DEFAULT_OUTPUT, DEFAULT_OUTPUT)
         self.now = clock
         self.model = model
         self.model_id = model_id
@@ -169,12 +166,7 @@ class Metered:
         size = size_of(request)
         claims = () if self._purse is None else self._budgets.claims(request.caller, self.provider, self.model)
         if claims and price is None and self._refuse_unpriced:
-            # No ProviderError: it says nothing about the model's health.
-            raise BudgetExceeded(
-                f"{self.model}: its price is unknown, and the budget of {claims[0].per} for the {claims[0].window} "
-                "applies to it. Name its price in [[prices]] of orchestra.toml, or set unknown_prices = "
-                '"ceiling" in [gateway].'
-            )
+            raise unpriced(self.model, claims[0])
         output = self._most_output if request.max_tokens is None else request.max_tokens
         least = LEAST_OUTPUT
         if request.max_tokens is not None or not (claims or request.run):
@@ -206,23 +198,15 @@ class Metered:
         floor = amount if least == output else micros(_worst(rates, tokens, least))
         certain = micros(rates.cost(Usage(input_tokens=min(size.probable, tokens))))
         total_s = request.deadline_s or (request.way.total_s if request.way else HOLD_S)
-        until = self.now() + min(total_s, WAIT_S)
-        wait = FIRST_WAIT_S
-        try:
-            hold = await self._purse.reserve(claims, amount, floor, certain, total_s + HOLD_MARGIN_S)
-            # What calls in flight hold is their worst case: most of it comes back when they end.
-            while hold.short is not None and floor <= hold.left + hold.held and self.now() < until:
-                await anyio.sleep(wait)
-                wait = min(2 * wait, LONGEST_WAIT_S)
-                hold = await self._purse.reserve(claims, amount, floor, certain, total_s + HOLD_MARGIN_S)
-        except StoreError as error:
-            if self._budgets.only_daily(claims):  # the ledger watches over the day too, if only of this process
-                request.receipt.why.append("the day's budget of other processes is not known")
-                return None
-            raise BudgetExceeded(f"A budget applies to this call and cannot be looked into. {error}") from error
-        if hold.short is not None:
-            raise self._budgets.refusal(hold, request.caller, floor)
-        return hold
+        return await set_aside(
+            self._purse,
+            self._budgets,
+            claims,
+            Wanted(amount, floor, certain, total_s),
+            caller=request.caller,
+            receipt=request.receipt,
+            now=self.now,
+        )
 
     def report(self, record: CallRecord) -> None:
         """Tell the observer of one attempt."""

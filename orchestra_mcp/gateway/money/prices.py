@@ -90,16 +90,21 @@ def price(spec: ModelSpec, at: datetime | None = None, table: Sequence[PriceRow]
     such look-up imports that package (about 0.3 s).
     """
     at = at or datetime.now(UTC)
+    if (said := said_by_settings(spec, at, table)) is not None:
+        return said
+    found = found_in_list(spec)
+    if found is None:
+        return None
+    return _price_of(found.get_prices(at), says="embed" not in spec.model.lower())
+
+
+def said_by_settings(spec: ModelSpec, at: datetime, table: Sequence[PriceRow] = ()) -> Price | None:
+    """A price that needs no list: the model's own, that of the settings' table, or none on this machine."""
     if spec.input_usd_per_mtok is not None and spec.output_usd_per_mtok is not None:
         return Price.flat(spec.input_usd_per_mtok, spec.output_usd_per_mtok)
     if table and (said := _from_table(spec, at, table)) is not None:
         return said
-    if spec.local or spec.wire == "agent":
-        return FREE
-    found = _find(spec)
-    if found is None:
-        return None
-    return _price_of(found.get_prices(at), says="embed" not in spec.model.lower())
+    return FREE if spec.local or spec.wire == "agent" else None
 
 
 class KeptPrice:
@@ -203,7 +208,7 @@ def context_window(spec: ModelSpec) -> int | None:
         return spec.context_tokens
     if spec.local or spec.wire == "agent":
         return None
-    found = _find(spec)
+    found = found_in_list(spec)
     return found.context_window if found is not None else None
 
 
@@ -211,7 +216,7 @@ _PRICE_ADDRESS = {"api.together.ai": "https://api.together.xyz"}
 """Addresses that genai-prices knows under another name. Add here."""
 
 
-def _find(spec: ModelSpec) -> Any:
+def found_in_list(spec: ModelSpec) -> Any:
     """The model in the bundled data, looked up at its own vendor only: elsewhere it may cost something else."""
     from genai_prices.data_snapshot import get_snapshot
 

@@ -10,8 +10,10 @@ worth one step of priority, so that nobody waits for ever. Everything is in this
 
 from __future__ import annotations
 
+import asyncio
 import math
-from bisect import insort
+from bisect import bisect_left, insort
+from collections import Counter
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from typing import Final
@@ -27,6 +29,9 @@ STEP_S: Final = 10.0
 MOST_PRIORITY: Final = 10
 MAX_WAITING: Final = 2_000
 """More calls than this do not wait; they are refused at once."""
+MAX_OWN: Final = 200
+"""The same before the limit of one key, and for one who asks, so that nobody can fill the queue for everybody. Before a
+limit that many share this would do the opposite."""
 MAX_GATES: Final = 10_000
 SOON_S: Final = 1.0
 """What a caller is told to wait for a free place, whose time nobody knows."""
@@ -154,9 +159,10 @@ class Pass:
 class _Waiter:
     """A call in the queue."""
 
-    __slots__ = ("event", "gates", "opens", "order", "passed", "tokens")
+    __slots__ = ("event", "gates", "opens", "order", "passed", "tokens", "who")
 
-    def __init__(self, gates: Sequence[Gate], tokens: int, order: tuple[float, int]) -> None:
+    def __init__(self, gates: Sequence[Gate], tokens: int, order: tuple[float, int], who: str) -> None:
+        self.who = who
         self.gates = gates
         self.tokens = tokens
         self.order = order
@@ -187,6 +193,8 @@ class Throttle:
         self._gates: dict[RateLimit, Gate] = {}
         self._kept: dict[tuple[str, str, str, str], tuple[Gate, ...]] = {}
         self._queue: list[_Waiter] = []
+        self._own: Counter[str] = Counter()
+        self._soon = False
         self._count = 0
 
     @property
@@ -230,7 +238,9 @@ class Throttle:
             gate.enter(now, tokens)
         return Pass(self, gates, tokens)
 
-    async def enter(self, gates: Sequence[Gate], tokens: int, priority: int, patience: Callable[[Gate], float]) -> Pass:
+    async def enter(
+        self, gates: Sequence[Gate], tokens: int, priority: int, patience: Callable[[Gate], float], who: str = ""
+    ) -> Pass:
         """Wait for a pass.
 
         Args:
@@ -238,19 +248,26 @@ class Throttle:
             tokens: that the call will probably use.
             priority: higher goes first.
             patience: seconds that this call waits before a gate at most.
+            who: the key that asks; empty: the owner, who may fill the queue.
 
         Raises:
-            OwnLimit: it would take longer; says which limit and when to come again.
+            OwnLimit: it would take longer, or too many of theirs wait already; says which limit and when to come again.
             Unavailable: too many wait already.
         """
         began = self._clock()
+        full = next((gate for gate in gates if gate.limit.per == "key" and gate.waiting >= MAX_OWN), None)
+        if full is None and who and self._own[who] >= MAX_OWN:
+            full = max(gates, key=lambda gate: gate.wait(began, tokens))
+        if full is not None:
+            raise self._refusal(full, began, full.wait(began, tokens))
         if len(self._queue) >= MAX_WAITING:
             raise Unavailable(f"{MAX_WAITING:,} calls wait for a free place already.", "own_limit")
         self._count += 1
         steps = max(-MOST_PRIORITY, min(MOST_PRIORITY, priority))
         # All who wait gain priority at the same pace, so that their order never changes while they wait.
-        waiter = _Waiter(gates, tokens, (began - steps * STEP_S, self._count))
+        waiter = _Waiter(gates, tokens, (began - steps * STEP_S, self._count), who)
         insort(self._queue, waiter)
+        self._own[who] += 1
         for gate in gates:
             gate.waiting += 1
         try:
@@ -273,11 +290,18 @@ class Throttle:
         finally:
             if waiter.passed is None:
                 self._forget(waiter)
-                self.serve()
+                self._serve_soon()
         return waiter.passed
+
+    def _serve_soon(self) -> None:
+        """Serve once for all who leave the queue in this turn of the event loop: many may be cancelled together."""
+        if self._queue and not self._soon:
+            self._soon = True
+            asyncio.get_running_loop().call_soon(self.serve)
 
     def serve(self) -> None:
         """Let everybody pass who may, in their order; who cannot keeps those behind him from his closed gate."""
+        self._soon = False
         if not self._queue:
             return
         now = self._clock()
@@ -304,7 +328,10 @@ class Throttle:
         return waiter.gates[index], wait
 
     def _forget(self, waiter: _Waiter) -> None:
-        self._queue.remove(waiter)
+        del self._queue[bisect_left(self._queue, waiter)]  # orders are unique
+        self._own[waiter.who] -= 1
+        if not self._own[waiter.who]:
+            del self._own[waiter.who]
         for gate in waiter.gates:
             gate.waiting -= 1
 

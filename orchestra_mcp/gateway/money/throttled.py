@@ -116,7 +116,7 @@ class Throttled:
     ) -> Pass:
         began = self._clock()
         try:
-            return await self._throttle.enter(gates, tokens, caller.priority, patience)
+            return await self._throttle.enter(gates, tokens, caller.priority, patience, caller.key)
         finally:
             receipt.queued_s += self._clock() - began
 

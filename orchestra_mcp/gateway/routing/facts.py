@@ -38,6 +38,14 @@ class Tariff(NamedTuple):
             if not step.above or tokens > step.above
         )
 
+    def affords(self, tokens: int, usd: float) -> int:
+        """As `Price.affords`: tokens of output that so much money pays after `tokens` of input, at most 2³¹."""
+        reached = (step for step in self.steps if not step.above or tokens > step.above)
+        return min(
+            int(min((usd - tokens * step.most_input) / step.output + 1e-6, 2.0**31)) if step.output else 2**31
+            for step in reached
+        )
+
     def _step(self, tokens: int) -> Step:
         found = self.steps[0]
         for step in self.steps[1:]:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Literal, NamedTuple
 
 from orchestra_mcp.errors import BudgetExceeded, OrchestraError, Refused
+from orchestra_mcp.gateway.money.dollars import dollars
 from orchestra_mcp.gateway.provider import Caller, ChatRequest
 from orchestra_mcp.gateway.routing.asked import Asked
 from orchestra_mcp.gateway.routing.facts import CEILING, Facts
@@ -17,7 +18,9 @@ Resting = Callable[[str], float | None]
 Left = Callable[[ChatRequest, str], Decimal | None]
 
 ANSWER_TOKENS = 32_768
-"""Tokens of the worst answer, where a request sets no limit; as the meter reserves."""
+"""Tokens of the worst answer, where a request sets no limit and the model's own is not known; as the meter reserves."""
+LEAST_ANSWER = 256
+"""A target that the money pays fewer tokens for is passed over; as the meter does it."""
 MOST_TOLD = 8
 ROUNDING = 1e-12
 """US dollars; prices are compared as floats here, and counted as decimals where money is spent."""
@@ -62,9 +65,11 @@ class Passed(NamedTuple):
             case "unpriced":
                 return f"the price of {self.name} is unknown"
             case "price":
-                return f"{self.name} could cost ${self.asked:.4f} and ${self.limit:.4f} is the most for one call"
+                return f"{self.name} could cost {dollars(self.asked, 4)} and {dollars(self.limit, 4)} is the most for one call"
             case "budget":
-                return f"{self.name} could cost ${self.asked:.4f} and its budget has ${self.limit:.4f} left"
+                return (
+                    f"{self.name} could cost {dollars(self.asked, 4)} and its budget has {dollars(self.limit, 4)} left"
+                )
             case _:
                 return f"{self.name} rests for {self.limit:.0f} s after failures"
 
@@ -153,12 +158,27 @@ def _too_dear(name: str, known: Facts, request: ChatRequest, asked: Asked, terms
         return None
     if known.tariff is None and terms.refuse_unpriced:
         return Passed(name, "unpriced")
-    worst = (known.tariff or CEILING).worst(asked.tokens, request.max_tokens or known.most_output or ANSWER_TOKENS)
+    # A request without a limit gets one that can be paid (`affordable`), so that little is enough here.
+    least = min(LEAST_ANSWER, known.most_output or LEAST_ANSWER)
+    worst = (known.tariff or CEILING).worst(asked.tokens, request.max_tokens or least)
     if terms.cap is not None and worst > terms.cap + ROUNDING:
         return Passed(name, "price", terms.cap, worst)
     if left is not None and worst > float(left) + ROUNDING:
         return Passed(name, "budget", float(left), worst)
     return None
+
+
+def affordable(names: Sequence[str], facts: Mapping[str, Facts], asked: Asked, cap: float) -> int | None:
+    """Tokens of the longest answer that `cap` US dollars pay at each of these targets; None when they pay the longest that
+    a model is held to anyway."""
+    limits: list[int] = []
+    for name in names:
+        known = facts[name]
+        most = known.most_output or ANSWER_TOKENS
+        paid = (known.tariff or CEILING).affords(asked.tokens, cap)
+        if paid < most:
+            limits.append(max(1, paid))
+    return min(limits, default=None)
 
 
 def nothing_left(whom: str, passed: Sequence[Passed]) -> OrchestraError:

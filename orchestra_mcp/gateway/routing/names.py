@@ -58,6 +58,13 @@ class Names:
             models: those that the caller may know of.
         """
         asked = name[:MAX_SHOWN]
+        if name in self._aliases:
+            behind = self._behind(name)
+            what = "itself, by a circle of aliases" if behind in self._aliases else f"{behind[:MAX_SHOWN]!r}"
+            return NotFound(
+                f"The alias {asked!r} stands for {what}, which is no model or route; correct [gateway.aliases] in "
+                "orchestra.toml."
+            )
         routes = [*(route for route in self.courses if route not in USE_CASES), *USE_CASES]
         every = [*models, *self._aliases, *routes]
         near = difflib.get_close_matches(asked, every[:MOST_COMPARED], n=3)

@@ -27,7 +27,7 @@ class Routed:
         receipt.route = plan.way.route
         if plan.why:
             receipt.why.extend(plan.why)
-        settled = request.model_copy(update={"way": plan.way, "use_case": plan.use_case})
+        settled = request.model_copy(update={"way": plan.way, "use_case": plan.use_case, "max_tokens": plan.max_tokens})
         async with aclosing(self._inner.chat(settled)) as events:
             async for event in events:
                 yield event

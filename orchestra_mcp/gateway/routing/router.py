@@ -13,7 +13,17 @@ from orchestra_mcp.errors import Refused
 from orchestra_mcp.gateway.provider import Caller, ChatRequest, Way
 from orchestra_mcp.gateway.routing.asked import Asked, measure
 from orchestra_mcp.gateway.routing.facts import Facts
-from orchestra_mcp.gateway.routing.filters import Allowed, Left, Resting, Sieved, Terms, nothing_left, sieve, unable
+from orchestra_mcp.gateway.routing.filters import (
+    Allowed,
+    Left,
+    Resting,
+    Sieved,
+    Terms,
+    affordable,
+    nothing_left,
+    sieve,
+    unable,
+)
 from orchestra_mcp.gateway.routing.intents import Intents
 from orchestra_mcp.gateway.routing.names import Names, Resolve
 from orchestra_mcp.gateway.routing.orders import SCORES, by_score, drawn
@@ -32,6 +42,8 @@ class Plan(NamedTuple):
 
     way: Way
     use_case: str
+    max_tokens: int | None
+    """The limit of the answer: the request's own, or what `max_usd_per_call` pays."""
     why: tuple[str, ...]
     """How the first target was chosen, for the receipt."""
 
@@ -67,6 +79,7 @@ class Router:
         intents: Intents | None = None,
     ) -> None:
         self._facts = facts
+        self._listed = tuple(facts)  # what somebody names as vendor/model later is nobody else's business
         self._gateway = gateway
         self._stats = stats
         self._quality = quality
@@ -108,10 +121,10 @@ class Router:
             why.append(f"default {self._gateway.default}: the name that was asked for is unknown")
         if found is None:
             raise self._names.unknown(
-                request.model, (name for name in self._facts if self._allowed(request.caller, name))
+                request.model, (name for name in self._listed if self._allowed(request.caller, name))
             )
         if isinstance(found, str):
-            return Plan(self._to_model(found, request), request.use_case, tuple(why))
+            return Plan(self._to_model(found, request), request.use_case, request.max_tokens, tuple(why))
         return await self._by_route(found, request, why)
 
     # ------------------------------------------------------------------------------------------- a model was named
@@ -151,7 +164,12 @@ class Router:
         if sieved.passed or sieved.resting:
             over = ", ".join(f"{each.name} ({each.filter})" for each in (*sieved.passed, *sieved.resting))
             why.append(f"passed over: {over}")
-        return Plan(self._way(course, branch, targets, sieved), use_case, tuple(why))
+        limit = request.max_tokens
+        if limit is None and course.cap is not None:
+            limit = affordable(targets, self._facts, asked, course.cap)
+            if limit is not None:
+                why.append(f"answers of {limit:,} tokens at most, so that a call costs no more than the route allows")
+        return Plan(self._way(course, branch, targets, sieved), use_case, limit, tuple(why))
 
     async def _branch(
         self, course: Course, request: ChatRequest, asked: Asked, use_case: str, why: list[str]
@@ -243,19 +261,18 @@ class Router:
     def _doubts(self, routes: Mapping[str, Route]) -> list[str]:
         """Lines for what the settings name and nothing is called."""
         found = [
-            f"[routes.{name}] is never asked: a model has the same name." for name in routes if name in self._facts
+            f"[routes.{name}] is never asked: a model has the same name; rename one of them."
+            for name in routes
+            if name in self._facts
         ]
-        known = frozenset[str]() if self._intents is None else self._intents.names
         for name in routes:
             course = self._names.courses[name]
             branches = dict.fromkeys([course.branch, *(rule.branch for rule in course.rules)])
             missing = dict.fromkeys(t for branch in branches for t in branch.targets if t not in self._facts)
-            found += [f"[routes.{name}] names {target!r}, which is not a model here." for target in missing]
-            wanted = dict.fromkeys(i for rule in course.rules for i in rule.when.intent if i not in known)
-            found += [f"[routes.{name}] asks for intent {i!r}, which has no examples in [intents]." for i in wanted]
+            found += [f"[routes.{name}] names {target!r}, which is not a model here; correct it." for target in missing]
         stands = {**self._gateway.aliases, **({"default": self._gateway.default} if self._gateway.default else {})}
         found += [
-            f"[gateway] {alias} stands for {name!r}, which is neither a model nor a route."
+            f"[gateway] {alias} stands for {name!r}, which is neither a model nor a route; correct it."
             for alias, name in stands.items()
             if self._names.look(name) is None
         ]

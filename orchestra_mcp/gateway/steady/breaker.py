@@ -13,7 +13,7 @@ from contextlib import aclosing
 
 import anyio
 
-from orchestra_mcp.errors import ProviderError, RateLimited, Refused, Resting, Unavailable
+from orchestra_mcp.errors import BudgetExceeded, ProviderError, RateLimited, Refused, Resting, Unavailable
 from orchestra_mcp.gateway.dialects.dialect import Vectorising, Vectors
 from orchestra_mcp.gateway.provider import ChatEvent, ChatRequest, EmbedRequest, Provider, Spent
 
@@ -154,10 +154,9 @@ class Guarded:
         except ProviderError as error:
             self.breaker.failed(error, probe)
             raise
-        except (anyio.get_cancelled_exc_class(), GeneratorExit):
-            self.breaker.dropped(probe)
-            raise
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, BudgetExceeded):
+                request.receipt.attempts -= 1  # nothing was sent
             self.breaker.dropped(probe)
             raise
         self.breaker.succeeded(probe)
@@ -173,7 +172,9 @@ class Guarded:
         except ProviderError as error:
             self._vectors.failed(error, probe)
             raise
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, BudgetExceeded):
+                request.receipt.attempts -= 1
             self._vectors.dropped(probe)
             raise
         self._vectors.succeeded(probe)

@@ -115,8 +115,17 @@ def _address(row: ProviderRow, wire: str, options: dict[str, str]) -> str:
     template = row.base_url if wire == row.wire else row.also.get(wire, "")
     if not all(name in options for name in PLACEHOLDER.findall(template)):
         return ""
-    # Google's `global` location is the one whose host has no prefix.
-    return PLACEHOLDER.sub(lambda match: options[match[1]], template).replace("://global-", "://")
+    found = PLACEHOLDER.sub(lambda match: options[match[1]], template)
+    return _GOOGLE.get(found.removeprefix("https://"), found)
+
+
+_GOOGLE = {
+    # https://docs.cloud.google.com/gemini-enterprise-agent-platform/resources/locations: locations whose host is made in
+    # another way, by what the template makes of them
+    "global-aiplatform.googleapis.com": "https://aiplatform.googleapis.com",
+    "us-aiplatform.googleapis.com": "https://aiplatform.us.rep.googleapis.com",
+    "eu-aiplatform.googleapis.com": "https://aiplatform.eu.rep.googleapis.com",
+}
 
 
 def _origin(url: str) -> tuple[str, str, int | None]:

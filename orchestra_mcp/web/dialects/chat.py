@@ -31,9 +31,11 @@ KNOWN = frozenset(
     {
         "model", "messages", "max_tokens", "max_completion_tokens", "temperature", "top_p", "stop", "seed",
         "reasoning_effort", "tools", "tool_choice", "functions", "function_call", "parallel_tool_calls",
-        "response_format", "stream", "stream_options", "n", "orchestra",
+        "response_format", "stream", "stream_options", "n", "orchestra", "logprobs", "top_logprobs",
     }
 )  # fmt: skip
+LOGPROBS = ("logprobs", "top_logprobs")
+"""No vendor is asked for these, since the events of a reply have no place for them."""
 EFFORTS = frozenset({"none", "minimal", "low", "medium", "high", "xhigh"})
 
 
@@ -74,6 +76,7 @@ def _rest(body: JsonObject, values: dict[str, Any], asked: Asked) -> None:
     values |= _format(fields.table(body, "response_format"))
     asked.samples = fields.whole(body, "n", 1, MOST_SAMPLES) or 1
     asked.usage = fields.flag(fields.table(body, "stream_options"), "include_usage", "stream_options.") or False
+    asked.dropped += [name for name in LOGPROBS if body.get(name)]
     if extra := fields.others(body, KNOWN):
         values |= {"extra": extra, "extra_dialect": "openai"}
 
@@ -99,11 +102,11 @@ def messages(body: JsonObject) -> tuple[Any, ...]:
         where = f"messages[{index}]."
         match row.get("role"):
             case "user":
-                turns.add("user", _content(row, where))
+                turns.add("user", _content(row, where), fields.speaker(row, where))
             case "system" | "developer":
-                turns.add("system", _content(row, where))
+                turns.add("system", _content(row, where), fields.speaker(row, where))
             case "assistant":
-                turns.add("assistant", _assistant(row, turns, where))
+                turns.add("assistant", _assistant(row, turns, where), fields.speaker(row, where))
             case "tool" | "function":
                 call = fields.text(row, "tool_call_id", where) or fields.label(row, "name", where)
                 parts = tuple(p for p in _content(row, where) if isinstance(p, Text | Media))
@@ -169,7 +172,8 @@ def _part(part: JsonObject, where: str) -> Part:
         case "image_url":
             image = part.get("image_url")
             row = {"url": image} if isinstance(image, str) else fields.table(part, "image_url", where)
-            return fields.media(fields.text(row, "url", f"{where}image_url.", needed=True), f"{where}image_url.url")
+            at = f"{where}image_url."
+            return fields.media(fields.text(row, "url", at, needed=True), f"{at}url", detail=fields.detail(row, at))
         case "input_audio":
             audio = fields.table(part, "input_audio", where)
             kind = fields.label(audio, "format", f"{where}input_audio.")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from itertools import accumulate
 from typing import Any, NoReturn
 
 from orchestra_mcp.errors import UserError
@@ -16,6 +17,14 @@ from orchestra_mcp.types import JsonObject
 MOST_MESSAGES = 10_000
 MOST_PARTS = 4_000
 """Of one message."""
+MOST_ALL_PARTS = 10_000
+"""Of all messages together."""
+MOST_VALUES = 250_000
+"""Lists, objects and what stands in them, in one body: each costs far more memory and time than its two bytes tell."""
+MOST_DEPTH = 100
+"""Lists and objects within each other."""
+LONG = 256 * 1024
+"""A longer body, in bytes, takes so long to read that it should be done in a thread."""
 MOST_TOOLS = 1_000
 MOST_TOKENS = 100_000_000
 MAX_NAME = 300
@@ -37,12 +46,48 @@ def _constant(name: str) -> NoReturn:
 _decode = json.JSONDecoder(parse_constant=_constant).decode
 
 
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_STEP = {each: 1 if each in b"[{" else -1 for each in b"[]{}"}.__getitem__
+
+
+def _bounded(data: bytes | bytearray) -> None:
+    """Make sure that a body is neither deep nor of very many values, before anything is made of it.
+
+    Almost always three quick counts are enough; else strings are cut out first, in which brackets mean nothing.
+
+    Raises:
+        Invalid: it is.
+    """
+    if data.count(b"[") + data.count(b"{") <= MOST_DEPTH and data.count(b",") <= MOST_VALUES:
+        return
+    bare = data.replace(b"\\\\", b"").replace(b'\\"', b"")
+    many = bare.count(b'"') > 4 * MOST_VALUES
+    outside = b"" if many else b"".join(bare.split(b'"')[::2])
+    brackets = outside.translate(None, _NO_BRACKETS)
+    if many or outside.count(b",") + brackets.count(b"[") + brackets.count(b"{") > MOST_VALUES:
+        raise Invalid(f"The body has more than {MOST_VALUES:,} values.")
+    if max(accumulate(map(_STEP, brackets)), default=0) > MOST_DEPTH:
+        raise Invalid(f"The body has more than {MOST_DEPTH} lists and objects within each other.")
+
+
+def _parts(rows: list[Any]) -> int:
+    """How many parts messages have, with those of results of tools."""
+    count = 0
+    for row in rows:
+        if isinstance(row, dict):
+            for name in ("content", "output"):
+                if isinstance(inner := row.get(name), list):
+                    count += len(inner) + _parts(inner)
+    return count
+
+
 def parse(data: bytes | bytearray) -> JsonObject:
     """A request body.
 
     Raises:
-        Invalid: it is no JSON object.
+        Invalid: it is no JSON object, or one of too many values.
     """
+    _bounded(data)
     try:
         body = _decode(data.decode("utf-8-sig" if data[:3] == b"\xef\xbb\xbf" else "utf-8"))
     except UnicodeDecodeError:
@@ -52,6 +97,10 @@ def parse(data: bytes | bytearray) -> JsonObject:
         raise Invalid(f"The body is no JSON that can be read{where}.") from None
     if not isinstance(body, dict):
         raise Invalid("The body must be a JSON object.")
+    if len(data) > LONG:
+        for name in ("messages", "input"):
+            if isinstance(rows := body.get(name), list) and _parts(rows) > MOST_ALL_PARTS:
+                raise Invalid(f"`{name}` has more than {MOST_ALL_PARTS:,} parts in all.", name)
     return body
 
 
@@ -154,23 +203,33 @@ def function(row: Mapping[str, Any], schema: str, where: str) -> Tool:
     )
 
 
-def message(role: Role, parts: list[Part]) -> Message:
+def message(role: Role, parts: list[Part], name: str = "") -> Message:
     """A message of parts, in their order; a text that begins it stands apart, as `Message` has it."""
     if parts and isinstance(first := parts[0], Text) and not first.cache:
-        return Message(role=role, text=first.text, parts=tuple(parts[1:]))
-    return Message(role=role, parts=tuple(parts))
+        return Message(role=role, text=first.text, parts=tuple(parts[1:]), name=name)
+    return Message(role=role, parts=tuple(parts), name=name)
 
 
-def media(address: str, where: str, name: str = "") -> Media:
+def speaker(body: Mapping[str, Any], where: str) -> str:
+    """The `name` of who says a message; empty when it is left out."""
+    return label(body, "name", where) if body.get("name") else ""
+
+
+def detail(body: Mapping[str, Any], where: str) -> str:
+    """How closely an image is to be looked at; empty when that is left to the vendor."""
+    return label(body, "detail", where) if body.get("detail") else ""
+
+
+def media(address: str, where: str, name: str = "", detail: str = "") -> Media:
     """An image or file from a data URL or an address."""
     if address[:5].lower() == "data:":
         kind, found, data = address[5:].partition(",")
         media_type, _, coding = kind.rpartition(";")
         if not found or coding.lower() != "base64" or not data:
             raise Invalid(f"`{where}` must be a data URL in base64, such as data:image/png;base64,…", where)
-        return Media(media_type=media_type.partition(";")[0].lower(), data=data, name=name)
+        return Media(media_type=media_type.partition(";")[0].lower(), data=data, name=name, detail=detail)
     if address[:8].lower() == "https://" or address[:7].lower() == "http://":
-        return Media(url=address, name=name)
+        return Media(url=address, name=name, detail=detail)
     raise Invalid(f"`{where}` must be an http(s) address or a data URL.", where)
 
 
@@ -187,10 +246,10 @@ class Turns:
         self._parts: list[Part] = []
         self._open: Role | None = None
 
-    def add(self, role: Role, parts: Iterable[Part]) -> None:
+    def add(self, role: Role, parts: Iterable[Part], name: str = "") -> None:
         """A whole message."""
         self.close()
-        self.messages.append(message(role, list(parts)))
+        self.messages.append(message(role, list(parts), name))
 
     def said(self, parts: Iterable[Part]) -> None:
         """A piece of the assistant's turn."""

@@ -29,7 +29,7 @@ KNOWN = frozenset(
     {
         "model", "input", "instructions", "max_output_tokens", "temperature", "top_p", "tools", "tool_choice",
         "parallel_tool_calls", "text", "reasoning", "stream", "stream_options", "store", "include", "background",
-        "previous_response_id", "conversation", "prompt", "orchestra",
+        "previous_response_id", "conversation", "prompt", "orchestra", "top_logprobs",
     }
 )  # fmt: skip
 REFUSED = ("previous_response_id", "conversation", "prompt")
@@ -39,6 +39,8 @@ ECHOED = (
     "tool_choice", "tools", "top_p", "truncation", "user",
 )  # fmt: skip
 """What a response repeats of its request."""
+LOGPROBS = "message.output_text.logprobs"
+"""What `include` calls them; no vendor is asked, since the events of a reply have no place for them."""
 CUSTOM_SCHEMA: JsonObject = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
 """A tool that takes plain text is offered to vendors as a function with this one argument."""
 MAX_FLAT = 64
@@ -76,6 +78,10 @@ def parse(body: JsonObject) -> Asked:
         values |= _text(text)
     if thinking := fields.table(body, "reasoning"):
         values["effort"] = effort(thinking.get("effort"), "reasoning.effort")
+    if body.get("top_logprobs"):
+        asked.dropped.append("top_logprobs")
+    if isinstance(wanted := body.get("include"), list) and LOGPROBS in wanted:
+        asked.dropped.append(f"include {LOGPROBS}")
     if extra := fields.others(body, KNOWN):
         values["extra"] = values.get("extra", {}) | extra
     if values.get("extra"):
@@ -145,7 +151,7 @@ def _message(item: JsonObject, turns: Turns, where: str) -> None:
     if role == "assistant":
         turns.said(parts)
     else:
-        turns.add(roles[role], parts)
+        turns.add(roles[role], parts, fields.speaker(item, where))
 
 
 def _thought(item: JsonObject, where: str) -> Thought:
@@ -176,7 +182,7 @@ def _part(part: JsonObject, where: str) -> Part:
         case "input_image":
             address = part.get("image_url")
             if isinstance(address, str):
-                return fields.media(address, f"{where}image_url")
+                return fields.media(address, f"{where}image_url", detail=fields.detail(part, where))
             raise Invalid(f"`{where}image_url` must be given; no files are kept here.", f"{where}image_url")
         case "input_file":
             name = fields.text(part, "filename", where)
