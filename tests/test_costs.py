@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -205,11 +206,12 @@ def test_outcomes_and_costs_meet_under_one_name() -> None:
 
 
 async def test_the_report_names_a_cheaper_model_and_how_much_is_known_of_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import anyio
 
     monkeypatch.setenv("ORCHESTRA_HOME", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "400")
     async with open_store(tmp_path) as store:
         for number in range(25):
             id = f"c{number}"
@@ -222,8 +224,8 @@ async def test_the_report_names_a_cheaper_model_and_how_much_is_known_of_it(
             )
             label = Label(consultation=id, mode="debug", clusters=(("big-1", "small-1"),))
             await store.mark(label, "worked", 1)
-    assert await anyio.to_thread.run_sync(run_command, ["cost"]) == 0
-    printed = capsys.readouterr().out
+    done = await anyio.run_process([sys.executable, "-m", "orchestra_mcp", "cost"], cwd=Path(__file__).parent.parent)
+    printed = done.stdout.decode()
     assert "debug: small-1 in place of big-1 costs $0.0100 an answer against $0.1000, $2.2500 less" in printed
     assert "right in 25 of 25 against 25 of 25: +0 points (90 % interval -10 to +10)" in printed
 
