@@ -51,7 +51,7 @@ ROOM_S: Final = 10.0
 ROOM_PUTS: Final = 100
 """Too many and too old ones are looked for after so long, or so many new ones."""
 KEY_PART: Final = 8
-MOST_KEYS: Final = 500_000
+MOST_KEYS: Final = 100_000
 WAIT_S: Final = 2.0
 """Longest wait for another process that writes; then there is no reply."""
 _TABLES: Final = ("reply", "question", "offer")
@@ -413,7 +413,7 @@ def _connect(file: Path) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = OFF")  # a power cut may cost the cache; the checksums tell
-        connection.execute("PRAGMA cache_size = -8000")
+        connection.execute("PRAGMA cache_size = -2000")
         if _version(connection) != VERSION:
             connection.execute("BEGIN IMMEDIATE")
             if _version(connection) != VERSION:  # again: another process may have been first

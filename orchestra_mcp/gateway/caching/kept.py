@@ -125,7 +125,7 @@ class Memory:
         most_bytes: how much they may take together, roughly.
     """
 
-    def __init__(self, most_bytes: int = 6_000_000) -> None:
+    def __init__(self, most_bytes: int = 4_000_000) -> None:
         self._most = most_bytes
         self._size = 0
         self._rows: OrderedDict[bytes, tuple[Kept, tuple[ChatEvent, ...], int]] = OrderedDict()
