@@ -1,7 +1,7 @@
 """The one seam below the council and below every door: `chat` as a stream of events whose fold is the reply.
 
 A wire, a wrapper (budget, retry, breaker, cache, route) and the whole gateway all have the shape of `Provider`.
-`Embedder` and `Transcriber` are seams of the same kind for vectors and speech.
+`Embedder` is a seam of the same kind for vectors.
 
 The nouns here are the gateway's own dialect, into which every client's and every vendor's dialect is translated: turns
 of system, user and assistant; tool results stand in the user's turn; tool arguments stay the JSON text that the model
@@ -350,14 +350,6 @@ class Embedder(Protocol):
         Raises:
             ProviderError: it cannot be done now.
         """
-        ...
-
-
-class Transcriber(Protocol):
-    """Optional seam: speech to text."""
-
-    async def transcribe(self, model: str, audio: bytes, mime_type: str) -> str:
-        """The words that were spoken."""
         ...
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-import anyio
 from anyio.lowlevel import checkpoint
 
 from orchestra_mcp.gateway.provider import Receipt
-from orchestra_mcp.gateway.transcription import Transcript, TranscriptionRequest
+from orchestra_mcp.gateway.transcription import TranscriptionRequest
 from orchestra_mcp.web.dialects.dialect import dumps
 from orchestra_mcp.web.dialects.fields import Invalid
 from orchestra_mcp.web.errors import Declined, trouble
-from orchestra_mcp.web.exchange import Gone, Watch, read, refuse, reply
+from orchestra_mcp.web.exchange import Gone, read, refuse, reply, watched
 from orchestra_mcp.web.overhead import Head, headers
 
 if TYPE_CHECKING:
@@ -37,31 +36,17 @@ class Transcriptions:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         head, receipt = Head(scope), Receipt()
-        watch = Watch(receive)
         try:
             if scope["method"] != "POST":
                 raise Declined(405, "method_not_allowed", "Only POST is answered here.")
             request, stream = await self._request(scope, await read(receive, head, MAX_AUDIO), receipt)
-            found: list[Transcript] = []
-            failures: list[Exception] = []
-            async with anyio.create_task_group() as group:
-                group.cancel_scope.deadline = anyio.current_time() + self._desk.deadline_s
-                group.start_soon(watch.stay, group.cancel_scope)
-                try:
-                    found.append(await self._desk.words(request))
-                except Exception as error:  # noqa: BLE001 - raised again below, outside of the group
-                    failures.append(error)
-                group.cancel_scope.cancel()
-            if watch.gone:
-                return
-            if not found:
-                raise failures[0] if failures else TimeoutError()
+            found = await watched(receive, self._desk.deadline_s, lambda: self._desk.words(request))
         except Gone:
             return
         except Exception as error:  # noqa: BLE001 - told to the client
             await refuse(send, trouble(error), head, receipt)
             return
-        kind, body = found[0].media_type, found[0].body
+        kind, body = found.media_type, found.body
         if stream:
             kind, body = "text/event-stream; charset=utf-8", _as_stream(body)
         await reply(send, 200, body, [(b"content-type", kind.encode("latin-1", "replace")), *headers(head, receipt)])

@@ -17,7 +17,7 @@ from orchestra_mcp.web.dialects import fields
 from orchestra_mcp.web.dialects.dialect import cost, dumps
 from orchestra_mcp.web.dialects.fields import Invalid
 from orchestra_mcp.web.errors import Declined, trouble
-from orchestra_mcp.web.exchange import JSON, Gone, Watch, parsed, read, refuse, reply
+from orchestra_mcp.web.exchange import JSON, Gone, parsed, read, refuse, reply, watched
 from orchestra_mcp.web.overhead import Head, headers
 
 if TYPE_CHECKING:
@@ -40,38 +40,24 @@ class Embeddings:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         head, receipt = Head(scope), Receipt()
-        watch = Watch(receive)
         try:
             if scope["method"] != "POST":
                 raise Declined(405, "method_not_allowed", "Only POST is answered here.")
             body = await parsed(await read(receive, head))
             request = self._request(body, scope, receipt)
             plain = _plain(body)
-            found: list[Vectors] = []
-            failures: list[Exception] = []
-            async with anyio.create_task_group() as group:
-                group.cancel_scope.deadline = anyio.current_time() + self._desk.deadline_s
-                group.start_soon(watch.stay, group.cancel_scope)
-                try:
-                    found.append(await self._desk.vectors(request))
-                except Exception as error:  # noqa: BLE001 - raised again below, outside of the group
-                    failures.append(error)
-                group.cancel_scope.cancel()
-            if watch.gone:
-                return
-            if not found:
-                raise failures[0] if failures else TimeoutError()
-            numbers = sum(len(vector) for vector in found[0].vectors)
+            found = await watched(receive, self._desk.deadline_s, lambda: self._desk.vectors(request))
+            numbers = sum(len(vector) for vector in found.vectors)
             if numbers > LONG:
-                data = await anyio.to_thread.run_sync(_body, request, found[0], plain)
+                data = await anyio.to_thread.run_sync(_body, request, found, plain)
             else:
-                data = _body(request, found[0], plain)
+                data = _body(request, found, plain)
         except Gone:
             return
         except Exception as error:  # noqa: BLE001 - told to the client
             await refuse(send, trouble(error), head, receipt)
             return
-        await reply(send, 200, data, [JSON, *headers(head, receipt, found[0].usage)])
+        await reply(send, 200, data, [JSON, *headers(head, receipt, found.usage)])
 
     def _request(self, body: JsonObject, scope: Scope, receipt: Receipt) -> EmbedRequest:
         model = fields.label(body, "model")

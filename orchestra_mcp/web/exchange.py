@@ -6,7 +6,8 @@ import asyncio
 import math
 import os
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -30,6 +31,9 @@ JSON = (b"content-type", b"application/json")
 
 PARSING = anyio.CapacityLimiter(1)
 """Long bodies are read in a thread, one after the other, so that they take at most half of the interpreter."""
+
+
+T = TypeVar("T")
 
 
 class Gone(Exception):
@@ -213,3 +217,29 @@ class Watch:
                 return
             if outbox.opened and not outbox.closed and time.monotonic() - outbox.last >= every:
                 outbox.put(beat)
+
+
+async def watched(receive: Receive, deadline_s: float, work: Callable[[], Awaitable[T]]) -> T:
+    """What some work gives, done only for as long as the client is there.
+
+    Raises:
+        Gone: the client has hung up.
+        TimeoutError: it took longer than `deadline_s`.
+        Exception: whatever the work raised.
+    """
+    watch = Watch(receive)
+    found: list[T] = []
+    failures: list[Exception] = []
+    async with anyio.create_task_group() as group:
+        group.cancel_scope.deadline = anyio.current_time() + deadline_s
+        group.start_soon(watch.stay, group.cancel_scope)
+        try:
+            found.append(await work())
+        except Exception as error:  # noqa: BLE001 - raised again below, outside of the group
+            failures.append(error)
+        group.cancel_scope.cancel()
+    if watch.gone:
+        raise Gone
+    if not found:
+        raise failures[0] if failures else TimeoutError()
+    return found[0]

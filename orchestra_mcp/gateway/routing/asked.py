@@ -29,7 +29,6 @@ AUDIO_BYTES_PER_TOKEN = 500
 
 Needs = frozenset[Ability]
 NOTHING: Needs = frozenset()
-_TOOLS: Needs = frozenset({"tools"})
 THINKING = ("low", "medium", "high", "xhigh")
 
 

@@ -142,8 +142,6 @@ class FastResponse:
 
 def _translated(error: Exception) -> TransportError:
     name = type(error).__name__
-    if isinstance(error, TransportError):
-        return error
     if isinstance(error, aiohttp.InvalidURL | ValueError):
         return TransportError("address")
     if isinstance(error, asyncio.TimeoutError):

@@ -30,7 +30,6 @@ from orchestra_mcp.gateway.transports.transport import (
 
 MAX_CONNECTIONS, MAX_IDLE, KEEP_S = 200, 100, 60
 LOOPBACK = frozenset(host.encode() for host in LOOPBACK_HOSTS)
-DEFAULT_PORTS = {b"http": 80, b"https": 443}
 GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 
 
