@@ -1,98 +1,54 @@
-"""How fast the store is when many server processes write at once.
+"""How the store behaves when it is large, when many processes write at once, and when they are killed.
 
-`python benchmarks/store.py [--processes 8] [--consultations 50]` prints writes per second, CPU milliseconds for each
-consultation (begin, dossier, three opinions with their calls, finish: six transactions) and the waits of a single
-write: median, 99th percentile and the worst. The file is on the disk of the temporary directory (`TMPDIR`).
+`python benchmarks/store.py [--processes 8] [--consultations 50] [--searched 100000] [--kills 200]` prints
+
+- for many processes at once: errors, consultations that are lost or not whole, writes per second, CPU milliseconds for
+  each consultation (begin, dossier, five opinions and two ballots with their calls, what was watched, finish: eleven
+  transactions) and the waits of a single write;
+- for sudden death: how many acknowledged writes are missing after `kill -9` at random moments, and what
+  `PRAGMA integrity_check` and FTS5's own check say;
+- for search: milliseconds by kind of query among many consultations, and how long it takes to forget a project.
+
+The files are on the disk of the temporary directory (`TMPDIR`). 0 leaves a part out.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import statistics
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Awaitable, Callable
-from decimal import Decimal
 from pathlib import Path
 
 import anyio
-
-from orchestra_mcp.store import Store, open_store
-from orchestra_mcp.types import CallRecord, Dossier, Excerpt, Opinion, Question, Usage, Verdict
-
-EXCERPT = Excerpt(source="file", path="a.py", text="total = sum(values)\n" * 40, tokens=240, why="named")
-DOSSIER = Dossier(excerpts=(EXCERPT,) * 30, tokens=7200)
-ANSWER = "The last line is empty, so it is counted. " * 60
+import store_search
+import store_writing
 
 
-async def consult(store: Store, id: str) -> list[float]:
-    """Write one consultation of ordinary size; the seconds that each write took."""
-    call = CallRecord(
-        run=id, purpose="opinion", model="m", provider="p", usage=Usage(calls=1, cost_usd=Decimal("0.01"))
-    )
-    verdict = Verdict(id=id, question="Why?", headline="All answered.", answer=ANSWER)
-    opinion = Opinion(seat="s", position="It is empty", answer=ANSWER)
-    steps: list[Callable[[], Awaitable[None]]] = [
-        lambda: store.begin(id, Question(text="Why is the last line counted?"), id),
-        lambda: store.add(id, DOSSIER),
-        *[lambda: store.add(id, opinion, call)] * 3,
-        lambda: store.finish(id, "complete", verdict),
-    ]
-    seconds = []
-    for step in steps:
-        begun = time.perf_counter()
-        await step()
-        seconds.append(time.perf_counter() - begun)
-    return seconds
-
-
-async def one_process(home: Path, name: str, consultations: int) -> None:
-    async with open_store(home) as store:
-        print("ready", flush=True)
-        await anyio.to_thread.run_sync(sys.stdin.readline)
-        cpu, begun, waits = time.process_time(), time.time(), list[float]()
-        for number in range(consultations):
-            waits += await consult(store, f"{name}-{number}")
-        print(json.dumps({"cpu": time.process_time() - cpu, "begun": begun, "ended": time.time(), "waits": waits}))
-
-
-def all_processes(processes: int, consultations: int) -> None:
-    with tempfile.TemporaryDirectory() as home:
-        command = [sys.executable, __file__, "--consultations", str(consultations), "--home", home, "--name"]
-        children = [
-            subprocess.Popen([*command, f"p{n}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-            for n in range(processes)
-        ]
-        for child in children:
-            assert child.stdout is not None
-            child.stdout.readline()
-        for child in children:
-            assert child.stdin is not None
-            child.stdin.write("go\n")
-            child.stdin.flush()
-        results = [json.loads(child.communicate(timeout=600)[0]) for child in children]
-    waits = sorted(wait for result in results for wait in result["waits"])
-    wall = max(r["ended"] for r in results) - min(r["begun"] for r in results)
-    cpu = sum(r["cpu"] for r in results) / (processes * consultations)
-    print(f"{processes} processes, {processes * consultations} consultations, {len(waits)} writes in {wall:.2f} s")
-    print(f"writes per second         {len(waits) / wall:10.0f}")
-    print(f"CPU per consultation      {cpu * 1000:10.2f} ms")
-    print(f"wait for a write: median  {statistics.median(waits) * 1000:10.2f} ms")
-    print(f"        99th percentile   {waits[int(len(waits) * 0.99)] * 1000:10.2f} ms")
-    print(f"                  worst   {waits[-1] * 1000:10.2f} ms")
-
-
-if __name__ == "__main__":
+def main() -> None:
+    """Run what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--processes", type=int, default=8)
     parser.add_argument("--consultations", type=int, default=50, help="for each process")
+    parser.add_argument("--searched", type=int, default=100_000, help="consultations to search")
+    parser.add_argument("--queries", type=int, default=100, help="of each kind")
+    parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--home", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--name", default="", help=argparse.SUPPRESS)
+    parser.add_argument("--kill", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.name:
-        anyio.run(one_process, given.home, given.name, given.consultations)
+    program = Path(__file__)
+    if given.name and given.kill:
+        store_writing.victim(given.home, given.name)
+    elif given.name:
+        store_writing.child(given.home, given.name, given.consultations)
     else:
-        all_processes(given.processes, given.consultations)
+        if given.consultations:
+            store_writing.at_once(program, given.processes, given.consultations)
+        if given.kills:
+            store_writing.killed(program, given.kills)
+        if given.searched:
+            with tempfile.TemporaryDirectory() as directory:
+                anyio.run(store_search.measure, Path(directory), given.searched, given.queries)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,8 +1,8 @@
 """All nouns of the house, in the order in which a question meets them.
 
 Question → Dossier (Excerpt, Trace, Change) → Seat → Opinion (Claim, Behaviour, Trial) → Ballot → Verdict (Solution,
-Stance, Dissent) → Label. Around them: Usage and CallRecord (money), Event (what observers see), Consultation (what the
-store keeps), and the only eyes and hands that the council has: `Evidence` and `Workbench`.
+Stance, Dissent) → Label. Around them: Usage and CallRecord (money), Event and Span (what observers see), Consultation
+(what the store keeps), Found and Memory (what is remembered), Alert, and the only eyes and hands that the council has: `Evidence` and `Workbench`.
 
 Every class is a frozen pydantic model, so that one class serves as MCP schema, JSON body and stored document.
 """
@@ -33,6 +33,11 @@ EvidenceKind = Literal[
 OutcomeName = Literal["worked", "partly", "wrong"]
 """What became of a solution when it was tried."""
 Status = Literal["running", "complete", "degraded", "failed", "cancelled", "interrupted"]
+
+
+OutcomeSource = Literal["user", "verify", "commit"]
+"""Who says so: the user, the tests of the verify command, or a later commit that took the suggested lines over."""
+SpanValue = str | int | float | bool | tuple[str, ...]
 
 
 class Noun(BaseModel):
@@ -151,6 +156,21 @@ class Change(Noun):
     hunks: tuple[Hunk, ...] = ()
 
 
+class PastCase(Noun):
+    """An earlier consultation of the same project that may be alike; the code that it speaks of is as it was then."""
+
+    id: str
+    question: str
+    outcome: str
+    """What the council held then, cut to size."""
+    at: datetime
+    told: str = ""
+    """What became of it, as `Label.told`; empty when nobody said."""
+    confidence: float | None = None
+    local_only: bool = False
+    """It was asked for this machine only, and so stays here."""
+
+
 class Dossier(Noun):
     """The evidence that goes to every expert, already redacted and cut to the budget."""
 
@@ -164,6 +184,8 @@ class Dossier(Noun):
     traces: tuple[Trace, ...] = ()
     changes: tuple[Change, ...] = ()
     history: tuple[Turn, ...] = ()
+    past: tuple[PastCase, ...] = ()
+    """Similar consultations of the past; neither evidence nor part of this conversation."""
     left_out: tuple[str, ...] = ()
     """What did not fit, one line each."""
     notes: tuple[str, ...] = ()
@@ -684,6 +706,10 @@ class Verdict(Noun):
     sent: Sent = Sent()
     usage: Usage = Usage()
     seconds: float = 0.0
+    quorum_s: float | None = None
+    """Seconds until a quorum of the openers had answered; None when there never was one."""
+    follow_up: str = ""
+    """A question to the user about an earlier consultation on the same code, asked once; empty when there is none."""
     continues: str | None = None
 
 
@@ -714,6 +740,14 @@ class CallRecord(Noun):
     use_case: str = ""
     cache: str = ""
     """As `Receipt.cache`; a cached answer cost nothing."""
+    reason: Literal["", "retry", "fallback", "hedge"] = ""
+    """Why it was a further attempt."""
+    finish: str = ""
+    """As `Finish.reason`; not stored, and neither are the three below."""
+    max_tokens: int | None = None
+    temperature: float | None = None
+    server: str = ""
+    """Host and port that were asked."""
     at: datetime = Field(default_factory=lambda: datetime.now(UTC))
 
 
@@ -733,7 +767,49 @@ class Event(Noun):
 
 Observer = Callable[[Event], None]
 
-Entry = Dossier | Opinion | Absence | Ballot | CallRecord
+
+class Span(Noun):
+    """A piece of work in a consultation: a step, an expert, one attempt at a model."""
+
+    id: str
+    parent: str = ""
+    """Id of the span around it; empty for the outermost."""
+    trace: str = ""
+    """32 hexadecimal digits, as W3C Trace Context has them."""
+    name: str
+    kind: Literal["internal", "client", "server"] = "internal"
+    started: datetime
+    seconds: float
+    error: str = ""
+    """A stable word; empty when it went well."""
+    attributes: dict[str, SpanValue] = Field(default_factory=dict)
+    """By the names of `telemetry/names.py`; no prompts, no answers, unless the user asked for them."""
+
+
+class Watched(Noun):
+    """What was seen of a consultation since the last time it was written down."""
+
+    events: tuple[Event, ...] = ()
+    spans: tuple[Span, ...] = ()
+
+
+class Place(Noun):
+    """Lines of the project on which a verdict rests, so that it is later known whether they are still there."""
+
+    path: str
+    lines: int
+    """How many."""
+    digest: str
+    """Of those lines without the blanks at their ends, joined by line ends: SHA-256, its first 16 hexadecimal digits."""
+
+
+class Grounds(Noun):
+    """The code that a verdict speaks of."""
+
+    places: tuple[Place, ...] = ()
+
+
+Entry = Dossier | Opinion | Absence | Ballot | CallRecord | Watched | Grounds
 """What is appended to a consultation while it runs."""
 
 
@@ -759,7 +835,7 @@ class Label(Noun):
     """As `Verdict.proof`."""
     rankings: tuple[tuple[str, tuple[int, ...]], ...] = ()
     """Each judge's model id and its ranking of the solutions by index, best first."""
-    source: Literal["user", "verify"] = "user"
+    source: OutcomeSource = "user"
 
     def marked(self, marks: Sequence[tuple[int, OutcomeName]]) -> Label:
         """The same facts with what became of the solutions, as (rank counted from 1, outcome) pairs.
@@ -812,6 +888,10 @@ class Consultation(Noun):
     labels: tuple[Label, ...] = ()
     """What became of it: one label for each mark, oldest first (`Store.labels` gives one for all of them)."""
     failure: str = ""
+    events: tuple[Event, ...] = ()
+    spans: tuple[Span, ...] = ()
+    """In the order in which they ended."""
+    places: tuple[Place, ...] = ()
 
     @property
     def usage(self) -> Usage:
@@ -831,6 +911,99 @@ class Summary(Noun):
     started: datetime
     confidence: float | None = None
     cost_usd: Decimal = Decimal(0)
+
+
+class Found(Noun):
+    """One consultation that a search found."""
+
+    summary: Summary
+    snippet: str = ""
+    """Words around what was found, with `\x02` before and `\x03` after each hit."""
+    by: Literal["words", "meaning"] = "words"
+    score: float = 0.0
+    """Higher is better; only comparable within one answer."""
+
+
+class Memory(Noun):
+    """What is remembered of a finished consultation, to be shown to later councils."""
+
+    id: str
+    project: str
+    question: str
+    outcome: str
+    """What the council held, cut to size."""
+    at: datetime
+    confidence: float | None = None
+    local_only: bool = False
+    places: tuple[Place, ...] = ()
+    told: str = ""
+    """As `Label.told`."""
+    score: float = 0.0
+
+
+class ModeRecord(Noun):
+    """How often one expert was right, in one mode."""
+
+    mode: str
+    """A mode, `all`, or `judging` (pairs of solutions that it ranked as a judge)."""
+    cases: float
+    """Marked consultations it rests on, weighted (a commit counts less than the user's word)."""
+    right: float
+    rate: float
+    """Estimated probability of being right, 0 to 1, with the prior."""
+    low: float
+    high: float
+    """The 95 % interval of the rate."""
+
+
+class ExpertRecord(Noun):
+    """The track record of one expert, by the vendor's id of its model."""
+
+    model_id: str
+    seats: tuple[str, ...] = ()
+    """Names under which it sits now; empty when it no longer does."""
+    provider: str = ""
+    family: str = ""
+    prior: float
+    records: tuple[ModeRecord, ...] = ()
+    """`all` first, then the modes with most cases first."""
+    answered: int = 0
+    """Of its calls of the last 90 days."""
+    failed: int = 0
+    cost_usd: Decimal = Decimal(0)
+    p50_s: float | None = None
+
+
+class Latency(Noun):
+    """How long answered calls took, for one value of a dimension; seconds, by the nearest-rank method."""
+
+    value: str
+    calls: int
+    p50_s: float
+    p95_s: float
+    p99_s: float
+    first_p50_s: float | None = None
+    """Until the first word."""
+    first_p95_s: float | None = None
+
+
+AlertKind = Literal["spend", "errors", "latency", "outage", "calibration"]
+
+
+class Alert(Noun):
+    """A rule that has fired."""
+
+    rule: str
+    """Its name."""
+    kind: AlertKind
+    subject: str = ""
+    """What it is about: a provider, a model, a workspace; empty for everything."""
+    message: str
+    value: float
+    limit: float
+    since: datetime
+    over: datetime | None = None
+    """When it ended; None while it lasts."""
 
 
 class Plan(Noun):
@@ -877,6 +1050,8 @@ class CouncilStatus(Noun):
     home: str = ""
     project: str = ""
     warnings: tuple[str, ...] = ()
+    alerts: tuple[Alert, ...] = ()
+    """Those that last."""
 
 
 JsonObject = dict[str, Any]

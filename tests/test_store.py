@@ -39,6 +39,7 @@ from orchestra_mcp.types import (
     Dossier,
     Entry,
     Excerpt,
+    Grounds,
     Label,
     Opinion,
     Question,
@@ -46,6 +47,7 @@ from orchestra_mcp.types import (
     Status,
     Usage,
     Verdict,
+    Watched,
 )
 
 Opener = Callable[[Path], AbstractAsyncContextManager[Store]]
@@ -193,6 +195,15 @@ async def test_the_list_has_the_newest_first_with_cost_and_confidence_and_can_be
     assert (everything[0].strategy, everything[0].cost_usd, everything[0].confidence) == ("debate", Decimal(0), None)
     assert (everything[1].mode, everything[1].cost_usd, everything[1].confidence) == ("debug", Decimal("0.75"), 0.7)
     assert (everything[1].question, everything[1].project, everything[2].project) == ("Q3", "", "/p")
+
+
+async def test_the_list_goes_on_before_a_given_consultation(store: Store) -> None:
+    for number in range(5):
+        await store.begin(f"c{number}", Question(text="Why?", project="/p" if number % 2 else None), f"c{number}")
+    assert [s.id for s in await store.list(2)] == ["c4", "c3"]
+    assert [s.id for s in await store.list(2, before="c3")] == ["c2", "c1"]
+    assert [s.id for s in await store.list(9, "/p", before="c3")] == ["c1"]
+    assert await store.list(9, before="c0") == ()
 
 
 async def test_a_conversation_is_its_finished_turns_each_with_its_position_first(store: Store) -> None:
@@ -389,6 +400,8 @@ def anything(kind: Any) -> st.SearchStrategy[Any]:
     )
 
 
+# What a record of a call says beyond this is for those who watch, and not kept.
+OF_A_CALL = {"run": "c1", "reason": "", "finish": "", "max_tokens": None, "temperature": None, "server": ""}
 ENTRIES = st.lists(anything(Entry), max_size=5)
 ENDS = st.sampled_from([status for status in get_args(Status) if status not in ("running", "interrupted")])
 
@@ -398,7 +411,7 @@ ENDS = st.sampled_from([status for status in get_args(Status) if status not in (
 async def test_any_consultation_is_read_back_as_it_was(
     question: Question, entries: list[Entry], status: Status, end: Verdict | None, failure: str
 ) -> None:
-    entries = [e.model_copy(update={"run": "c1"}) if isinstance(e, CallRecord) else e for e in entries]
+    entries = [e.model_copy(update=OF_A_CALL) if isinstance(e, CallRecord) else e for e in entries]
     for backend in BACKENDS.values():
         with tempfile.TemporaryDirectory() as home:
             async with backend(Path(home)) as store:
@@ -419,6 +432,9 @@ async def test_any_consultation_is_read_back_as_it_was(
             opinions=tuple(e for e in entries if isinstance(e, Opinion)),
             absences=tuple(e for e in entries if isinstance(e, Absence)),
             ballots=tuple(e for e in entries if isinstance(e, Ballot)),
+            events=tuple(event for e in entries if isinstance(e, Watched) for event in e.events),
+            spans=tuple(span for e in entries if isinstance(e, Watched) for span in e.spans),
+            places=tuple(place for e in entries if isinstance(e, Grounds) for place in e.places),
             calls=tuple(e for e in entries if isinstance(e, CallRecord)),
             verdict=end,
             failure=failure,
@@ -500,7 +516,7 @@ def raw(home: Path) -> Any:
 async def refusal(home: Path) -> str:
     """Why the store of a directory cannot be opened; never with an absolute path in it."""
     with pytest.raises(StoreError) as caught:
-        async with open_store(home):
+        async with open_store(home, strict=True):
             pass
     assert str(home) not in str(caught.value)
     assert "orchestra.db" in str(caught.value) or "ORCHESTRA_HOME" in str(caught.value)

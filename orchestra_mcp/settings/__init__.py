@@ -18,10 +18,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError, model_validator
 
 from orchestra_mcp.errors import SettingsError
 from orchestra_mcp.settings.gateway import (
+    LOOPBACK,
     Budget,
     Embedding,
     Gateway,
@@ -32,11 +33,11 @@ from orchestra_mcp.settings.gateway import (
     Usd,
     WireName,
 )
-from orchestra_mcp.types import Noun
+from orchestra_mcp.types import AlertKind, Noun
 
 __all__ = [
-    "Budget", "Council", "Embedding", "Gateway", "Keys", "Limits", "ModelSpec", "PriceRow", "Privacy", "RateLimit",
-    "Route", "SeatSpec", "Settings", "WireName", "config_file", "home_dir", "load", "narrow",
+    "AlertRule", "Budget", "Council", "Embedding", "Gateway", "Keys", "Limits", "Memory", "ModelSpec", "PriceRow", "Privacy",
+    "RateLimit", "Route", "SeatSpec", "Settings", "Telemetry", "WireName", "config_file", "home_dir", "load", "narrow",
 ]  # fmt: skip
 
 MAX_PROJECT_FILE = 65_536
@@ -92,6 +93,69 @@ class Council(Noun):
     """Run programs that answers consist of, in a sandbox without network, to see whether they behave alike."""
 
 
+class Memory(Noun):
+    """`[memory]`: what is kept of consultations, and what later ones are shown of it."""
+
+    recall: bool = True
+    """Show a council similar consultations of the past, as long as the code that they speak of is unchanged."""
+    across_projects: bool = False
+    """Also those of other projects; what was asked for this machine only stays here all the same."""
+    keep_days: int | None = Field(default=None, ge=1, le=36_500)
+    """Consultations that began longer ago are forgotten; unset keeps them."""
+    ask_outcome: bool = True
+    """Ask once, with the next verdict on the same code, what became of an earlier one."""
+    learn_from_commits: bool = True
+    """Lines of a suggested patch that appear in a later commit count as a good sign."""
+
+
+class Telemetry(Noun):
+    """`[telemetry]`: traces for OpenTelemetry; needs the extra `otel`."""
+
+    otlp: str = ""
+    """Address of an OTLP/HTTP receiver, such as `http://127.0.0.1:4318`; empty: that of `OTEL_EXPORTER_OTLP_ENDPOINT`, if any."""
+    content: bool = False
+    """Record prompts and answers in exported spans too."""
+
+
+class AlertRule(Noun):
+    """An `[[alerts]]` table."""
+
+    name: str = Field(min_length=1, max_length=60)
+    on: AlertKind
+    above: float = Field(gt=0)
+    """`spend`: US dollars; `errors`: share of failed calls, 0 to 1; `latency`: p95 in seconds; `outage`: failed calls in
+    a row of one model, so many or more; `calibration`: difference between stated confidence and what proved right, 0 to 1."""
+    window: Literal["5m", "15m", "1h", "24h", "day", "7d", "month", "30d"] = "1h"
+    """Over which time; `day` and `month` begin at midnight and on the first (UTC). `calibration` looks at the last
+    outcomes instead, whenever they came."""
+    provider: str = ""
+    """Only calls of this provider; empty: of all."""
+    model: str = ""
+    workspace: str = ""
+    at_least: int | None = Field(default=None, ge=1)
+    """Calls (`calibration`: outcomes) that there must be before a share says anything; default: 5, for outcomes 20."""
+    to: tuple[Literal["log", "webhook", "desktop"], ...] = ("log",)
+    """Where people are told; MCP status and the dashboard always say so."""
+    url: SecretStr = SecretStr("")
+    """Of the webhook: https, or on this machine; `$NAME` is taken from the environment or `keys.env`."""
+    allow_http: bool = False
+    """Post to `url` over plain http on other machines too."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> AlertRule:
+        url = self.url.get_secret_value()
+        if self.on in ("errors", "calibration") and self.above >= 1:
+            raise ValueError(f"above is a share for {self.on}, less than 1")
+        if ("webhook" in self.to) != bool(url):
+            raise ValueError('a webhook takes both `to = ["webhook"]` and its `url`')
+        if url and not re.match(r"https://[^/]|\$\w+$", url, re.IGNORECASE) and not LOOPBACK.match(url):
+            if not url.lower().startswith("http://"):
+                raise ValueError("url is no address; give https://…, or $NAME for one that a variable holds")
+            if not self.allow_http:
+                raise ValueError("url is neither https nor on this machine; allow_http = true allows it")
+        return self
+
+
 class Settings(Noun):
     """All settings, after the project's file has narrowed the user's."""
 
@@ -108,6 +172,9 @@ class Settings(Noun):
     limits: Limits = Limits()
     privacy: Privacy = Privacy()
     council: Council = Council()
+    memory: Memory = Memory()
+    telemetry: Telemetry = Telemetry()
+    alerts: tuple[AlertRule, ...] = ()
     verify: dict[str, str] = Field(default_factory=dict)
     """Project directory → the command whose tests decide about a proposed patch, such as `pytest -q`. Only the user's
     own file can allow one."""
@@ -209,6 +276,9 @@ def load(environ: Mapping[str, str]) -> Settings:
     names = [seat.name for seat in settings.seats]
     if twice := {name for name in names if names.count(name) > 1}:
         raise SettingsError(f"{file}: two seats are called {sorted(twice)[0]!r}; names must differ.")
+    rules = [rule.name for rule in settings.alerts]
+    if twice := {name for name in rules if rules.count(name) > 1}:
+        raise SettingsError(f"{file}: two alerts are called {sorted(twice)[0]!r}; names must differ.")
     return settings
 
 
@@ -271,6 +341,9 @@ def _explain(error: ValidationError | TypeError) -> str:
         "prices": PriceRow,
         "embedding": Embedding,
         "gateway": Gateway,
+        "memory": Memory,
+        "telemetry": Telemetry,
+        "alerts": AlertRule,
     }
     table = tables.get(str(first["loc"][0]), Settings) if len(first["loc"]) > 1 else Settings
     known = [name for name in table.model_fields if name not in MADE_BY_US]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import logging
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -20,7 +21,7 @@ from typing import Any, Final, TypeVar
 
 import anyio
 
-from orchestra_mcp.errors import NotFound, StoreError, UserError
+from orchestra_mcp.errors import NotFound, SettingsError, StoreError, UserError
 from orchestra_mcp.store import database, rows
 from orchestra_mcp.store.database import Place, Unit, Worker
 from orchestra_mcp.store.locks import WriterLock
@@ -65,14 +66,22 @@ from orchestra_mcp.store.tenants import (
 
 T = TypeVar("T")
 
+_LOG = logging.getLogger(__name__)
+
 CLOSE_S: Final = 1.0
 FAILURES: Final = (sqlite3.Error, OSError)
 
 
 class AccessStore:
-    """Who may use this server; made by `open_access`. All methods raise `StoreError` when the database cannot be used."""
+    """Who may use this server; made by `open_access`. All methods raise `StoreError` when the database cannot be used.
 
-    def __init__(self, home: Path, pepper: str) -> None:
+    When it could not even be opened, `admit` knows no key and the others raise what `trouble` says: then only the owner
+    gets in.
+    """
+
+    def __init__(self, home: Path, pepper: str, trouble: str = "") -> None:
+        self.trouble = trouble
+        """Why there are no keys; empty when all is well."""
         self._place = Place(home)
         self._pepper = pepper.encode()
         self._lock = WriterLock(self._place.lock)
@@ -87,7 +96,7 @@ class AccessStore:
         """Open the connection. Raises StoreError."""
         try:
             _ = await self._worker
-        except FAILURES as error:
+        except (*FAILURES, StoreError) as error:
             raise database.explain(error, self._place) from error
 
     # --------------------------------------------------------------------------------------------------- the door
@@ -95,7 +104,7 @@ class AccessStore:
     async def admit(self, presented: str) -> tuple[VirtualKey, Workspace] | None:
         """The key that was presented, and its workspace; None when it is not one of ours, has expired or was revoked."""
         found = KEY.fullmatch(presented)
-        if found is None:
+        if found is None or self.trouble:
             return None
         shown = hashed(self._pepper, found[2])
 
@@ -362,6 +371,8 @@ class AccessStore:
         if self._closed:
             return
         self._closed = True
+        if self.trouble:
+            return
         self._lock.last_call = time.monotonic() + CLOSE_S
         with anyio.move_on_after(CLOSE_S + 0.5, shield=True):
             with suppress(*FAILURES, ValueError):  # ValueError: it never was open
@@ -378,6 +389,8 @@ class AccessStore:
     async def _run(self, unit: Unit[T]) -> T:
         if self._closed:
             raise StoreError("The store of keys is closed.")
+        if self.trouble:
+            raise StoreError(self.trouble)
         try:
             return await self._worker.run(unit)
         except FAILURES as error:
@@ -385,16 +398,33 @@ class AccessStore:
 
 
 @asynccontextmanager
-async def open_access(home: Path) -> AsyncIterator[AccessStore]:
+async def open_access(home: Path, *, strict: bool = False) -> AsyncIterator[AccessStore]:
     """Open the keys of a data directory; needs an asyncio event loop.
 
+    When they cannot be used, there are none, and `trouble` says why; that is logged too.
+
+    Args:
+        home: the data directory.
+        strict: for whoever has no use for a server without keys.
+
     Raises:
-        SettingsError: the pepper cannot be used.
-        StoreError: the database cannot be used.
+        SettingsError: strictly: the pepper cannot be used.
+        StoreError: strictly: the database cannot be used.
     """
-    store = AccessStore(home, await anyio.to_thread.run_sync(secret_file, home / "pepper"))
+    store: AccessStore | None = None
     try:
-        await store.open()
+        try:
+            store = AccessStore(home, await anyio.to_thread.run_sync(secret_file, home / "pepper"))
+            await store.open()
+        except (SettingsError, StoreError) as error:
+            if strict:
+                raise
+            if store is not None:
+                await store.close()
+            trouble = f"Only the owner's token gets in: the keys of callers cannot be read. {error}"
+            _LOG.warning("%s", trouble)
+            store = AccessStore(home, "", trouble)
         yield store
     finally:
-        await store.close()
+        if store is not None:
+            await store.close()

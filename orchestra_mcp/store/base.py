@@ -6,14 +6,17 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
+from orchestra_mcp.store.alerts import AlertBook
 from orchestra_mcp.store.costs import CostRow, Dimension
 from orchestra_mcp.store.ledger import Purses
+from orchestra_mcp.store.memories import Memories
 from orchestra_mcp.types import (
     Ballot,
     CallRecord,
     Consultation,
     Entry,
     Label,
+    Latency,
     OutcomeName,
     Question,
     Status,
@@ -27,12 +30,27 @@ class Store(Protocol):
     """Consultations, kept safely while many server processes write at once.
 
     Whatever a method has returned from survives `kill -9`. All methods raise `StoreError` when the database cannot be
-    used, with a message that says how to mend it.
+    used, with a message that says how to mend it; only consents never fail, since without them nobody could be asked.
     """
+
+    @property
+    def trouble(self) -> str:
+        """Why what is kept is not kept as it should be, and how to mend it; empty when all is well."""
+        ...
 
     @property
     def purses(self) -> Purses:
         """What budgets hold; wired into the gateway."""
+        ...
+
+    @property
+    def memory(self) -> Memories:
+        """What is remembered of finished consultations."""
+        ...
+
+    @property
+    def alerts(self) -> AlertBook:
+        """Rules that have fired."""
         ...
 
     def note(self, call: CallRecord) -> None:
@@ -86,8 +104,17 @@ class Store(Protocol):
         """
         ...
 
-    async def list(self, limit: int = 20, project: str | None = None) -> tuple[Summary, ...]:
-        """The newest consultations, newest first; `project` is an absolute root, None for all."""
+    async def list(
+        self, limit: int = 20, project: str | None = None, *, before: str = "", workspace: str | None = None
+    ) -> tuple[Summary, ...]:
+        """The newest consultations, newest first.
+
+        Args:
+            limit: at most so many.
+            project: an absolute root; None for all.
+            before: only those that came before this one, by its id (for paging); empty for the newest.
+            workspace: only what its keys asked; None for all.
+        """
         ...
 
     async def thread(self, id: str) -> tuple[Turn, ...]:
@@ -102,6 +129,10 @@ class Store(Protocol):
         self, by: Dimension, since: datetime, until: datetime | None = None, purpose: str = ""
     ) -> tuple[CostRow, ...]:
         """What calls cost, by one dimension and by model; `purpose` picks calls for one thing, such as `opinion`."""
+        ...
+
+    async def latency(self, by: Dimension, since: datetime, until: datetime | None = None) -> tuple[Latency, ...]:
+        """How long calls took, by one dimension; see `latency.latencies`."""
         ...
 
     async def allowed(self, project: str) -> frozenset[str]:

@@ -6,17 +6,18 @@ Everything here blocks; `Worker` is the thread in which it runs.
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 import aiosqlite
 import anyio
 
 from orchestra_mcp.errors import StoreError
-from orchestra_mcp.store.locks import WriterLock, make_private
+from orchestra_mcp.store.locks import make_private
 from orchestra_mcp.store.migrations import LATEST, MIGRATIONS, statements
 
 T = TypeVar("T")
@@ -25,6 +26,34 @@ Unit = Callable[[sqlite3.Connection], T]
 
 WAIT_S: Final = 15.0
 """Longest wait for another writer, in seconds; with the lock file in place real waits are milliseconds."""
+
+
+class Lock(Protocol):
+    """What writers queue on; see `locks.WriterLock`."""
+
+    last_call: float
+
+    def held(self, timeout_s: float) -> AbstractContextManager[None]:
+        """Hold it."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+class NoLock:
+    """For a database that nobody else can reach."""
+
+    last_call = float("inf")
+
+    @contextmanager
+    def held(self, timeout_s: float) -> Iterator[None]:  # noqa: ARG002
+        """Hold nothing."""
+        yield
+
+    def close(self) -> None:
+        """Let go of nothing."""
 
 
 class Place(NamedTuple):
@@ -83,7 +112,7 @@ def prepare(place: Place) -> None:
     make_private(place.database)
 
 
-def connect_writer(place: Place, lock: WriterLock) -> sqlite3.Connection:
+def connect_writer(place: Place, lock: Lock) -> sqlite3.Connection:
     """Open the one connection of this process that writes, and bring the schema up to date.
 
     All of it happens under the writers' lock: while the first process recovers after a crash, or the last one cleans
@@ -97,17 +126,38 @@ def connect_writer(place: Place, lock: WriterLock) -> sqlite3.Connection:
             # a power cut may lose the last commits, but never damages the file.
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA secure_delete = ON")  # what is forgotten must not stay on free pages
             migrate(connection, place)
+            connection.execute("BEGIN IMMEDIATE")  # a file that cannot be written says so now, not in mid-council
+            connection.execute("ROLLBACK")
         except BaseException:
             connection.close()
             raise
     return connection
 
 
+def connect_alone() -> sqlite3.Connection:
+    """Open a database in memory, for whoever has neither a directory nor a disk."""
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA foreign_keys = ON")
+    migrate(connection, Place(Path()))
+    return connection
+
+
+def identity(file: str) -> tuple[int, int] | None:
+    """Which file the database is now; None when there is none."""
+    try:
+        info = os.stat(file)  # noqa: PTH116 - before every write: a Path costs ten times as much
+    except OSError:
+        return None
+    return info.st_dev, info.st_ino
+
+
 def connect_reader(place: Place) -> sqlite3.Connection:
     """Open a connection that only reads; with the write-ahead log, writers and readers do not wait for each other."""
     connection = sqlite3.connect(place.database, timeout=WAIT_S, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA query_only = ON")
+    connection.execute("PRAGMA cache_size = -8000")  # kilobytes; a search looks at many pages more than once
     return connection
 
 
@@ -141,7 +191,7 @@ def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def write(connection: sqlite3.Connection, lock: WriterLock, unit: Unit[T]) -> T:
+def write(connection: sqlite3.Connection, lock: Lock, unit: Unit[T]) -> T:
     """Run a unit in a transaction that is a write from its beginning: one that upgrades later fails at once."""
     with lock.held(WAIT_S):
         connection.execute("BEGIN IMMEDIATE")
@@ -168,7 +218,21 @@ def _roll_back(connection: sqlite3.Connection) -> None:
         connection.execute("ROLLBACK")
 
 
-def shut(connection: sqlite3.Connection, lock: WriterLock) -> None:
+def wipe(connection: sqlite3.Connection, lock: Lock) -> bool:
+    """Cut off the write-ahead log, which holds pages as they were before something was deleted from them.
+
+    Returns False when somebody reads an older state just now; nobody is kept waiting for that.
+    """
+    with lock.held(WAIT_S):
+        connection.execute("PRAGMA busy_timeout = 0")
+        try:
+            (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            connection.execute(f"PRAGMA busy_timeout = {int(WAIT_S * 1000)}")
+    return not busy
+
+
+def shut(connection: sqlite3.Connection, lock: Lock) -> None:
     """Close the writing connection under the lock (see `connect_writer`), or without it when it cannot be had."""
     try:
         with lock.held(WAIT_S):
@@ -185,6 +249,10 @@ DAMAGED: Final = (
     "made. `sqlite3 orchestra.db .recover` may save what the old one held."
 )
 FULL: Final = "The disk that holds {place} is full: free some space, or set ORCHESTRA_HOME to another disk."
+GONE: Final = (
+    "The database orchestra.db in {place} was moved, deleted or replaced while Orchestra had it open, so nothing more can "
+    "be kept in it: restart Orchestra (in an editor, its MCP server)."
+)
 FORBIDDEN: Final = (
     "The data directory {place} cannot be written ({reason}): make it writable for you, or set ORCHESTRA_HOME to "
     "another directory."
@@ -217,6 +285,8 @@ def explain(error: Exception, place: Place) -> StoreError:
     if isinstance(error, TimeoutError):
         return StoreError(BUSY.format(place=place))
     if isinstance(error, OSError):
+        if error.errno == errno.ESTALE:
+            return StoreError(GONE.format(place=place))
         saying = FULL if error.errno in {errno.ENOSPC, errno.EDQUOT} else FORBIDDEN
         return StoreError(saying.format(place=place, reason=error.strerror or type(error).__name__))
     name = getattr(error, "sqlite_errorname", "") or type(error).__name__

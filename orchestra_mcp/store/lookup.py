@@ -18,6 +18,7 @@ from orchestra_mcp.types import (
     Ballot,
     Consultation,
     Dossier,
+    Grounds,
     Label,
     Opinion,
     Question,
@@ -25,6 +26,7 @@ from orchestra_mcp.types import (
     Summary,
     Turn,
     Verdict,
+    Watched,
 )
 
 Alive = Callable[[str], bool]
@@ -126,6 +128,9 @@ def consultation(connection: sqlite3.Connection, given: str, alive: Alive) -> Co
         opinions=tuple(entry for entry in said if isinstance(entry, Opinion)),
         absences=tuple(entry for entry in said if isinstance(entry, Absence)),
         ballots=tuple(entry for entry in said if isinstance(entry, Ballot)),
+        events=tuple(event for entry in said if isinstance(entry, Watched) for event in entry.events),
+        spans=tuple(span for entry in said if isinstance(entry, Watched) for span in entry.spans),
+        places=tuple(place for entry in said if isinstance(entry, Grounds) for place in entry.places),
         calls=tuple(rows.call_from(row) for row in connection.execute(CALLS_OF, (id,))),
         verdict=None if verdict is None else rows.decode(Verdict, verdict),
         labels=tuple(
@@ -137,15 +142,33 @@ def consultation(connection: sqlite3.Connection, given: str, alive: Alive) -> Co
     )
 
 
-def summaries(connection: sqlite3.Connection, limit: int, project: str | None, alive: Alive) -> tuple[Summary, ...]:
-    """One line for each of the newest consultations, newest first."""
+def summaries(
+    connection: sqlite3.Connection,
+    limit: int,
+    project: str | None,
+    alive: Alive,
+    before: str = "",
+    workspace: str | None = None,
+) -> tuple[Summary, ...]:
+    """One line for each of the newest consultations, newest first; see `base.Store.list`."""
     alive = cache(alive)
-    condition, values = ("", ()) if project is None else ("WHERE project = ?", (rows.clean(project),))
+    conditions, values = list[str](), list[str | int]()
+    if project is not None:
+        conditions.append("project = ?")
+        values.append(rows.clean(project))
+    if before:
+        conditions.append("(started, rowid) < (SELECT started, rowid FROM consultations WHERE id = ?)")
+        values.append(rows.clean(before))
+    if workspace is not None:
+        conditions.append("id IN (SELECT consultation FROM consultation_owners WHERE workspace = ?)")
+        values.append(rows.clean(workspace))
+    condition = f"WHERE {' AND '.join(conditions)}" if conditions else ""
     found = connection.execute(f"{SUMMARIES} {condition} {NEWEST_FIRST} LIMIT ?", (*values, max(limit, 0)))
-    return tuple(_summary(row, alive) for row in found)
+    return tuple(summary(row, alive) for row in found)
 
 
-def _summary(row: tuple[Any, ...], alive: Alive) -> Summary:
+def summary(row: tuple[Any, ...], alive: Alive) -> Summary:
+    """The summary of a row of `SUMMARIES`."""
     id, text, strategy, mode, project, status, owner, started, confidence, cost = row
     return Summary(
         id=id,

@@ -192,6 +192,76 @@ MIGRATIONS: tuple[str, ...] = (
     );
     CREATE INDEX consultation_owners_by_workspace ON consultation_owners (workspace, at);
     """,
+    # 4: what is remembered of consultations, word for word and by meaning; whom we asked how it went; alerts.
+    # Consultations of before are remembered later, in small steps (`memoryrows.fill`): all at once would take seconds
+    # in which no other process could write. Their memories have ids up to what stands in `turns`, newer ones begin
+    # after it, so that a higher id is always a newer consultation.
+    """
+    CREATE TABLE memories (
+        id            INTEGER PRIMARY KEY,
+        consultation  TEXT NOT NULL UNIQUE REFERENCES consultations (id),
+        project       TEXT NOT NULL,
+        at            INTEGER NOT NULL,
+        scope         TEXT NOT NULL,
+        question      TEXT NOT NULL,
+        answer        TEXT NOT NULL,
+        names         TEXT NOT NULL
+    );
+    CREATE INDEX memories_by_project ON memories (project, at);
+    CREATE VIRTUAL TABLE memory_words USING fts5 (
+        question, answer, names, scope,
+        content = 'memories', content_rowid = 'id', tokenize = 'porter unicode61 remove_diacritics 2', prefix = '2 3'
+    );
+    CREATE TRIGGER memories_added AFTER INSERT ON memories BEGIN
+        INSERT INTO memory_words (rowid, question, answer, names, scope)
+        VALUES (new.id, new.question, new.answer, new.names, new.scope);
+    END;
+    CREATE TRIGGER memories_gone AFTER DELETE ON memories BEGIN
+        INSERT INTO memory_words (memory_words, rowid, question, answer, names, scope)
+        VALUES ('delete', old.id, old.question, old.answer, old.names, old.scope);
+    END;
+    CREATE TRIGGER memories_changed AFTER UPDATE OF question, answer, names, scope ON memories BEGIN
+        INSERT INTO memory_words (memory_words, rowid, question, answer, names, scope)
+        VALUES ('delete', old.id, old.question, old.answer, old.names, old.scope);
+        INSERT INTO memory_words (rowid, question, answer, names, scope)
+        VALUES (new.id, new.question, new.answer, new.names, new.scope);
+    END;
+    CREATE TRIGGER memories_owned AFTER INSERT ON consultation_owners BEGIN
+        UPDATE memories SET scope = scope || ' w' || lower(hex(new.workspace)) || 'z9'
+        WHERE consultation = new.consultation;
+    END;
+
+    CREATE TABLE memory_vectors (
+        seq       INTEGER PRIMARY KEY AUTOINCREMENT,
+        memory    INTEGER NOT NULL REFERENCES memories (id),
+        embedder  TEXT NOT NULL,
+        vector    BLOB NOT NULL,
+        UNIQUE (memory, embedder)
+    );
+
+    CREATE TABLE follow_ups (
+        consultation  TEXT PRIMARY KEY REFERENCES consultations (id),
+        at            INTEGER NOT NULL
+    );
+
+    CREATE TABLE alerts (
+        id       INTEGER PRIMARY KEY,
+        rule     TEXT NOT NULL,
+        kind     TEXT NOT NULL,
+        subject  TEXT NOT NULL,
+        message  TEXT NOT NULL,
+        value    REAL NOT NULL,
+        bound    REAL NOT NULL,
+        since    INTEGER NOT NULL,
+        over     INTEGER
+    );
+    CREATE UNIQUE INDEX alerts_that_last ON alerts (rule, subject) WHERE over IS NULL;
+    CREATE TABLE turns (
+        name  TEXT PRIMARY KEY,
+        at    INTEGER NOT NULL
+    );
+    INSERT INTO turns (name, at) SELECT 'memories to fill', coalesce(max(rowid), 0) FROM consultations;
+    """,
 )
 
 LATEST = len(MIGRATIONS)

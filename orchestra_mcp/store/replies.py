@@ -157,8 +157,11 @@ class SqliteReplies:
                 connection.executemany("INSERT OR REPLACE INTO reply VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
                 if room:
                     _make_room(connection, self._most, now)
-            finally:
                 connection.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):  # some errors have rolled back already
+                    connection.execute("ROLLBACK")
+                raise
 
         self._clerk.tell(unit)
 

@@ -21,6 +21,7 @@ from orchestra_mcp.types import (
     Ballot,
     CallRecord,
     Dossier,
+    Grounds,
     Label,
     Mode,
     Noun,
@@ -32,17 +33,20 @@ from orchestra_mcp.types import (
     Turn,
     Usage,
     Verdict,
+    Watched,
 )
 
 N = TypeVar("N", bound=Noun)
 Row = tuple[Any, ...]
 
 # Entries that are kept as a JSON body, by the word in their `kind` column. Add a kind of entry here.
-ENTRY_KINDS: Final[dict[str, type[Dossier | Opinion | Absence | Ballot]]] = {
+ENTRY_KINDS: Final[dict[str, type[Dossier | Opinion | Absence | Ballot | Watched | Grounds]]] = {
     "dossier": Dossier,
     "opinion": Opinion,
     "absence": Absence,
     "ballot": Ballot,
+    "watched": Watched,
+    "grounds": Grounds,
 }
 KIND_OF: Final = {noun: kind for kind, noun in ENTRY_KINDS.items()}
 
@@ -176,9 +180,9 @@ def status_word(word: str) -> Status:
     return word if word in get_args(Status) else "degraded"  # type: ignore[return-value]
 
 
-def entry_row(id: str, entry: Dossier | Opinion | Absence | Ballot) -> dict[str, str | int]:
+def entry_row(id: str, entry: Dossier | Opinion | Absence | Ballot | Watched | Grounds) -> dict[str, str | int]:
     """An entry as named values of its columns; the database gives it its place in the sequence."""
-    seat = entry.judge if isinstance(entry, Ballot) else "" if isinstance(entry, Dossier) else entry.seat
+    seat = entry.judge if isinstance(entry, Ballot) else getattr(entry, "seat", "")
     return {"id": id, "kind": KIND_OF[type(entry)], "seat": clean(seat), "at": now(), "body": encode(entry)}
 
 
@@ -255,7 +259,8 @@ def label_from(row: Row) -> Label | None:
 def combined(marks: Sequence[Row]) -> Label | None:
     """One label for all marks of one consultation, given oldest first; None when none of them can be read.
 
-    The newest label gives the facts and the time; the user's word on a solution goes before any other.
+    The newest label gives the facts and the time; the user's word on a solution goes before that of the tests. What commits
+    say counts only while nobody else has said anything of the consultation; their `wrong` only takes a `worked` back.
     """
     readable: list[tuple[Label, str, int, OutcomeName]] = []
     for _, at, source, solution, outcome, body in marks:
@@ -263,6 +268,8 @@ def combined(marks: Sequence[Row]) -> Label | None:
             facts = decode(Label, body).model_copy(update={"at": moment(at)})
             if outcome in get_args(OutcomeName) and 1 <= solution <= len(facts.clusters):
                 readable.append((facts, source, solution, outcome))
+    told = [mark for mark in readable if mark[1] != "commit"]
+    readable = told or [mark for mark in readable if mark[3] != "wrong"]
     if not readable:
         return None
     facts = readable[-1][0]

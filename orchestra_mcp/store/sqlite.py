@@ -6,6 +6,8 @@ event loop; a task that is cancelled stops waiting, and the transaction is whole
 
 from __future__ import annotations
 
+import errno
+import logging
 import sqlite3
 import time
 from contextlib import suppress
@@ -18,18 +20,22 @@ from typing import Final, TypeVar
 import anyio
 
 from orchestra_mcp.errors import StoreError
-from orchestra_mcp.store import database, lookup, rows
+from orchestra_mcp.store import database, forgetting, lookup, memoryrows, rows
+from orchestra_mcp.store.alerts import AlertBook
 from orchestra_mcp.store.calls import CallLog
 from orchestra_mcp.store.costs import CostRow, Dimension, spending
-from orchestra_mcp.store.database import Place, Unit, Worker
+from orchestra_mcp.store.database import Lock, NoLock, Place, Unit, Worker
+from orchestra_mcp.store.latency import latencies
 from orchestra_mcp.store.ledger import Purses
 from orchestra_mcp.store.locks import OwnerLock, WriterLock
+from orchestra_mcp.store.memories import Memories
 from orchestra_mcp.types import (
     Ballot,
     CallRecord,
     Consultation,
     Entry,
     Label,
+    Latency,
     OutcomeName,
     Question,
     Status,
@@ -40,6 +46,11 @@ from orchestra_mcp.types import (
 
 T = TypeVar("T")
 
+_LOG = logging.getLogger(__name__)
+ALONE: Final = "alone"
+"""The owner of consultations that nobody else can see."""
+WIPE_AGAIN_S: Final = (0.05, 0.2, 0.5, 1.0, 2.0)
+"""After such waits the journal is tried again, while others read an older state."""
 CLOSE_S: Final = 1.0
 """How long closing may take; what cannot be written by then never was acknowledged."""
 FAILURES: Final = (sqlite3.Error, OSError)
@@ -48,9 +59,10 @@ INSERT_CONSULTATION: Final = """
     INSERT INTO consultations (id, thread, project, strategy, mode, status, started, owner, text, question)
     VALUES (?, ?, ?, ?, ?, 'running', ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING
 """
+# No INSERT … SELECT: it would copy the body into a table of its own first, since it reads the one that it writes.
 INSERT_ENTRY: Final = """
     INSERT INTO entries (consultation, seq, kind, seat, at, body)
-    SELECT :id, coalesce(max(seq), 0) + 1, :kind, :seat, :at, :body FROM entries WHERE consultation = :id
+    VALUES (:id, 1 + (SELECT coalesce(max(seq), 0) FROM entries WHERE consultation = :id), :kind, :seat, :at, :body)
 """
 INSERT_CALL: Final = (
     f"INSERT INTO calls ({', '.join(rows.CALL_COLUMNS)}) VALUES ({', '.join('?' * len(rows.CALL_COLUMNS))})"
@@ -72,24 +84,45 @@ MARK: Final = f"""
 class SqliteStore:
     """`base.Store` on SQLite; made by `open`."""
 
-    def __init__(self, home: Path) -> None:
-        self._place = Place(home)
-        self._lock = WriterLock(self._place.lock)
+    def __init__(self, home: Path | None, trouble: str = "") -> None:
+        self._place = Place(home or Path())
+        self._alone = home is None
+        self._lock: Lock = NoLock() if home is None else WriterLock(self._place.lock)
         self._owner: OwnerLock | None = None
-        self._writer = Worker(self._start)
-        self._reader = Worker(partial(database.connect_reader, self._place))
+        self._writer = Worker(self._start if home else database.connect_alone)
+        # One connection has a database in memory, and no second one.
+        self._reader = Worker(partial(database.connect_reader, self._place)) if home else self._writer
+        self._file = str(self._place.database)
+        self._identity: tuple[int, int] | None = None
+        self._trouble, self._failing = trouble, ""
+        self._consents: dict[str, frozenset[str]] = {}
+        """What was last known of projects: to be asked again is no use when the answer cannot be read either."""
+        self._unclean = False
         self._closed = False
         self._calls = CallLog(self._write)
         self.purses = Purses(self._write, lambda: self._token, lambda token: self._alive(token))
         """What budgets hold; see `ledger`."""
+        self.memory = Memories(self._write, self._read, self._alive, self._clean)
+        """What is remembered of finished consultations."""
+        self.alerts = AlertBook(self._write, self._read)
+        """Rules that have fired."""
 
     @classmethod
-    async def open(cls, home: Path) -> SqliteStore:
-        """Open, and create or migrate if need be. Raises StoreError."""
-        store = cls(home)
+    async def open(cls, home: Path | None, trouble: str = "") -> SqliteStore:
+        """Open, and create or migrate if need be.
+
+        Args:
+            home: the data directory; None for a database in memory.
+            trouble: what `trouble` says.
+
+        Raises:
+            StoreError: it cannot be used.
+        """
+        store = cls(home, trouble)
         try:
             _ = await store._writer
-            _ = await store._reader
+            if store._reader is not store._writer:
+                _ = await store._reader
         except FAILURES as error:
             await store.close()
             raise database.explain(error, store._place) from error
@@ -112,20 +145,29 @@ class SqliteStore:
             database.shut(connection, self._lock)
             raise StoreError("The store was closed while it was being opened.")
         self._owner = owner
+        self._identity = database.identity(self._file)
         return connection
+
+    @property
+    def trouble(self) -> str:
+        """Why what is kept is not kept as it should be; empty when all is well."""
+        return self._trouble or self._failing
 
     # ------------------------------------------------------------------------------------------------- writing
 
     async def begin(self, id: str, question: Question, thread: str) -> None:
         """Record that a consultation has started, owned by this process, status `running`."""
+        at = rows.now()
         row = (
             rows.clean(id), rows.clean(thread), rows.clean(question.project or ""), question.strategy, question.mode,
-            rows.now(), self._token, rows.clean(question.text), rows.encode(question),
+            at, self._token, rows.clean(question.text), rows.encode(question),
         )  # fmt: skip
+        remember = memoryrows.added(id, question, at)
 
         def unit(connection: sqlite3.Connection) -> None:
             if not connection.execute(INSERT_CONSULTATION, row).rowcount:
                 raise StoreError(f"A consultation {id} is in the store already; a new one needs a new id.")
+            remember(connection)
 
         await self._write(unit)
 
@@ -138,8 +180,13 @@ class SqliteStore:
 
         def unit(connection: sqlite3.Connection) -> None:
             lookup.require(connection, id)
-            connection.executemany(INSERT_ENTRY, others)
-            connection.executemany(INSERT_CALL, calls)
+            # Nothing is deleted here, and overwriting what is free costs a fifth of the time.
+            connection.execute("PRAGMA secure_delete = FAST")
+            try:
+                connection.executemany(INSERT_ENTRY, others)
+                connection.executemany(INSERT_CALL, calls)
+            finally:
+                connection.execute("PRAGMA secure_delete = ON")
 
         await self._write(unit)
 
@@ -164,9 +211,13 @@ class SqliteStore:
             verdict is not None,
         )
 
+        remember = None if verdict is None else memoryrows.answered(id, verdict)
+
         def unit(connection: sqlite3.Connection) -> None:
             lookup.require(connection, id)
             connection.execute(FINISH, row)
+            if remember is not None:
+                remember(connection)
 
         await self._write(unit)
 
@@ -186,13 +237,53 @@ class SqliteStore:
         at = rows.now()
         consents = [(rows.clean(project), rows.clean(provider), at) for provider in sorted(providers)]
 
+        self._consents[project] = self._consents.get(project, frozenset()) | providers
+
         def unit(connection: sqlite3.Connection) -> None:
             connection.executemany(INSERT_CONSENT, consents)
 
-        await self._write(unit)
+        try:
+            await self._write(unit)
+        except StoreError as error:
+            _LOG.warning("What was allowed counts until Orchestra ends, and was not kept: %s", error)
+
+    async def _clean(self) -> None:
+        """Cut off the journal once nobody reads an older state; when that does not happen soon, closing tries again."""
+        if self._alone:
+            return
+        if await self._read(forgetting.crowded):
+            await self._run(self._writer, self._flatten)
+        self._unclean = True
+        for wait in (0.0, *WIPE_AGAIN_S):
+            await anyio.sleep(wait)
+            if await self._run(self._writer, partial(database.wipe, lock=self._lock)):
+                self._unclean = False
+                return
+
+    def _flatten(self, _: sqlite3.Connection) -> None:
+        """See `forgetting.flatten`; on a connection of its own."""
+        connection = database.connect_writer(self._place, self._lock)
+        try:
+            database.write(connection, self._lock, forgetting.flatten)
+        finally:
+            with self._lock.held(database.WAIT_S):
+                connection.close()
 
     async def _write(self, unit: Unit[T]) -> T:
-        return await self._run(self._writer, partial(database.write, lock=self._lock, unit=unit))
+        try:
+            result = await self._run(self._writer, partial(self._checked, write=unit))
+        except StoreError as error:
+            if isinstance(error.__cause__, FAILURES):
+                self._failing = str(error)
+            raise
+        self._failing = ""
+        return result
+
+    def _checked(self, connection: sqlite3.Connection, write: Unit[T]) -> T:
+        """Write, unless the file that we have open is not the one that others see: what it says would be lost."""
+        if not self._alone and database.identity(self._file) != self._identity:
+            raise OSError(errno.ESTALE, "another file")
+        return database.write(connection, self._lock, write)
 
     # ------------------------------------------------------------------------------------------------- reading
 
@@ -200,9 +291,14 @@ class SqliteStore:
         """One consultation, whole. Raises NotFound with the ids that come closest."""
         return await self._read(lambda connection: lookup.consultation(connection, id, self._alive))
 
-    async def list(self, limit: int = 20, project: str | None = None) -> tuple[Summary, ...]:
-        """The newest consultations, newest first."""
-        return await self._read(lambda connection: lookup.summaries(connection, limit, project, self._alive))
+    async def list(
+        self, limit: int = 20, project: str | None = None, *, before: str = "", workspace: str | None = None
+    ) -> tuple[Summary, ...]:
+        """The newest consultations, newest first; see `base.Store.list`."""
+        unit = partial(
+            lookup.summaries, limit=limit, project=project, alive=self._alive, before=before, workspace=workspace
+        )
+        return await self._read(unit)
 
     async def thread(self, id: str) -> tuple[Turn, ...]:
         """The finished turns of the conversation that `id` belongs to, oldest first."""
@@ -220,6 +316,11 @@ class SqliteStore:
         await self._calls.flush()
         return await self._read(lambda connection: spending(connection, by, since, until, purpose))
 
+    async def latency(self, by: Dimension, since: datetime, until: datetime | None = None) -> tuple[Latency, ...]:
+        """How long calls took, by one dimension; see `latency.latencies`."""
+        await self._calls.flush()
+        return await self._read(lambda connection: latencies(connection, by, since, until))
+
     async def labels(self, limit: int = 2000) -> tuple[Label, ...]:
         """One label for each of the last marked consultations, newest first."""
         return await self._read(lambda connection: lookup.labels(connection, limit))
@@ -230,7 +331,13 @@ class SqliteStore:
 
     async def allowed(self, project: str) -> frozenset[str]:
         """Providers that the user has allowed to see this project's code."""
-        return await self._read(lambda connection: lookup.consents(connection, rows.clean(project)))
+        try:
+            found = await self._read(lambda connection: lookup.consents(connection, rows.clean(project)))
+        except StoreError as error:
+            _LOG.warning("What was allowed cannot be read: %s", error)
+            return self._consents.get(project, frozenset())
+        self._consents[project] = found | self._consents.get(project, frozenset())
+        return self._consents[project]
 
     async def _read(self, unit: Unit[T]) -> T:
         return await self._run(self._reader, partial(database.read, unit=unit))
@@ -245,10 +352,10 @@ class SqliteStore:
 
     @property
     def _token(self) -> str:
-        return self._owner.token if self._owner else ""
+        return self._owner.token if self._owner else ALONE if self._alone else ""
 
     def _alive(self, token: str) -> bool:
-        return bool(self._owner and self._owner.alive(token))
+        return (self._alone and token == ALONE) or bool(self._owner and self._owner.alive(token))
 
     # ------------------------------------------------------------------------------------------------- the end
 
@@ -265,7 +372,10 @@ class SqliteStore:
         self._lock.last_call = time.monotonic() + CLOSE_S
         with anyio.move_on_after(CLOSE_S + 0.5, shield=True):
             with suppress(*FAILURES, ValueError):  # ValueError: it never was open
-                await self._reader.close()
+                if self._reader is not self._writer:
+                    await self._reader.close()
+                if self._unclean:
+                    await self._writer.run(partial(database.wipe, lock=self._lock))
                 await self._writer.run(partial(database.shut, lock=self._lock))
                 await self._writer.close()
             await self._reader.ended()

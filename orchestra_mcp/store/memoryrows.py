@@ -1,0 +1,327 @@
+"""The rows of memories: written with the consultation that they are of, and found by words and by meaning.
+
+Words are ranked by BM25 (Robertson et al., Okapi at TREC-3, 1994; FTS5 has it built in), where a word in the question
+counts most. Lists by words and by meaning are joined by reciprocal rank fusion (Cormack, Clarke, Büttcher, SIGIR 2009).
+Each function runs inside one transaction.
+"""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from itertools import islice
+from typing import Final, Literal
+
+from orchestra_mcp.errors import StoreError
+from orchestra_mcp.store import lookup, rows
+from orchestra_mcp.store.memorywords import (
+    MOST_TERMS,
+    Term,
+    all_of,
+    any_of,
+    plain,
+    project_token,
+    question_words,
+    verdict_words,
+)
+from orchestra_mcp.store.vectors import Shelf
+from orchestra_mcp.types import Found, Grounds, Memory, Question, Verdict
+
+WEIGHTS: Final = "4.0, 1.0, 2.0, 0.0"
+"""Of the columns question, answer, names, scope."""
+MANY: Final = 1000
+"""So many of the newest that fit are ranked. Words that more consultations have say little anyway."""
+ENOUGH: Final = 10
+"""When fewer have all the words, those with some of them follow."""
+RAREST: Final = 5
+"""So many of the rarest words are looked for when not all have to be there."""
+RAREST_OF_A_QUESTION: Final = 16
+FEW: Final = 500
+"""So many of the newest that have a word are compared with a new question."""
+SHARED: Final = 2
+"""So many different words have two questions to share, to be called alike."""
+MOST_VECTORS: Final = 20_000
+"""Newest memories of a project that are compared by meaning."""
+FUSION: Final = 60
+"""The constant of reciprocal rank fusion, as its authors chose it."""
+ALIKE: Final = 0.3
+"""Least cosine of what is similar in meaning."""
+SNIPPETS: Final = ", ".join(f"snippet(memory_words, {column}, char(2), char(3), ' … ', 28)" for column in (1, 0, 2))
+"""From the answer, the question, the names; the first that has a hit is shown, and the question stands beside it anyway."""
+HEAD_CHARS: Final = 200
+
+INSERT: Final = """
+    INSERT OR IGNORE INTO memories (id, consultation, project, at, scope, question, answer, names) VALUES (
+        coalesce(:number, 1 + max((SELECT coalesce(max(id), 0) FROM memories),
+            (SELECT coalesce(max(at), 0) FROM turns WHERE name = 'memories to fill'))),
+        :id, :project, :at,
+        :scope || coalesce((SELECT ' w' || lower(hex(workspace)) || 'z9' FROM consultation_owners
+            WHERE consultation = :id), ''),
+        :question, '', :names)
+"""
+FINISHED: Final = "status IN ('complete', 'degraded') AND verdict IS NOT NULL"
+
+
+def added(id: str, question: Question, at: int, number: int | None = None) -> Callable[[sqlite3.Connection], None]:
+    """What makes a question searchable from its first moment on; the words are picked now, not in the transaction.
+
+    Args:
+        id: the consultation's.
+        question: as it is kept.
+        at: when it began.
+        number: the memory's own; None for the next one.
+    """
+    text, names = question_words(question)
+    project = rows.clean(question.project or "")
+    row = {
+        "id": rows.clean(id), "project": project, "at": at, "scope": project_token(project), "question": text,
+        "names": names, "number": number,
+    }  # fmt: skip
+
+    def unit(connection: sqlite3.Connection) -> None:
+        connection.execute(INSERT, row)
+
+    return unit
+
+
+def answered(id: str, verdict: Verdict) -> Callable[[sqlite3.Connection], None]:
+    """What makes a verdict searchable; the words are picked now, not in the transaction."""
+    answer, names = verdict_words(verdict)
+
+    def unit(connection: sqlite3.Connection) -> None:
+        connection.execute(
+            "UPDATE memories SET answer = ?, names = names || ' ' || ? WHERE consultation = ? AND answer = ''",
+            (answer or " ", names, id),
+        )
+
+    return unit
+
+
+def fill(connection: sqlite3.Connection, most: int) -> bool:
+    """Remember some consultations of before there were memories, the newest of them first; False when none is left."""
+    (top,) = connection.execute("SELECT coalesce(max(at), 0) FROM turns WHERE name = 'memories to fill'").fetchone()
+    if not top:
+        return False
+    old = connection.execute(
+        "SELECT rowid, id, started, question, verdict FROM consultations WHERE rowid <= ? ORDER BY rowid DESC LIMIT ?",
+        (top, most),
+    ).fetchall()
+    for number, id, started, asked, said in old:
+        try:
+            question = rows.decode(Question, asked)
+            verdict = None if said is None else rows.decode(Verdict, said)
+        except StoreError:  # of a newer version, or damaged
+            continue
+        added(id, question, started, number)(connection)  # its own number keeps the order of time
+        if verdict is not None:
+            answered(id, verdict)(connection)
+    left = old[-1][0] - 1 if len(old) == most else 0
+    connection.execute("UPDATE turns SET at = ? WHERE name = 'memories to fill'", (left,))
+    return left > 0
+
+
+# -------------------------------------------------------------------------------------------------- by words
+
+
+def by_words(connection: sqlite3.Connection, wanted: Sequence[Term], scope: str, count: int) -> dict[int, str]:
+    """Numbers of the memories that fit, best first, each with its snippet."""
+    counted = [(_bounded(connection, all_of((term,), scope)), term) for term in wanted]
+    found: dict[int, str] = {}
+    if counted and all(number for number, _ in counted):
+        fewest = min(number for number, _ in counted)
+        found = _ranked(connection, all_of(wanted, scope), fewest >= MANY, count)
+    # Words that stand together nowhere are looked for one by one.
+    apart = dict.fromkeys(part for number, term in counted if not number for part in term.parts)
+    counted += [(_bounded(connection, all_of((part,), scope)), part) for part in list(apart)[:MOST_TERMS]]
+    if len(found) < ENOUGH and len(counted) > 1 and (rare := _rarest(counted)):
+        some = any_of([term for _, term in rare], scope)
+        others = _ranked(connection, some, sum(number for number, _ in rare) >= MANY, count)
+        found |= {number: text for number, text in others.items() if number not in found}
+    return dict(islice(found.items(), count))
+
+
+def _rarest(counted: Sequence[tuple[int, Term]]) -> list[tuple[int, Term]]:
+    """The rarest terms that occur at all; common ones only when there is nothing else to go by."""
+    present = sorted((one for one in counted if one[0]), key=lambda one: one[0])
+    return [one for place, one in enumerate(present[:RAREST]) if not place or one[0] < MANY]
+
+
+def _bounded(connection: sqlite3.Connection, expression: str) -> int:
+    """How many fit, at most `MANY`."""
+    found = connection.execute(
+        "SELECT count(*) FROM (SELECT rowid FROM memory_words WHERE memory_words MATCH ? LIMIT ?)", (expression, MANY)
+    )
+    return int(found.fetchone()[0])
+
+
+def _ranked(connection: sqlite3.Connection, expression: str, common: bool, count: int) -> dict[int, str]:
+    """The numbers of those that fit, best first, with their snippets; of very many, only the newest are ranked."""
+    least = 0
+    if common:
+        newest = connection.execute(
+            "SELECT rowid FROM memory_words WHERE memory_words MATCH ? ORDER BY rowid DESC LIMIT 1 OFFSET ?",
+            (expression, MANY),
+        ).fetchone()
+        least = newest[0] if newest else 0
+    # Ordered by `rank` itself, so that FTS5 sorts and makes snippets only for what is returned.
+    found = connection.execute(
+        f"SELECT rank, rowid, {SNIPPETS} FROM memory_words WHERE memory_words MATCH ? AND rowid >= ? "
+        f"AND rank MATCH 'bm25({WEIGHTS})' ORDER BY rank LIMIT ?",
+        (expression, least, count),
+    ).fetchall()
+    found.sort(key=lambda row: (row[0], -row[1]))  # the newer of those that fit alike
+    return {number: next((text for text in texts if "\x02" in text), "") for _, number, *texts in found}
+
+
+# ------------------------------------------------------------------------------------------------- by meaning
+
+
+def by_meaning(
+    connection: sqlite3.Connection,
+    shelf: Shelf,
+    vector: Sequence[float],
+    embedder: str,
+    project: str | None,
+    workspace: str | None,
+    count: int,
+) -> list[int]:
+    """Numbers of the memories whose questions are most similar in meaning, best first."""
+    if not vector or not embedder:
+        return []
+    within = "" if project is None else " AND memories.project = :project"
+    # The page of all projects is another one than that of no project.
+    page = shelf.page(b"*" if project is None else b"=" + plain(project).encode(), embedder)
+    found = connection.execute(
+        "SELECT seq, vector FROM memory_vectors JOIN memories ON memories.id = memory "
+        f"WHERE embedder = :embedder AND seq > :last{within} ORDER BY seq DESC LIMIT :most",
+        {"embedder": embedder, "last": page.last, "most": MOST_VECTORS, "project": project},
+    ).fetchall()
+    page.add(found[::-1])
+    numbers = list[int]()
+    # More than asked for: some may be forgotten, or of another workspace.
+    for seq, _ in page.nearest(unit_vector(vector), count * 3 + 20 if workspace is None else MOST_VECTORS, ALIKE):
+        row = connection.execute(
+            "SELECT memory FROM memory_vectors JOIN memories ON memories.id = memory WHERE seq = :seq AND "
+            "(:workspace IS NULL OR consultation IN "
+            "(SELECT consultation FROM consultation_owners WHERE workspace = :workspace))",
+            {"seq": seq, "workspace": workspace},
+        ).fetchone()
+        if row is not None:
+            numbers.append(row[0])
+            if len(numbers) == count:
+                break
+    return numbers
+
+
+def unit_vector(vector: Sequence[float]) -> Sequence[float]:
+    """The vector with a length of 1; one of no length as it is."""
+    length = math.sqrt(sum(number * number for number in vector))
+    return [number / length for number in vector] if length > 0 else vector
+
+
+def fused(*lists: Sequence[int]) -> dict[int, float]:
+    """Numbers with their scores, best first, of several lists that are best first."""
+    scores: dict[int, float] = {}
+    for one in lists:
+        for place, number in enumerate(one, 1):
+            scores[number] = scores.get(number, 0.0) + 1 / (FUSION + place)
+    return dict(sorted(scores.items(), key=lambda item: -item[1]))
+
+
+# --------------------------------------------------------------------------------------------------- what is shown
+
+
+def shown(
+    connection: sqlite3.Connection,
+    scores: Mapping[int, float],
+    snippets: Mapping[int, str],
+    alive: lookup.Alive,
+) -> tuple[Found, ...]:
+    """What was found, with its summary and snippet, in the order given."""
+    alive = cache(alive)
+    found = list[Found]()
+    for number, score in scores.items():
+        row = connection.execute(
+            f"{lookup.SUMMARIES} WHERE id = (SELECT consultation FROM memories WHERE id = ?)", (number,)
+        ).fetchone()
+        if row is not None:
+            snippet = snippets.get(number) or _head(connection, number)
+            by: Literal["words", "meaning"] = "words" if number in snippets else "meaning"
+            found.append(Found(summary=lookup.summary(row, alive), snippet=snippet, by=by, score=score))
+    return tuple(found)
+
+
+def _head(connection: sqlite3.Connection, number: int) -> str:
+    """The beginning of what was held, of one that no word has found."""
+    row = connection.execute("SELECT answer, question FROM memories WHERE id = ?", (number,)).fetchone()
+    return rows.shortened((row[0].strip() or row[1]) if row else "", HEAD_CHARS)
+
+
+# ------------------------------------------------------------------------------------------------- for a new council
+
+
+def alike(connection: sqlite3.Connection, wanted: Sequence[Term], scope: str, count: int) -> dict[int, float]:
+    """Memories that share words with a question, by how much of what its words say they have (0 to 1), best first.
+
+    A word says as much as it is rare: log(1 + all / those that have it), its inverse document frequency.
+    """
+    held: list[tuple[float, list[int]]] = []
+    (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM memories").fetchone()
+    for term in wanted:
+        found = [
+            number
+            for (number,) in connection.execute(
+                "SELECT rowid FROM memory_words WHERE memory_words MATCH ? ORDER BY rowid DESC LIMIT ?",
+                (all_of((term,), scope), FEW),
+            )
+        ]
+        held.append((math.log(1 + last / (len(found) + 0.5)), found))
+    total = sum(weight for weight, _ in held)
+    present = sorted((one for one in held if one[1]), key=lambda one: -one[0])[:RAREST_OF_A_QUESTION]
+    said: dict[int, float] = {}
+    times: dict[int, int] = {}
+    for weight, numbers in present:
+        for number in numbers:
+            said[number] = said.get(number, 0.0) + weight
+            times[number] = times.get(number, 0) + 1
+    needed = min(SHARED, len(wanted))
+    best = sorted((n for n in said if times[n] >= needed), key=lambda n: (-said[n], -n))[:count]
+    return {number: said[number] / total for number in best}
+
+
+def memory(connection: sqlite3.Connection, number: int, score: float) -> Memory | None:
+    """What a later council is shown of a consultation; None when it has not ended well, or cannot be read."""
+    row = connection.execute(
+        "SELECT consultations.id, consultations.project, consultations.question, started, confidence, verdict "
+        f"FROM memories JOIN consultations ON consultations.id = consultation WHERE memories.id = ? AND {FINISHED}",
+        (number,),
+    ).fetchone()
+    if row is None:
+        return None
+    id, project, asked, started, confidence, said = row
+    try:
+        turn = rows.turn(id, rows.decode(Question, asked), started, rows.decode(Verdict, said))
+        places = tuple(
+            place
+            for (body,) in connection.execute(
+                "SELECT body FROM entries WHERE consultation = ? AND kind = 'grounds' ORDER BY seq", (id,)
+            )
+            for place in rows.decode(Grounds, body).places
+        )
+    except StoreError:
+        return None
+    label = lookup.known_outcomes(connection, id)
+    return Memory(
+        id=id,
+        project=project,
+        question=turn.question,
+        outcome=turn.outcome,
+        at=turn.at,
+        confidence=confidence,
+        local_only=turn.local_only,
+        places=places,
+        told=label.told if label else "",
+        score=score,
+    )
