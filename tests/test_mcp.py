@@ -48,7 +48,7 @@ PARAMETERS = {
     "consultation_id project_dir",
     "debate": "proposition positions rounds files experts max_cost_usd deadline_s detail consultation_id project_dir",
     "collect_context": "question mode files error diff experts project_dir",
-    "get_consultation": "id wait_s detail",
+    "get_consultation": "id query wait_s detail",
     "mark_outcome": "outcome id solution",
     "council_status": "",
 }

@@ -407,10 +407,9 @@ def test_what_servers_log_has_no_secrets_in_it(tmp_path: Path) -> None:
     (tmp_path / "keys.env").chmod(0o600)
     environ = {**os.environ, "ORCHESTRA_HOME": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environ, check=True)
-    message = done.stderr.splitlines()[-1]
-    assert message == "ValueError: not «redacted:github-token#1» and not «redacted:known-value#1»"
+    assert 'error="ValueError at <string>:5"' in done.stderr  # where, and not what it said
     assert TOKEN[6:] not in done.stderr
-    assert "asyncio ERROR stopped at «redacted:github-token#1»" in done.stderr
+    assert ENV not in done.stderr
 
 
 async def test_the_traceback_of_a_watcher_that_fails_is_logged_without_the_project_s_secrets(
@@ -426,8 +425,10 @@ async def test_the_traceback_of_a_watcher_that_fails_is_logged_without_the_proje
     with caplog.at_level(logging.ERROR):
         async with council({"ada": Expert(expert(SAYS))}, environ) as (orchestra, _):
             await orchestra.ask(Question(text="Why does read_lines fail?", project=str(repo)), watcher)
-    assert "cannot show «redacted:known-value#1» and «redacted:github-token#1»" in caplog.text
+    assert "ValueError at" in caplog.text
+    assert "cannot show" not in caplog.text
     assert ENV not in caplog.text
+    assert TOKEN not in caplog.text
 
 
 # --------------------------------------------------------------------------------------------------- personal data

@@ -10,7 +10,7 @@ from orchestra_mcp.context.secrecy.redaction import Redactor
 from orchestra_mcp.council.minutes import Minutes
 from orchestra_mcp.council.verdicts import conclude
 from orchestra_mcp.errors import OrchestraError
-from orchestra_mcp.types import Absence, CallRecord, Consultation, Question, Verdict
+from orchestra_mcp.types import Absence, CallRecord, Consultation, Event, Question, Span, Verdict, Watched
 
 CANCEL_S = 1.5
 """Longest time that a cancelled run takes to be recorded, in seconds."""
@@ -30,6 +30,9 @@ class Run:
         self.scope = anyio.CancelScope()
         self.pending: list[CallRecord] = []
         """Calls that are not stored yet; they go with the next entry."""
+        self.events: list[Event] = []
+        self.spans: list[Span] = []
+        """What was seen and is not stored yet."""
         self.late: list[Absence] = []
         """Who was cut off when it ended; stored with the end."""
         self.started = anyio.current_time()
@@ -86,6 +89,15 @@ class Run:
         """The best verdict from what has arrived, made without any model; its status is `running` until it is done."""
         self.minutes.seconds = anyio.current_time() - self.started
         return self.verdict or conclude(self.minutes)
+
+    def seen(self) -> tuple[Watched, ...]:
+        """What is to be stored of what was seen, which then counts as stored; nothing when nothing was seen."""
+        if not self.events and not self.spans:
+            return ()
+        watched = Watched(events=tuple(self.events), spans=tuple(self.spans))
+        self.events.clear()
+        self.spans.clear()
+        return (watched,)
 
     async def cancel(self) -> None:
         """Stop it, abort its upstream calls, record it as cancelled; returns when that is done (within 2 s)."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -15,6 +15,11 @@ import anyio
 import anyio.to_thread
 
 from orchestra_mcp.app.convening import convene
+from orchestra_mcp.app.followup import follow_up
+from orchestra_mcp.app.grounds import grounds
+from orchestra_mcp.app.harvest import Harvest
+from orchestra_mcp.app.meaning import Meaning
+from orchestra_mcp.app.recall import Recall, Wanted, reference
 from orchestra_mcp.app.run import CANCEL_S, Run
 from orchestra_mcp.context.collector import collect
 from orchestra_mcp.context.evidence import ProjectEvidence
@@ -28,9 +33,13 @@ from orchestra_mcp.council.strategies import STRATEGIES
 from orchestra_mcp.council.verdicts import conclude
 from orchestra_mcp.errors import OrchestraError, StoreError
 from orchestra_mcp.gateway.money.prices import context_window
+from orchestra_mcp.gateway.provider import ASKING
 from orchestra_mcp.gateway.roster import Roster
 from orchestra_mcp.settings import Keys, ModelSpec, Settings
 from orchestra_mcp.store.base import Store
+from orchestra_mcp.telemetry import council, names
+from orchestra_mcp.telemetry.logs import places
+from orchestra_mcp.telemetry.spans import Doing, span, watch
 from orchestra_mcp.types import (
     Absence,
     CallRecord,
@@ -39,6 +48,7 @@ from orchestra_mcp.types import (
     Event,
     Observer,
     OutcomeName,
+    PastCase,
     Question,
     Seat,
     Status,
@@ -50,6 +60,10 @@ logger = logging.getLogger(__name__)
 
 WINDOW_SHARE = 0.5
 """Share of a model's context window that evidence may take; the rest is for the others' words and the reply."""
+GROUNDS_S = 1.0
+"""Longest time that noting what a verdict rests on takes, in seconds."""
+SEEN_S = 0.5
+"""What is seen of a run is stored so often, in seconds, when nothing else is."""
 LARGE_WINDOW = 128_000
 """What is taken for a window of unknown size, in tokens."""
 
@@ -79,14 +93,61 @@ class Case:
         return await clean(text, self.evidence, self.redactor)
 
 
+@dataclass
+class _End:
+    """How a consultation ended."""
+
+    verdict: Verdict | None = None
+    failure: OrchestraError | None = None
+    status: Status = "failed"
+
+
 class Sitting:
     """Holds consultations; `app` starts one in a task of its own."""
 
-    def __init__(self, store: Store, roster: Roster, keys: Keys) -> None:
-        self._store, self._roster, self._keys = store, roster, keys
+    def __init__(
+        self, store: Store, roster: Roster, keys: Keys, meaning: Meaning, home: Path, harvest: Harvest
+    ) -> None:
+        self._store, self._roster, self._keys, self._harvest = store, roster, keys, harvest
+        self.roots: dict[str, Doing] = {}
+        """Root spans of the consultations that run, by their ids."""
+        self._meaning, self._recall = meaning, Recall(store, meaning, home)
 
     async def sit(self, run: Run, case: Case) -> None:
         """One consultation from evidence to verdict; whatever happens, it ends recorded and everyone is told."""
+        end = _End()
+        try:
+            asked, workspace = run.question, ASKING.get().workspace
+            with watch(
+                run.spans.append,
+                council.ROOT,
+                about=run.id,
+                attributes=council.opened(run.id, asked, workspace),
+                only_out=council.abroad(run.id, asked),
+            ) as root:
+                self.roots[run.id] = root
+                try:
+                    await self._sit(run, case, end)
+                finally:
+                    council.closed(root, end.verdict, end.status, end.failure)
+        finally:
+            self.roots.pop(run.id, None)
+            logger.info(
+                "consultation ended",
+                extra={"consultation": run.id, "status": end.status, "seconds": run.minutes.seconds},
+            )
+            with anyio.move_on_after(CANCEL_S, shield=True):
+                await self._keep_seen(run)
+            run.end(end.verdict, end.failure)
+            self._meaning.learn_soon()
+            case.observer(Event(run=run.id, kind="closed", detail=end.status, seconds=run.minutes.seconds))
+
+    async def keep_seen(self, run: Run) -> None:
+        """Store what is seen of a run while it goes on, for whoever watches it from another process."""
+        while not await run.ended(anyio.current_time() + SEEN_S):
+            await self._keep_seen(run)
+
+    async def _sit(self, run: Run, case: Case, end: _End) -> None:
         failure: OrchestraError | None = None
         status: Status = "cancelled"
         try:
@@ -96,7 +157,7 @@ class Sitting:
         except OrchestraError as error:
             failure, status = error, "failed"
         except Exception as error:  # noqa: BLE001 - whatever it was, it is logged and the run concluded
-            logger.error("consultation %s stopped on an internal error\n%s", run.id, _trouble(run.redactor))
+            logger.error("consultation %s stopped on an internal error: %s", run.id, places(error))
             reason = f"an internal error ({type(error).__name__}) stopped it; the server's log says more"
             run.minutes.stopped = f"of {reason}"
             run.minutes.absences.append(Absence(seat="council", kind="internal", reason=reason, stage="chair"))
@@ -110,15 +171,19 @@ class Sitting:
             if status != "failed":
                 run.minutes.stage = "closed" if status == "complete" else "cancelled"
                 try:
-                    verdict = conclude(run.minutes, final=True, cancelled=status == "cancelled")
+                    with span("conclude"):
+                        verdict = conclude(run.minutes, final=True, cancelled=status == "cancelled")
                     status = verdict.status
                 except Exception as error:  # noqa: BLE001 - logged, and told to everyone who waits
-                    logger.error("consultation %s could not be concluded\n%s", run.id, _trouble(run.redactor))
+                    logger.error("consultation %s could not be concluded: %s", run.id, places(error))
                     what = f"an internal error ({type(error).__name__})"
                     failure = OrchestraError(
                         f"No verdict could be made of {run.id}: {what}; the server's log says more."
                     )
                     status = "failed"
+            if verdict and status in ("complete", "degraded"):
+                verdict = await self._ask_back(run, case, verdict)
+            run.events.append(Event(run=run.id, kind="closed", detail=status, seconds=run.minutes.seconds))
             with anyio.move_on_after(CANCEL_S, shield=True):
                 await self._finish(run, status, verdict, run.redactor.redact(str(failure or "")))
             if verdict:  # the store may have failed only now
@@ -127,19 +192,26 @@ class Sitting:
             if verdict and status in ("complete", "degraded"):
                 with anyio.move_on_after(CANCEL_S, shield=True):
                     await self._learn_from_tests(run, verdict)
-            run.end(verdict, failure)
-            case.observer(Event(run=run.id, kind="closed", detail=status, seconds=run.minutes.seconds))
+                with anyio.move_on_after(GROUNDS_S, shield=True):
+                    await self._note_grounds(run, case, verdict)
+            end.verdict, end.failure, end.status = verdict, failure, status
 
     async def _deliberate(self, run: Run, case: Case) -> None:
         question, minutes, current, observer = run.question, run.minutes, case.settings, case.observer
         limit = min(question.deadline_s or current.limits.deadline_s, current.limits.deadline_s)
         with anyio.move_on_after(limit) as scope:
             observer(Event(run=run.id, kind="collecting"))
-            dossier = await self.dossier(case.question, current, case.seats, case.evidence, case.redactor)
-            texts = (question.text, question.error, question.diff, *question.positions)
-            redactions = case.redactor.count((*texts, *(excerpt.text for excerpt in dossier.excerpts)))
-            minutes.dossier = dossier.model_copy(update={"history": case.history, "redactions": redactions})
-            await self._record(run, minutes.dossier)
+            with span("collect") as doing:
+                dossier = await self.dossier(case.question, current, case.seats, case.evidence, case.redactor)
+                texts = (question.text, question.error, question.diff, *question.positions)
+                redactions = case.redactor.count((*texts, *(excerpt.text for excerpt in dossier.excerpts)))
+                minutes.dossier = dossier.model_copy(update={"history": case.history, "redactions": redactions})
+                council.gathered(doing, minutes.dossier)
+            with span("search_memory", attributes={names.OPERATION: "search_memory"}):
+                past = await self.past(question, minutes.dossier, current, case.seats, case.evidence, case.redactor)
+            minutes.dossier = minutes.dossier.model_copy(update={"past": past})
+            # Of past cases only which they were is kept: what is forgotten must not live on in others' records.
+            await self._record(run, minutes.dossier.model_copy(update={"past": tuple(map(reference, past))}))
             observer(
                 Event(
                     run=run.id,
@@ -147,11 +219,12 @@ class Sitting:
                     detail=f"{len(minutes.dossier.excerpts)} excerpts, {minutes.dossier.tokens} tokens",
                 )
             )
-            council = await convene(question, minutes.dossier, case.seats, self._roster.models, self._store)
-            minutes.domain, minutes.effort, minutes.seating = council.domain, council.effort, council.why
-            minutes.experience = council.experience
-            if council.why:
-                observer(Event(run=run.id, kind="seated", detail=council.why[:200]))
+            with span("convene"):
+                table = await convene(question, minutes.dossier, case.seats, self._roster.models, self._store)
+            minutes.domain, minutes.effort, minutes.seating = table.domain, table.effort, table.why
+            minutes.experience = table.experience
+            if table.why:
+                observer(Event(run=run.id, kind="seated", detail=table.why[:200]))
             asked = current.limits.max_cost_usd if question.max_cost_usd is None else question.max_cost_usd
             budget = min(asked, current.limits.max_cost_usd)
 
@@ -170,21 +243,58 @@ class Sitting:
                         record=record,
                         observe=observer,
                         workbench=workbench,
-                        price=council.pricing.expected,
+                        price=table.pricing.expected,
                         hurry=current.council.prefer == "speed",
                         clean=case.clean,
                         started=run.started,
                     )
-                    await STRATEGIES[question.strategy](room, council.seating)
+                    await STRATEGIES[question.strategy](room, table.seating)
         if scope.cancelled_caught:
             minutes.stopped = f"the deadline of {limit:g} s was reached"
             run.late.extend(minutes.stop("late", f"the deadline of {limit:g} s was reached before that"))
+
+    async def past(
+        self,
+        question: Question,
+        dossier: Dossier,
+        current: Settings,
+        seats: Sequence[Seat],
+        evidence: ProjectEvidence | None,
+        redactor: Redactor,
+    ) -> tuple[PastCase, ...]:
+        """What these seats are shown of similar consultations; `question` and `dossier` as they are sent."""
+        return await self._recall.past(Wanted(question, dossier, current, seats, evidence, redactor))
+
+    async def _note_grounds(self, run: Run, case: Case, verdict: Verdict) -> None:
+        """Keep which code the verdict rests on, so that it is not shown any more when that has changed."""
+        if case.evidence is None or not run.recorded:
+            return
+        try:
+            found = await grounds(verdict, case.evidence)
+            if found.places:
+                await self._store.add(run.id, found)
+        except Exception as error:  # noqa: BLE001 - without it the case counts as one that cannot be compared
+            logger.warning("the places of %s were not kept: %s", run.id, type(error).__name__)
+
+    async def _ask_back(self, run: Run, case: Case, verdict: Verdict) -> Verdict:
+        """The verdict with the one question about an earlier consultation on the same code, where there is one to ask."""
+        if not (case.settings.memory.ask_outcome and run.recorded and verdict.answered):
+            return verdict
+        asked = ""
+        with anyio.move_on_after(CANCEL_S, shield=True):
+            try:
+                asked = await follow_up(self._store, run.question, run.minutes.dossier, ASKING.get())
+            except Exception as error:  # noqa: BLE001 - a question that is not asked must not cost the answer
+                logger.warning("nobody was asked what became of an earlier answer: %s", type(error).__name__)
+        return verdict.model_copy(update={"follow_up": asked}) if asked else verdict
 
     async def _learn_from_tests(self, run: Run, verdict: Verdict) -> None:
         """What the user's verify command said of a proposed patch is an outcome, like the user's own word."""
         trials = run.minutes.found.trials
         by_seat = {opinion.seat: opinion.patch for opinion in run.minutes.standing()}
         green = any(trial.verdict == "fixes" for trial in trials.values())
+        if run.question.project and any(trial.before == "passed" for trial in trials.values()):
+            await self._harvest.green(run.question.project)
         for solution in verdict.solutions:
             mine = [trials[by_seat[seat]] for seat in solution.seats if by_seat.get(seat) in trials]
             said = {trial.verdict for trial in mine if not trial.tampered}
@@ -201,13 +311,19 @@ class Sitting:
 
     async def _record(self, run: Run, entry: Entry) -> None:
         """Store what just happened, with the calls that it took. A store that fails costs the record, not the answer."""
-        entries, run.pending = (*run.pending, entry), []
+        entries, run.pending = (*run.pending, entry, *run.seen()), []
         try:
             await self._store.add(run.id, *entries)
         except StoreError as error:
             # Money is not forgotten: the calls go with the next entry.
             run.pending[:0] = [old for old in entries if isinstance(old, CallRecord)]
             _note_once(run, f"Not everything of this consultation was recorded: {error}")
+
+    async def _keep_seen(self, run: Run) -> None:
+        """Store what was seen since the last time; without a store it is lost, and nothing else."""
+        if run.recorded and (watched := run.seen()):
+            with suppress(StoreError):
+                await self._store.add(run.id, *watched)
 
     async def _spent_today(self, run: Run) -> Decimal:
         """What all processes have spent today, as far as the store can tell."""
@@ -226,7 +342,7 @@ class Sitting:
             except StoreError as error:
                 _note_once(run, f"The end of this consultation was not recorded: {error}")
 
-        entries: tuple[Entry, ...] = (*run.pending, *run.late)
+        entries: tuple[Entry, ...] = (*run.pending, *run.late, *run.seen())
         async with anyio.create_task_group() as group:
             if entries:
                 group.start_soon(keep, partial(self._store.add, run.id, *entries))
@@ -307,7 +423,7 @@ def midnight() -> datetime:
     return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def unfailing(observer: Observer | None, redactor: Redactor) -> Observer:
+def unfailing(observer: Observer | None) -> Observer:
     """An observer whose faults cost nobody a seat: it is told no more after the first one."""
     watching = observer is not None
 
@@ -317,9 +433,9 @@ def unfailing(observer: Observer | None, redactor: Redactor) -> Observer:
             return
         try:
             observer(event)
-        except Exception:  # noqa: BLE001 - an observer's fault is its own, and logged
+        except Exception as error:  # noqa: BLE001 - an observer's fault is its own, and logged
             watching = False
-            logger.error("whoever watched consultation %s failed\n%s", event.run, _trouble(redactor))
+            logger.error("whoever watched consultation %s failed: %s", event.run, places(error))
 
     return tell
 
@@ -333,8 +449,3 @@ def _note_once(run: Run, note: str) -> None:
     note = run.redactor.redact(note)
     if note not in run.minutes.notes:
         run.minutes.notes.append(note)
-
-
-def _trouble(redactor: Redactor) -> str:
-    """The traceback of what is being handled, fit for a log: messages of exceptions may quote what was read."""
-    return redactor.redact(traceback.format_exc().rstrip())

@@ -29,6 +29,7 @@ from orchestra_mcp.context.secrecy.framesecrecy import places_only
 from orchestra_mcp.context.secrecy.redaction import Redactor
 from orchestra_mcp.context.wanted import gather
 from orchestra_mcp.context.wanted.scene import Scene, spots
+from orchestra_mcp.telemetry.spans import RETRIEVAL, traced
 from orchestra_mcp.types import Change, Dossier, Excerpt, Question, Trace
 
 MAX_LOG = 65_536
@@ -99,15 +100,11 @@ async def clean_question(
 ) -> Question:
     """The question as experts may see it: its texts without secrets, numbered as in the dossier."""
     case = _Case(question, evidence, secrets, redactor)
-    return question.model_copy(
-        update={
-            "text": await case.clean(question.text),
-            "error": await case.clean(question.error),
-            "files": tuple([await case.clean(pattern) for pattern in question.files]),
-            "diff": await case.clean(question.diff),
-            "positions": tuple([await case.clean(position) for position in question.positions]),
-        }
-    )
+    shown: dict[str, object] = {}
+    for name in ("text", "error", "files", "diff", "positions"):  # secrets are numbered in this order
+        said = getattr(question, name)
+        shown[name] = await case.clean(said) if isinstance(said, str) else tuple([await case.clean(s) for s in said])
+    return question.model_copy(update=shown)
 
 
 class _Case:
@@ -142,6 +139,7 @@ class _Case:
         text = await self.eyes.clean(text) if self.eyes else await anyio.to_thread.run_sync(self.redactor.redact, text)
         return _shorten(text, self.eyes.root if self.eyes else None)
 
+    @traced("read attachments")
     async def read_attachments(self) -> None:
         """The question's own text, error and diff: all that there is without a project."""
         question = self.question
@@ -199,6 +197,7 @@ class _Case:
             spots = profiles.places(profiles.resolve(self.profile, files))
             self.code += await seeds.hotspots(spots, self.profile.kind, eyes)
 
+    @traced("retrieval project-index", RETRIEVAL)
     async def _search(self, files: Sequence[str], eyes: ProjectEvidence) -> None:
         """What the question names, and what it is about in other words."""
         names = identifiers(self.text)
@@ -220,6 +219,7 @@ class _Case:
                 "question's words. They are being indexed in the background; ask again for the full picture."
             )
 
+    @traced("read changes")
     async def _look_at_changes(self, eyes: ProjectEvidence) -> None:
         given = (await self.clean(self.question.diff)).strip()
         if given and diffs.is_range(given):
@@ -246,6 +246,7 @@ class _Case:
         if kind != "commit" or self.about_changes:
             self.code += await neighbours.callers(self.changes, score - 2, eyes)
 
+    @traced("describe project")
     async def _describe(self, eyes: ProjectEvidence) -> None:
         """What orients a reader: kind of project, its own instructions, recent commits where the evidence lies."""
         words = set(re.findall(r"[A-Za-z_]\w{2,60}", self.text)[:500])
@@ -270,6 +271,7 @@ class _Case:
             text = await self.clean("\n".join(lines_of_log))
             self.extras.append(Candidate("history", text, "recent commits here", 22, limit=400))
 
+    @traced("gather for mode")
     async def gather(self, names: Sequence[str]) -> None:
         """What the question's mode wants to see beside all that."""
         room = self.budget * WANTED_SHARE // 100
@@ -283,6 +285,7 @@ class _Case:
         for candidate in await gather(names, scene):
             self.wanted.append(replace(candidate, text=await self.clean(candidate.text)))
 
+    @traced("pack evidence")
     async def close(self, budget: int) -> Dossier:
         """Cut to the budget and put together."""
         excerpts, left_out = await anyio.to_thread.run_sync(self._pack, budget)

@@ -25,6 +25,7 @@ from orchestra_mcp.council.steps.reviewing import check_defects
 from orchestra_mcp.council.steps.ruling import rule
 from orchestra_mcp.council.steps.trying import try_answers
 from orchestra_mcp.gateway.provider import Message
+from orchestra_mcp.telemetry.spans import traced
 from orchestra_mcp.types import Opinion, Seat
 
 MAX_ROUNDS = 6
@@ -96,6 +97,7 @@ async def rebut(room: Room, leading: Sequence[Ranked]) -> None:
     await _exchange(room, authors, minutes.round, (), ())
 
 
+@traced("exchange arguments")
 async def _exchange(
     room: Room, seats: Sequence[Seat], number: int, positions: Sequence[str], spares: Sequence[Seat]
 ) -> list[Opinion]:

@@ -6,10 +6,10 @@ A label speaks of models by their vendor's id, never of seats: a track record su
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from orchestra_mcp.errors import UserError
-from orchestra_mcp.types import Consultation, Label, Opinion, OutcomeName, Verdict
+from orchestra_mcp.types import Consultation, Label, Opinion, OutcomeName, OutcomeSource, Verdict
 
 T = TypeVar("T")
 
@@ -19,14 +19,14 @@ WORDS: dict[OutcomeName, str] = {"worked": "worked", "partly": "partly worked", 
 def label_of(
     consultation: Consultation,
     marks: Sequence[tuple[int, OutcomeName]],
-    source: Literal["user", "verify"] = "user",
+    source: OutcomeSource = "user",
 ) -> Label:
     """What is to be learned from a consultation, once it is known what became of its solutions.
 
     Args:
         consultation: as the store keeps it, with its verdict.
         marks: pairs of a solution's rank (counted from 1) and what became of it; several make one label.
-        source: whose word it is, the user's or that of a verify command.
+        source: whose word it is: the user's, that of a verify command, or a later commit's.
 
     Raises:
         UserError: it still runs, has no solutions, or none of that number; the message says what to do.

@@ -79,6 +79,10 @@ class Minutes:
     round: int = 1
     stopped: str = ""
     notes: list[str] = field(default_factory=list)
+    quorum_s: float | None = None
+    """When a quorum of the openers had answered, in seconds after the start."""
+    follow_up: str = ""
+    """As `Verdict.follow_up`."""
     seconds: float = 0.0
 
     @property

@@ -5,6 +5,7 @@ What a model says is cleaned of secrets before it is read: nothing else of it re
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
@@ -22,7 +23,9 @@ from orchestra_mcp.council.residents import hear_residents
 from orchestra_mcp.errors import BadReply, BudgetExceeded, OrchestraError, ProviderError
 from orchestra_mcp.gateway.provider import ChatEvent, ChatReply, ChatRequest, Message, Provider, fold
 from orchestra_mcp.settings import Limits
-from orchestra_mcp.types import Absence, Claim, Entry, Event, Evidence, Observer, Opinion, Seat, Workbench
+from orchestra_mcp.telemetry import names
+from orchestra_mcp.telemetry.spans import Doing, lasted, span, traced
+from orchestra_mcp.types import Absence, Claim, Entry, Event, Evidence, Observer, Opinion, Seat, SpanValue, Workbench
 
 Compose = Callable[[Seat], tuple[Message, ...]]
 Record = Callable[[Entry], Awaitable[None]]
@@ -34,6 +37,8 @@ READ = {"review": ("ranking", "rank", "order", "best"), "compare": ("groups", "s
 """Keys by which `reading` recognises the object in a reply for a purpose; for all others, those of an opinion."""
 SPOKEN = ("position", "answer", "claims", "assumptions", "risks", "plan", "patch", "inputs", "would_change")
 """Fields of an opinion that hold words."""
+STAGES = {"opinion": "answer", "chair": "synthesis"}
+"""Our name of a stage → that of its spans, where they differ."""
 LETTERS = "ABCDEFGHIJ"
 RESIDENT_TIMEOUT_S = 30.0
 
@@ -100,13 +105,22 @@ class Room:
         )
         self.vocabulary = reading.words_of(text)
 
+    @traced("hear residents")
     async def hear_residents(self) -> None:
         """Let the resident analysts read the evidence; what they say is checked like everyone's."""
         if self.evidence is None:
             return
-        minutes = self.minutes
+        minutes, began_ns = self.minutes, time.time_ns()
         heard = await hear_residents(minutes.question, minutes.dossier, self.evidence, timeout_s=RESIDENT_TIMEOUT_S)
         for said in heard:
+            lasted(
+                f"invoke_agent {said.seat}",
+                said.seconds,
+                kind="internal",
+                attributes={names.OPERATION: "invoke_agent", names.AGENT: said.seat, names.KIND: "resident"},
+                error="" if isinstance(said, Opinion) else said.kind,
+                ended_ns=began_ns + int(said.seconds * 1e9),
+            )
             if isinstance(said, Opinion):
                 said = said.model_copy(update=await self.without_secrets({n: getattr(said, n) for n in SPOKEN}))
                 said = said.model_copy(update={"claims": await self.checked(said.claims)})
@@ -179,11 +193,12 @@ class Room:
         return await clean_fields(fields, self.clean)
 
     @contextmanager
-    def thinking(self, seat: Seat, stage: Stage) -> Iterator[None]:
-        """Mark a seat as awaited for the length of a `with` block, and as cut off when that is cancelled."""
+    def thinking(self, seat: Seat, stage: Stage, round: int = 1) -> Iterator[Doing]:
+        """Mark a seat as awaited for the length of a `with` block, and as cut off when that is cancelled; its span."""
         self.minutes.awaited[seat.name] = anyio.current_time() - self.started
         try:
-            yield
+            with span(f"invoke_agent {seat.name}", attributes=_agent(seat, stage, round)) as doing:
+                yield doing
         except anyio.get_cancelled_exc_class():
             self.minutes.cut_off.append((seat.name, stage))
             raise
@@ -215,6 +230,19 @@ class Room:
         await self.record(absence)
         self.minutes.absences.append(absence)
         self.tell("absent", absence.seat, absence.reason)
+
+
+def _agent(seat: Seat, stage: Stage, round: int) -> dict[str, SpanValue]:
+    """Who works in which stage, as attributes of a span."""
+    return {
+        names.OPERATION: "invoke_agent",
+        names.AGENT: seat.name,
+        names.PROVIDER: names.provider(seat.provider),
+        names.MODEL: seat.model_id or seat.model,
+        names.KIND: seat.kind,
+        names.STAGE: "revise" if stage == "opinion" and round > 1 else STAGES.get(stage, stage),
+        names.ROUND: round,
+    }
 
 
 class _Watched:

@@ -21,7 +21,7 @@ from orchestra_mcp.council.ranking import Ranked, defects, model_of, open_accusa
 from orchestra_mcp.council.scales import confidence as sureness
 from orchestra_mcp.council.scales.weights import soundness
 from orchestra_mcp.council.wording import basis, checked, merge, merge_claims
-from orchestra_mcp.types import Agreement, Argument, Claim, Dissent, Opinion, Sent, Solution, Status, Verdict
+from orchestra_mcp.types import Agreement, Argument, Claim, Dissent, Dossier, Opinion, Sent, Solution, Status, Verdict
 
 NOBODY_RIGHT = 0.5
 """Where the first solution is wrong, the chance that none of the others is right either (measured .35 to .56)."""
@@ -83,10 +83,12 @@ def conclude(minutes: Minutes, final: bool = False, cancelled: bool = False) -> 
         absent=tuple(minutes.absences),
         chair=synthesis.seat if synthesis else "",
         findings=_findings(minutes.residents, opinions),
-        notes=tuple(dict.fromkeys((*minutes.dossier.notes, *minutes.notes))),
+        notes=tuple(dict.fromkeys((*minutes.dossier.notes, *_past(minutes.dossier), *minutes.notes))),
         sent=_sent(minutes),
         usage=minutes.usage,
         seconds=round(minutes.seconds, 1),
+        quorum_s=None if minutes.quorum_s is None else round(minutes.quorum_s, 3),
+        follow_up=minutes.follow_up,
         continues=minutes.question.continues,
     )
 
@@ -243,6 +245,16 @@ def _findings(residents: Sequence[Opinion], counted: Sequence[Opinion]) -> tuple
     shown = [[c for c in o.claims if c.check and c.check.outcome == "verified"] for o in residents]
     # By turns, so that no analyst's best finding is crowded out by another's list.
     return tuple(claim for row in zip_longest(*shown) for claim in row if claim)[:12]
+
+
+def _past(dossier: Dossier) -> tuple[str, ...]:
+    """Which past consultations the experts were shown."""
+    if not dossier.past:
+        return ()
+    listed = ", ".join(
+        f"{case.id} ({case.at:%Y-%m-%d}{f', {case.told}' if case.told else ''})" for case in dossier.past
+    )
+    return (f"The experts were shown, as past and not as evidence, what was held in {listed}.",)
 
 
 def _merge_plans(ranked: Sequence[Ranked]) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
 import anyio
 
@@ -110,6 +111,7 @@ def build(
             refuse_unpriced=settings.gateway.unknown_prices == "refuse",
             on_call=told,
             clock=clock,
+            server=_server(spec.base_url),
         )
 
     def stack(name: str, spec: ModelSpec) -> Stack:
@@ -173,6 +175,16 @@ def _facts(spec: ModelSpec, settings: Settings) -> Facts:
         most_output=most_output_of(spec),
         abilities=abilities_of(spec),
     )
+
+
+def _server(address: str) -> str:
+    """Host and port of an address, without whatever else stands in it; empty where there is none."""
+    try:
+        found = urlsplit(address)
+        port = found.port or {"http": 80, "https": 443}.get(found.scheme)
+    except ValueError:
+        return ""
+    return f"{found.hostname}:{port}" if found.hostname and port else ""
 
 
 def wires(spec: ModelSpec, keys: Keys, limits: Limits, http: Transport) -> Sequence[Provider]:

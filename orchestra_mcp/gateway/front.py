@@ -50,7 +50,7 @@ class Backing:
     callers: Callers = field(default_factory=Callers)
     paces: object = None
     """What `Stats.to_json` gave when the last process ended."""
-    outcomes: Sequence[tuple[str, str, float]] = ()
+    outcomes: Sequence[tuple[str, str, float, float]] = ()
     """For `Quality.learn`."""
 
 

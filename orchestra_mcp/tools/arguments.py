@@ -80,6 +80,7 @@ Deadline = Annotated[float | None, Field(gt=0, le=86_400, description="Then answ
 Continues = Annotated[str, Field(description="Earlier consultation to continue")]
 ProjectDir = Annotated[str, Field(description="Absolute path, if the server runs elsewhere")]
 ConsultationId = Annotated[str, Field(min_length=1, max_length=200)]
+SearchQuery = Annotated[str, Field(max_length=2000, description="List past consultations with these words instead")]
 SolutionRank = Annotated[int, Field(ge=1, le=1000, description="Its rank in the report")]
 OutcomeWord = Annotated[OutcomeName, BeforeValidator(lower)]
 Wait = Annotated[float, Field(ge=0, le=3600, description="Wait up to so many seconds for the end")]

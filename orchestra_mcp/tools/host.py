@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Self
 import anyio
 import anyio.to_thread
 
-from orchestra_mcp.errors import OrchestraError
+from orchestra_mcp.errors import OrchestraError, ProviderError
 
 if TYPE_CHECKING:
     from orchestra_mcp.app import Orchestra
@@ -123,5 +123,6 @@ class Host:
             task.cancel()
             logger.warning("Orchestra did not close within %s s; what was answered is in the store.", CLOSE_S)
         elif not task.cancelled() and (error := task.exception()):
-            what = error if isinstance(error, OrchestraError) else type(error).__name__
-            logger.error("Orchestra did not close cleanly: %s", what)
+            # Of a model's error the text may quote what it was sent.
+            known = isinstance(error, OrchestraError) and not isinstance(error, ProviderError)
+            logger.error("Orchestra did not close cleanly: %s", error if known else type(error).__name__)

@@ -3,39 +3,55 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
+from mcp.server.mcpserver import ListRoots, Resolve
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
-from mcp.types import Completion, CompletionArgument, PromptReference, ResourceTemplateReference
+from mcp.types import Completion, CompletionArgument, ListRootsResult, PromptReference, ResourceTemplateReference
 
 from orchestra_mcp.errors import NotFound, OrchestraError
 from orchestra_mcp.foreign import one_line
-from orchestra_mcp.report import status_report, transcript, verdict_report
+from orchestra_mcp.report import found_report, status_report, transcript, verdict_report
 from orchestra_mcp.tools import arguments as arg
 from orchestra_mcp.tools.door import URI, Progress, Result, ToolContext, answer, follow, host_of, patience_s
-from orchestra_mcp.tools.project import RootsAnyway, locate
+from orchestra_mcp.tools.project import RootsAnyway, client_roots, locate
 from orchestra_mcp.types import Mode
 
 if TYPE_CHECKING:
+    from orchestra_mcp.app import Orchestra
     from orchestra_mcp.tools.host import Host
     from orchestra_mcp.types import Consultation
 
 SLICE_S = 2.0
 """How often a consultation of another process is looked up while somebody waits for it, in seconds."""
 COMPLETIONS = 20
+FOUND = 10
+"""Matches of a search."""
+
+
+async def search_roots(ctx: ToolContext, query: arg.SearchQuery = "") -> ListRoots | ListRootsResult | None:
+    """Resolver: the client's roots, which only a search needs."""
+    return await client_roots(ctx) if query.strip() else None
+
+
+RootsToSearch = Annotated[ListRootsResult | None, Resolve(search_roots)]
 
 
 async def get_consultation(
     ctx: ToolContext,
+    roots: RootsToSearch,
     id: arg.ConsultationId = "latest",
+    query: arg.SearchQuery = "",
     wait_s: arg.Wait = 0,
     detail: arg.DetailName = "standard",
 ) -> Result:
-    """Status or result of a past or running consultation by its id or "latest".
+    """Status or result of a past or running consultation by its id or "latest"; with `query`, a search of past ones.
 
     detail="full" gives the whole transcript.
     """
     orchestra = await host_of(ctx).orchestra()
+    if query.strip():
+        return await _search(orchestra, query, locate(orchestra, "", roots))
     patience = patience_s(ctx)
     wait = wait_s if patience is None else min(wait_s, patience)
     run = orchestra.run(id)
@@ -56,6 +72,18 @@ async def get_consultation(
         kept.verdict.confidence if kept.verdict else None,
         float(kept.usage.cost_usd),
     )
+
+
+async def _search(orchestra: Orchestra, query: str, here: str | None) -> Result:
+    """The best matches of the project that is asked from; of all where the user's settings say so."""
+    everywhere = orchestra.user_settings.memory.across_projects
+    found = await orchestra.search(query, None if everywhere else here or "", FOUND)
+    report = found_report(found, await orchestra.told(), projects=everywhere)
+    if found:
+        report += (
+            f'\n\nOpen one: `get_consultation(id="{found[0].summary.id}")`, with detail="full" for all that was said.'
+        )
+    return answer(report)
 
 
 def _report(kept: Consultation, detail: str) -> str:

@@ -7,7 +7,6 @@ SDK reads standard input in a thread that cannot be interrupted, so after cleani
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sys
@@ -18,13 +17,15 @@ from typing import TYPE_CHECKING, NoReturn
 import anyio
 from anyio.abc import TaskStatus
 
+from orchestra_mcp.tools.logs import Discreet, log_to_stderr
 from orchestra_mcp.tools.server import Server, build_server
 
 if TYPE_CHECKING:
     from types import FrameType
 
-    from orchestra_mcp.context.secrecy.redaction import Redactor
     from orchestra_mcp.tools.host import Host
+
+__all__ = ["Discreet", "last_word", "log_to_stderr", "run", "serve", "trace_process"]
 
 PARENT_S = 0.4
 """How often the parent is looked for, in seconds."""
@@ -39,6 +40,7 @@ def run(environ: Mapping[str, str]) -> int:
     After a signal, or when the parent is gone, the process ends here: 128 plus the signal's number, or 0.
     """
     log_to_stderr(environ)
+    trace_process(environ)
     return serve(build_server(environ))
 
 
@@ -100,39 +102,16 @@ async def _end(host: Host, code: int) -> NoReturn:
     _leave(code)
 
 
-class Discreet(logging.Formatter):
-    """Lines without secrets: a message or a traceback may quote what was read. Made ready by the first line only."""
+def trace_process(environ: Mapping[str, str]) -> None:
+    """Send the traces of this whole process to the receiver that the environment names, from the first request on.
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        super().__init__("%(asctime)s %(name)s %(levelname)s %(message)s")
-        self._environ = environ
-        self._redactor: Redactor | None = None
+    One that only the settings name is found when Orchestra is opened: reading them would delay the first reply.
+    """
+    from orchestra_mcp.telemetry.export import TRACING, endpoint
 
-    def format(self, record: logging.LogRecord) -> str:
-        """The whole entry, its traceback too."""
-        if self._redactor is None:
-            from orchestra_mcp.context.secrecy.redaction import Redactor
-
-            self._redactor = Redactor(_keys(self._environ))
-        return self._redactor.redact(super().format(record))
-
-
-def _keys(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Keys of the environment and of `keys.env`; without the latter when it cannot be used."""
-    from orchestra_mcp.errors import SettingsError
-    from orchestra_mcp.settings import Keys, home_dir
-
-    try:
-        return Keys(environ, home_dir(environ) / "keys.env").secrets()
-    except (SettingsError, OSError, ValueError):
-        return Keys(environ).secrets()
-
-
-def log_to_stderr(environ: Mapping[str, str]) -> None:
-    """Warnings and errors as plain lines without secrets; standard output belongs to the protocol."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(Discreet(environ))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    TRACING.ours = True
+    if endpoint(environ):
+        TRACING.start(environ)
 
 
 def last_word(code: int) -> None:

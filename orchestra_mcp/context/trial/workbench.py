@@ -19,7 +19,9 @@ from orchestra_mcp.context.code.parsing import MAX_BYTES, parse, parse_markup
 from orchestra_mcp.context.project import read_bytes
 from orchestra_mcp.context.trial import deciding, forms, patches, programs, removal, tree, verifying
 from orchestra_mcp.foreign import plain
-from orchestra_mcp.types import Behaviour, Probe, Syntax, Trial
+from orchestra_mcp.telemetry import names
+from orchestra_mcp.telemetry.spans import span
+from orchestra_mcp.types import Behaviour, Probe, SpanValue, Syntax, Trial
 
 MAX_PATCHED = 4_000_000
 """Bytes of a file that a patch may change."""
@@ -93,7 +95,9 @@ class ProjectWorkbench:
             return None
         try:
             async with self._turn:
-                done = await programs.behave(code, probes)
+                with span("execute_tool run_program", attributes=_tool("run_program")) as doing:
+                    doing.set(names.PROBES, len(probes))
+                    done = await programs.behave(code, probes)
         except Exception as error:  # noqa: BLE001 - one program's fault must not become another's
             return Behaviour(loaded=False, note=f"it could not be tried ({type(error).__name__})")
         if isinstance(done, str):
@@ -112,7 +116,9 @@ class ProjectWorkbench:
         and after."""
         started = time.monotonic()
         try:
-            trial = await self._try(patch)
+            with span("execute_tool try_patch", attributes=_tool("try_patch")) as doing:
+                trial = await self._try(patch)
+                doing.set(names.RESULT, trial.verdict)
             note, output = await self._clean(_one_line(trial.note)), await self._clean(plain(trial.output))
         except Exception as error:  # noqa: BLE001 - one patch's fault must not become another's
             return Trial(applies=False, note=f"The patch could not be tried ({type(error).__name__}).")
@@ -222,6 +228,10 @@ class ProjectWorkbench:
 
     async def _run(self, root: Path, area: Path) -> verifying.Run:
         return await verifying.run(self._verify, root, area, self._linked, self._verify_s, self._hidden)
+
+
+def _tool(name: str) -> dict[str, SpanValue]:
+    return {names.OPERATION: "execute_tool", names.TOOL: name, names.TOOL_TYPE: "function"}
 
 
 def _named(paths: Sequence[str]) -> str:

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from orchestra_mcp.council.residents.trees import callee, last_line, line_of
+from orchestra_mcp.telemetry import names
+from orchestra_mcp.telemetry.spans import span
 from orchestra_mcp.types import Check, Claim, Evidence, Trace
 
 NEAR = 3  # lines by which a citation may be off and still be counted as that place
@@ -20,7 +22,14 @@ async def check_claims(
     """Every claim with its check. Without a project, or with nothing to look at, a claim stays unchecked."""
     if evidence is None:
         return tuple(_with(claim, "unchecked", "no project to look at") for claim in claims)
-    return tuple([await check_claim(claim, evidence, traces) for claim in claims])
+    if not claims:
+        return ()
+    with span("check claims", attributes={names.CLAIMS: len(claims)}) as doing:
+        checked = tuple([await check_claim(claim, evidence, traces) for claim in claims])
+        said = [claim.check.outcome for claim in checked if claim.check]
+        doing.set(names.VERIFIED, said.count("verified"))
+        doing.set(names.REFUTED, said.count("refuted"))
+    return checked
 
 
 async def check_claim(claim: Claim, evidence: Evidence, traces: Sequence[Trace] = ()) -> Claim:

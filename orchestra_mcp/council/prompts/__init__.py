@@ -6,6 +6,7 @@ is drawn anew for every prompt, so that nothing inside can pose as an instructio
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from string import ascii_uppercase
 from types import MappingProxyType
@@ -15,7 +16,7 @@ from orchestra_mcp.council.prompts.files import CHECKS, ModeSpec, load, mode_bri
 from orchestra_mcp.council.prompts.picking import MODES, pick_mode
 from orchestra_mcp.council.prompts.showing import Anonymity, cut, plain_style, room_for, spoken
 from orchestra_mcp.gateway.provider import Message
-from orchestra_mcp.types import Claim, Dossier, Excerpt, Opinion, Question, Seat
+from orchestra_mcp.types import Claim, Dossier, Excerpt, Opinion, PastCase, Question, Seat
 
 __all__ = [
     "CHECKS", "MODES", "ModeSpec", "Writer", "load", "mode_brief", "mode_spec", "pick_mode", "unstamped", "version",
@@ -165,6 +166,9 @@ class Writer:
             excerpts = [fence.around("project", where)] if where else []
             excerpts += [_excerpt(excerpt, fence) for excerpt in dossier.excerpts]
             parts.append("# Evidence\n" + "\n\n".join(excerpts))
+        if dossier.past:
+            cases = "\n\n".join(_past(number, case, fence) for number, case in enumerate(dossier.past, 1))
+            parts.append(f"# Past consultations\n{load('past')}\n\n{cases}")
         if dossier.left_out:
             listed = "\n".join(f"- {line}" for line in dossier.left_out[:15])
             parts.append(f"# Not shown for lack of room\n{fence.around('left out', listed)}")
@@ -180,6 +184,27 @@ class Writer:
 def _messages(fence: Fence, system: str, user: str) -> tuple[Message, ...]:
     rules = load("rules").replace("{mark}", fence.mark)
     return (Message(role="system", text=f"{rules}\n\n{system}"), Message(role="user", text=user))
+
+
+def _past(number: int, case: PastCase, fence: Fence) -> str:
+    """A past consultation under a line of ours that dates it and says what became of it."""
+    sure = "" if case.confidence is None else f", held with {case.confidence:.0%} confidence"
+    told = case.told or "nobody said"
+    said = f"Asked: {fence.said(case.question)}\n{_held(case)}: {fence.said(case.outcome)}"
+    where = f"Past consultation {number}, of {case.at:%Y-%m-%d}{sure}. What became of it: {told}."
+    return f"{where}\n{fence.whole(f'past consultation {number}', said)}"
+
+
+def _held(case: PastCase) -> str:
+    """What the outcome of a past case is, by what became of it; `Label.told` has the words."""
+    for what, heading in (
+        (r"solution \d+ worked", "What worked"),
+        (r"solution \d+ partly worked", "What worked in part"),
+        (r"solution 1 was wrong", "What did NOT work"),
+    ):
+        if re.search(rf"\b{what}", case.told):
+            return heading
+    return "What the council held"
 
 
 def _excerpt(excerpt: Excerpt, fence: Fence) -> str:

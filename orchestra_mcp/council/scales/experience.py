@@ -274,6 +274,9 @@ def _outcome(label: Label, rates: Mapping[str, float], now: datetime) -> Outcome
     """
     if (label.right is None and 0 not in label.wrong) or not label.clusters:
         return None
+    if label.source == "commit":
+        # Nobody commits what was wrong: commits tell only of successes, and would but raise the confidence.
+        return None
     x = _recomputed(label, rates) or label.features
     return Outcome(x, label.right == 0, label.weight * age(label, now), label.proof) if len(x) == 6 else None
 

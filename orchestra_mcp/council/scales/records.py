@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import NamedTuple
 
-from orchestra_mcp.types import Label, Seat
+from orchestra_mcp.types import Label, OutcomeSource, Seat
 
 DECAY = 0.98
 """What a week leaves of an outcome's weight: models change behind their names, and so does the work."""
 HALF = 0.5
 """Of an outcome: what a new version of a model inherits, what a question of the same mode or domain only is worth, and
 what another answer's success says against an answer that was not found to differ by an exact test."""
+TRUST: Mapping[OutcomeSource, float] = {"commit": HALF}
+"""What the word of a source is worth, where it is not the whole: that lines were taken over shows that somebody thought
+them good, not that they were tried; like what worked in part, it counts by half."""
 
 
 class Hit(NamedTuple):
@@ -88,6 +91,6 @@ def hits_of(label: Label) -> Iterator[Hit]:
 
 
 def age(label: Label, now: datetime) -> float:
-    """What time has left of a label's weight, 1 for one of now."""
+    """What time and its source leave of a label's weight: 1 for the user's or the tests' word of now."""
     weeks = max(0.0, (now - label.at).total_seconds() / (7 * 24 * 3600))
-    return float(DECAY**weeks)
+    return float(DECAY**weeks) * TRUST.get(label.source, 1.0)

@@ -19,6 +19,7 @@ from orchestra_mcp.council.answers import reading
 from orchestra_mcp.council.room import Compose, Room
 from orchestra_mcp.errors import BadReply, OrchestraError, ProviderError
 from orchestra_mcp.gateway.provider import Message
+from orchestra_mcp.telemetry.spans import traced
 from orchestra_mcp.types import Absence, Opinion, Seat
 
 Finish = Callable[[Opinion, str], Awaitable[Opinion]]
@@ -57,6 +58,7 @@ class _Pace:
     quorum: float | None = None
 
 
+@traced("hear experts")
 async def hear(
     room: Room,
     seats: Sequence[Seat],
@@ -117,6 +119,8 @@ async def hear(
                 pace.first = anyio.current_time() - pace.began
             if pace.quorum is None and len(opinions) >= quorum:
                 pace.quorum = anyio.current_time() - pace.began
+                if room.minutes.quorum_s is None:
+                    room.minutes.quorum_s = anyio.current_time() - room.started
             while out and bench and len(opinions) + len(waiting) < len(seats):
                 seat_down(bench.pop(0), spare=True)
                 out -= 1
@@ -138,7 +142,7 @@ async def _hear_one(
     said: Opinion | Absence
     with hearing.scope:
         try:
-            with room.thinking(seat, "opinion"):
+            with room.thinking(seat, "opinion", round):
                 said = await _opinion(room, hearing, messages, round, finish)
             hearing.read = True
             try:

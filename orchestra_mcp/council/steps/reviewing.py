@@ -11,9 +11,12 @@ from orchestra_mcp.council.answers import reading
 from orchestra_mcp.council.room import LETTERS, Room
 from orchestra_mcp.council.steps.trying import try_tests
 from orchestra_mcp.errors import OrchestraError
+from orchestra_mcp.telemetry import names
+from orchestra_mcp.telemetry.spans import traced
 from orchestra_mcp.types import Ballot, Check, Claim, Defect, Opinion, Seat
 
 
+@traced("poll judges")
 async def poll(
     room: Room, judges: Sequence[Seat], opinions: Sequence[Opinion], leading: Sequence[str] = ()
 ) -> list[Ballot]:
@@ -50,9 +53,11 @@ async def _poll_one(
     room.tell("reviewing", judge.name)
     began = anyio.current_time()
     try:
-        with room.thinking(judge, "review"):
+        with room.thinking(judge, "review") as doing:
+            doing.set(names.LABELS, tuple(f"{letter}={seat}" for letter, seat in seats.items()))
             reply = await room.say(judge, room.writer.review(judge, lettered, marked), "review")
             fields = await room.without_secrets(reading.read_ballot(reply.text, tuple(seats)))
+            doing.set(names.RANKING, tuple(seats[letter] for letter in fields["ranking"]))
     except OrchestraError as error:
         await room.note_absence(room.absence(judge, error, began, "review"))
         return

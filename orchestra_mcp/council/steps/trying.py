@@ -11,6 +11,7 @@ from orchestra_mcp.council.answers.reading import shorten
 from orchestra_mcp.council.modechecks import check_for_mode
 from orchestra_mcp.council.room import Room
 from orchestra_mcp.council.scales.clustering import same
+from orchestra_mcp.telemetry.spans import traced
 from orchestra_mcp.types import Behaviour, Check, Claim, Opinion, Probe
 
 MAX_PATCHES = 4
@@ -18,6 +19,7 @@ MAX_TESTS = 2
 """Of one review that are run; each may take as long as a program is given."""
 
 
+@traced("try answers")
 async def try_answers(room: Room, opinions: Sequence[Opinion]) -> None:
     """Run what can be run of these answers, and remember what it showed.
 

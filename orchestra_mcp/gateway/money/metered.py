@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from decimal import Decimal
-from typing import Self
+from typing import Literal, Self
 
 import anyio
 
@@ -33,9 +33,13 @@ from orchestra_mcp.gateway.provider import (
     Provider,
     Receipt,
     Spent,
+    TextDelta,
     ToolDelta,
 )
 from orchestra_mcp.settings import Budget
+from orchestra_mcp.telemetry.calls import saying
+from orchestra_mcp.telemetry.content import Said
+from orchestra_mcp.telemetry.spans import wants_content
 from orchestra_mcp.types import CallRecord, Usage
 
 __all__ = ["Ledger", "Metered"]
@@ -67,6 +71,7 @@ class Metered:
             the dearest models'.
         window: tokens that the model reads at most, None when unknown.
         max_output: tokens that the model says at most, None when unknown.
+        server: host and port that are asked, where they are known.
     """
 
     def __init__(
@@ -85,6 +90,7 @@ class Metered:
         refuse_unpriced: bool = False,
         window: int | None = None,
         max_output: int | None = None,
+        server: str = "",
     ) -> None:
         self._inner = inner
         self._price = KeptPrice(price, clock)
@@ -99,6 +105,7 @@ class Metered:
         self.model = model
         self.model_id = model_id
         self.provider = provider
+        self.server = server
 
     async def chat(self, request: ChatRequest) -> AsyncGenerator[ChatEvent, None]:
         """Stream the reply; see `Provider.chat`."""
@@ -223,6 +230,16 @@ def _worst(rates: Price, tokens: int, output: int) -> Decimal:
     return rates.worst(Usage(input_tokens=tokens, output_tokens=output))
 
 
+def _reason(model: str, request: ChatRequest) -> Literal["", "retry", "fallback", "hedge"]:
+    """Why this is a further attempt; empty when it is the first one."""
+    said = request.receipt.why
+    if request.attempt > 1 or (said and said[-1].startswith("next key:")):
+        return "retry"
+    if request.way is None or request.way.targets[:1] == (model,):
+        return ""
+    return "hedge" if f"{model} asked as well" in said else "fallback"
+
+
 class _Attempt:
     """What is known of one attempt while it runs."""
 
@@ -236,7 +253,9 @@ class _Attempt:
         "_price",
         "_request",
         "_reservation",
+        "_text",
         "_waited",
+        "_why",
         "finish",
         "usage",
     )
@@ -254,6 +273,8 @@ class _Attempt:
         self._first: float | None = None
         self._known = Usage()
         self._chars = 0
+        self._why = _reason(meter.model, request)
+        self._text: list[str] | None = [] if wants_content() else None
         self.finish: Finish | None = None
         self.usage = Usage()
         """What it used, with its cost; known when it has ended."""
@@ -282,6 +303,8 @@ class _Attempt:
         self._chars += len(event.arguments) + len(event.name) if isinstance(event, ToolDelta) else len(event.text)
         if self._first is None:
             self._first = self._meter.now() - self._began
+        if self._text is not None and isinstance(event, TextDelta):
+            self._text.append(event.text)
 
     def _close(self, error: str) -> None:
         """Settle, and tell the observer."""
@@ -294,26 +317,34 @@ class _Attempt:
         receipt.cost_usd += usage.cost_usd
         receipt.unpriced = receipt.unpriced or bool(usage.unpriced)
         meter = self._meter
-        meter.report(
-            CallRecord(
-                run=request.run,
-                purpose=request.purpose,
-                model=meter.model,
-                provider=meter.provider,
-                usage=usage,
-                seconds=round(meter.now() - self._began, 3),
-                first_token_s=None if self._first is None else round(self._first, 3),
-                attempt=request.attempt,
-                error=error,
-                model_id=meter.model_id or (self.finish.model if self.finish else ""),
-                key=caller.key,
-                workspace=caller.workspace,
-                tier=caller.tier,
-                route=request.way.route if request.way else "",
-                use_case=request.use_case,
-                cache=receipt.cache,
-            )
+        record = CallRecord(
+            run=request.run,
+            purpose=request.purpose,
+            model=meter.model,
+            provider=meter.provider,
+            usage=usage,
+            seconds=round(meter.now() - self._began, 3),
+            first_token_s=None if self._first is None else round(self._first, 3),
+            attempt=request.attempt,
+            error=error,
+            model_id=meter.model_id or (self.finish.model if self.finish else ""),
+            key=caller.key,
+            workspace=caller.workspace,
+            tier=caller.tier,
+            route=request.way.route if request.way else "",
+            use_case=request.use_case,
+            cache=receipt.cache,
+            reason=self._why,
+            finish=self.finish.reason if self.finish else "",
+            max_tokens=request.max_tokens,
+            temperature=request.temperature,
+            server=meter.server,
         )
+        if self._text is None:
+            meter.report(record)
+        else:
+            with saying(Said(request.messages, tuple(self._text))):
+                meter.report(record)
         self.usage = usage
 
     def _billed(self, used: Usage) -> tuple[Usage, Decimal]:

@@ -27,11 +27,11 @@ class Quality:
         self._seen: dict[tuple[str, str], tuple[float, float]] = {}
         self._rates: dict[tuple[str, str, float | None], float] = {}
 
-    def learn(self, outcomes: Iterable[tuple[str, str, float]]) -> None:
-        """Add outcomes: (model id, use case, how far it worked from 0 to 1)."""
-        for model_id, use_case, worked in outcomes:
+    def learn(self, outcomes: Iterable[tuple[str, str, float, float]]) -> None:
+        """Add outcomes: (model id, use case, how far it worked from 0 to 1, how much that counts from 0 to 1)."""
+        for model_id, use_case, worked, weight in outcomes:
             hits, total = self._seen.get((model_id, use_case), (0.0, 0.0))
-            self._seen[model_id, use_case] = (hits + min(1.0, max(0.0, worked)), total + 1.0)
+            self._seen[model_id, use_case] = (hits + weight * min(1.0, max(0.0, worked)), total + weight)
         self._rates.clear()
 
     def rate(self, model_id: str, use_case: str, prior: float | None = None) -> float:
