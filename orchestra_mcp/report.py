@@ -7,7 +7,8 @@ whoever reads the report. Remote images in it are taken out: showing one would c
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePath
 
 from orchestra_mcp.foreign import inert, one_line, open_fence, plain
 from orchestra_mcp.types import (
@@ -16,6 +17,9 @@ from orchestra_mcp.types import (
     CouncilStatus,
     Detail,
     Excerpt,
+    ExpertRecord,
+    Found,
+    ModeRecord,
     Plan,
     Seat,
     Shift,
@@ -70,6 +74,12 @@ BOUNDS: dict[Detail, int] = {"brief": 3_500, "standard": 8_000}
 """Characters of a whole report, whatever experts write (a token has about four); `full` has none."""
 SCALES = (1.0, 0.8, 0.6, 0.45, 0.3, 0.2, 0.1)
 """By how much the limits are lowered, one after the other, until a report keeps to its bound."""
+EXPERTS_NOTE = (
+    "_Cases are marked consultations, weighed by age and by who said it: what half worked and what only a commit shows "
+    "count by half. The interval is the middle 95 % of the Beta distribution that prior and cases make._"
+)
+BEGINS, ENDS = "\ue000", "\ue001"
+"""Stand for the marks around a hit until the text around it is harmless; private characters, which `foreign` keeps."""
 LEAST = {"headline": 300, "answer": 240, "line": 40}
 
 
@@ -107,7 +117,7 @@ def _verdict(verdict: Verdict, room: dict[str, int]) -> str:
         parts += ["## What static analysis shows", facts]
     if verdict.notes:
         parts.append("\n".join(f"- Note: {one_line(note, line)}" for note in verdict.notes[: room["notes"]]))
-    parts += ["---", _footer(verdict, room)]
+    parts += ["---", _footer(verdict, room), one_line(verdict.follow_up, 600)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -260,6 +270,10 @@ def status_report(status: CouncilStatus) -> str:
     ]
     if status.running:
         parts.append(f"Running: {', '.join(status.running)}.")
+    parts += [
+        f"- **Alert** since {alert.since:%Y-%m-%d %H:%M} UTC: {one_line(alert.rule, 60)}: {one_line(alert.message, 300)}"
+        for alert in status.alerts
+    ]
     if status.can_be_added:
         parts.append("Can be added:\n" + "\n".join(f"- {line}" for line in status.can_be_added))
     parts += [f"- Warning: {one_line(warning, 300)}" for warning in status.warnings]
@@ -267,6 +281,55 @@ def status_report(status: CouncilStatus) -> str:
     about += [f"configuration {status.config}"] if status.config else []
     about += [f"project {status.project}"] if status.project else []
     return "\n\n".join([*parts, " · ".join(about)])
+
+
+def experts_report(records: Sequence[ExpertRecord], mode: str = "") -> str:
+    """Each expert's track record, in all modes or in one.
+
+    Args:
+        records: as `Orchestra.experts` gives them.
+        mode: only this one, the most often right first.
+    """
+    if not records:
+        return "No expert is seated, and none has a record. Add a model with `orchestra setup`."
+    rows = [_expert(record, found, mode) for record, found in _by_mode(records, mode)]
+    return "\n\n".join(
+        (
+            f"**How often each expert was right{f' ({mode})' if mode else ''}, as far as outcomes are known.**",
+            "| expert | right | 95 % | cases | prior | other modes and judging | calls, 90 days | cost | median |\n"
+            "|---|---|---|---|---|---|---|---|---|\n" + "\n".join(rows),
+            EXPERTS_NOTE,
+        )
+    )
+
+
+def _by_mode(records: Sequence[ExpertRecord], mode: str) -> list[tuple[ExpertRecord, ModeRecord]]:
+    """Each expert with its record in a mode; where it has none there, that of all modes without its cases."""
+    if not mode:
+        return [(record, record.records[0]) for record in records]
+    found = []
+    for record in records:
+        overall = record.records[0]
+        nothing = overall.model_copy(update={"mode": mode, "cases": 0.0, "right": 0.0})
+        found.append((record, next((r for r in record.records if r.mode == mode), nothing)))
+    return sorted(found, key=lambda pair: -pair[1].rate)
+
+
+def _expert(record: ExpertRecord, shown: ModeRecord, mode: str) -> str:
+    model = one_line(record.model_id, 60)
+    names = ", ".join(one_line(name, 40) for name in record.seats)
+    who = "resident analyst" if record.provider == "resident" else names or "not seated now"
+    cases = f"{shown.right:.3g} of {shown.cases:.3g}" if shown.cases else "none: prior only"
+    if mode and not shown.cases and record.records[0].cases:
+        cases = "none here: from all modes"
+    others = [r for r in record.records[1:] if r.mode != shown.mode]
+    more = ", ".join(f"{one_line(r.mode, 30)} {r.rate:.0%} ({r.right:.3g} of {r.cases:.3g})" for r in others)
+    failed = f", {record.failed} failed" if record.failed else ""
+    median = "" if record.p50_s is None else f"{record.p50_s:.1f} s"
+    return (
+        f"| {model} ({who}) | {shown.rate:.0%} | {shown.low:.0%} to {shown.high:.0%} | {cases} | {record.prior:.0%} | {more} "
+        f"| {record.answered}{failed} | ${record.cost_usd:.4f} | {median} |"
+    )
 
 
 def history_report(summaries: Sequence[Summary]) -> str:
@@ -282,6 +345,37 @@ def history_report(summaries: Sequence[Summary]) -> str:
         "| id | started (UTC) | status | kind | confidence | cost | question |\n|---|---|---|---|---|---|---|\n"
         + "\n".join(rows)
     )
+
+
+def found_report(found: Sequence[Found], told: Mapping[str, str], *, projects: bool = False) -> str:
+    """What a search found, best first, each with what became of it (`told`, by id) and the words around the hits.
+
+    `projects`: say of which project each is.
+    """
+    if not found:
+        return "Nothing that was asked before fits these words."
+    rows = []
+    for number, one in enumerate(found, 1):
+        summary = one.summary
+        facts = [
+            f"{summary.started:%Y-%m-%d}",
+            summary.status,
+            "" if summary.confidence is None else f"confidence {summary.confidence:.0%}",
+            told.get(summary.id, ""),
+            PurePath(summary.project).name if projects else "",
+            "by meaning" if one.by == "meaning" else "",
+        ]
+        head = f"{number}. `{summary.id}` {one_line(', '.join(filter(None, facts)), 200)}: {one_line(summary.question, 160)}"
+        around = _highlighted(one.snippet)
+        rows.append(f"{head}  \n   {around}" if around else head)
+    return "\n".join(rows)
+
+
+def _highlighted(snippet: str) -> str:
+    """The words around hits as one line, the hits in bold type."""
+    line = one_line(snippet.replace("\x02", BEGINS).replace("\x03", ENDS), 400)
+    line += ENDS * (line.count(BEGINS) - line.count(ENDS))  # it may have been cut within one
+    return line.replace(BEGINS, "**").replace(ENDS, "**")
 
 
 def _shift(shift: Shift, line: int) -> str:

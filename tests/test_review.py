@@ -19,6 +19,8 @@ from scripting import expert, kind_of
 from upstream import Expert, Upstream
 
 from orchestra_mcp.app import Orchestra
+from orchestra_mcp.app.keyring import LiveKeys
+from orchestra_mcp.app.meaning import Meaning
 from orchestra_mcp.council.answers.reading import first_sentence, read_opinion, words_of
 from orchestra_mcp.council.answers.sides import side_of
 from orchestra_mcp.council.minutes import RESIDENT_PRIOR, Minutes, Synthesis
@@ -667,13 +669,14 @@ async def _over(
     with Upstream({"alpha": Expert(expert(SAME, [HERE]))}) as upstream:
         file = tmp_path / "orchestra.toml"
         file.write_text(upstream.models_toml())
-        user, keys = load({**environ, "ORCHESTRA_CONFIG": str(file)}), Keys(environ)
+        user, keys = load({**environ, "ORCHESTRA_CONFIG": str(file)}), LiveKeys(environ, tmp_path / "keys.env")
         async with (
             open_store(user.home) as store,
             open_roster(user, keys) as roster,
             anyio.create_task_group() as group,
         ):
-            orchestra = Orchestra(environ, user, keys, wrap(store), roster, group)
+            broken = wrap(store)
+            orchestra = Orchestra(environ, user, keys, broken, roster, group, Meaning(broken, None, group.start_soon))
             roster.on_call = orchestra._note_call
             yield orchestra, store
 

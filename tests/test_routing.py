@@ -423,13 +423,15 @@ async def test_quality_goes_by_the_prior_and_then_by_outcomes() -> None:
         quality=quality,
     )
     assert (await there.plan(ask("r"))).targets == ("a", "own", "b")
-    quality.learn([("b", "r", 1.0)] * 5 + [("a", "elsewhere", 0.0)] * 50)
+    quality.learn([("b", "r", 1.0, 1.0)] * 5 + [("a", "elsewhere", 0.0, 1.0)] * 50)
     # (10 · .6 + 5) / 15 = .733 against .7: what happened elsewhere is another matter.
     assert quality.rate("b", "r") == pytest.approx(11 / 15)
     assert (await there.plan(ask("r"))).targets == ("b", "a", "own")
     assert (await there.plan(ask("r", use_case="elsewhere"))).targets == ("b", "a", "own")  # a 7 / 60, own 6.5 / 60
-    quality.learn([("b", "r", 0.5), ("b", "r", 7.0)])  # halfway, and no more than wholly
+    quality.learn([("b", "r", 0.5, 1.0), ("b", "r", 7.0, 1.0)])  # halfway, and no more than wholly
     assert quality.rate("b", "r") == pytest.approx(12.5 / 17)
+    quality.learn([("b", "elsewhere", 1.0, 0.5)] * 4)  # a commit's word counts half: (6 + 2) / (10 + 2)
+    assert quality.rate("b", "elsewhere") == pytest.approx(8 / 12)
     assert quality.outcomes("b", "r") == 7
 
 

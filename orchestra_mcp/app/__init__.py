@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 import string
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -22,11 +22,19 @@ import anyio
 from anyio.abc import TaskGroup
 
 from orchestra_mcp import __version__, settings
+from orchestra_mcp.app.alarmrules import rules_of
+from orchestra_mcp.app.alarms import Alarms
 from orchestra_mcp.app.backing import open_backing
 from orchestra_mcp.app.convening import convene
+from orchestra_mcp.app.experts import experts
+from orchestra_mcp.app.harvest import Harvest
+from orchestra_mcp.app.keeping import Forgotten, Keeping
+from orchestra_mcp.app.keyring import Keyring, LiveKeys
+from orchestra_mcp.app.meaning import Meaning
 from orchestra_mcp.app.run import CANCEL_S, Run
 from orchestra_mcp.app.sitting import Case, Sitting, clean, midnight, unfailing
 from orchestra_mcp.app.table import Table
+from orchestra_mcp.app.tracing import Tracer, tracing
 from orchestra_mcp.context.collector import clean_question
 from orchestra_mcp.context.evidence import ProjectEvidence
 from orchestra_mcp.context.project import find_root
@@ -34,19 +42,26 @@ from orchestra_mcp.context.secrecy.redaction import Redactor
 from orchestra_mcp.council.labels import label_of
 from orchestra_mcp.council.minutes import Minutes
 from orchestra_mcp.council.prompts import pick_mode
+from orchestra_mcp.council.residents import RESIDENTS
 from orchestra_mcp.errors import NotFound, StoreError, UserError
 from orchestra_mcp.gateway.front import Callers, Gateway
+from orchestra_mcp.gateway.posting import post
 from orchestra_mcp.gateway.roster import Roster, open_roster
 from orchestra_mcp.gateway.transcription import Transcript, TranscriptionRequest
-from orchestra_mcp.settings import Keys, Settings
+from orchestra_mcp.settings import Settings
 from orchestra_mcp.store import open_store
 from orchestra_mcp.store.base import Store
 from orchestra_mcp.store.costs import CostRow, Dimension
 from orchestra_mcp.types import (
+    Alert,
     CallRecord,
     Consultation,
     CouncilStatus,
+    Event,
+    ExpertRecord,
+    Found,
     Label,
+    Latency,
     Observer,
     OutcomeName,
     Plan,
@@ -56,7 +71,7 @@ from orchestra_mcp.types import (
     Verdict,
 )
 
-__all__ = ["Orchestra", "Run"]
+__all__ = ["Forgotten", "Orchestra", "Run"]
 
 ID_ALPHABET = string.ascii_lowercase + string.digits
 KEPT_RUNS = 50
@@ -74,10 +89,11 @@ class Orchestra:
         self,
         environ: Mapping[str, str],
         user: Settings,
-        keys: Keys,
+        keys: LiveKeys,
         store: Store,
         roster: Roster,
         group: TaskGroup,
+        meaning: Meaning,
     ) -> None:
         self._environ = environ
         self._user = user
@@ -86,8 +102,15 @@ class Orchestra:
         self._roster = roster
         self._group = group
         self._table = Table(user, keys, roster, store)
-        self._sitting = Sitting(store, roster, keys)
+        self._harvest = Harvest(store)
+        self._sitting = Sitting(store, roster, keys, meaning, user.home, self._harvest)
+        self.keyring = Keyring(user, keys, roster, self._note_call)
+        """Keys of vendors; for the owner only."""
+        self.alarms = Alarms(store.alerts, rules_of(user), keys.get, post)
+        """Rules of alerts, watched while this is open."""
+        self.keeping = Keeping(store, meaning, user)
         self._runs: dict[str, Run] = {}
+        self._tracer = Tracer(keys, self._sitting.roots)
         self.watching: Observer | None = None
         """Told of everything that happens in consultations that have no observer of their own."""
 
@@ -106,17 +129,21 @@ class Orchestra:
         """
         environ = os.environ if environ is None else environ
         user = settings.load(environ)
-        keys = Keys(environ, user.home / "keys.env")
+        keys = LiveKeys(environ, user.home / "keys.env")
         failure: Exception | None = None
         async with (
+            tracing(environ, user),
             open_store(user.home) as store,
             open_roster(user, keys, serving=serving) as roster,
-            open_backing(user, store, roster) as backing,
+            open_backing(user, store, roster) as (backing, embedder),
             anyio.create_task_group() as group,
         ):
             roster.backing = replace(backing, begin=group.start_soon)
-            orchestra = cls(environ, user, keys, store, roster, group)
+            meaning = Meaning(store, embedder, group.start_soon)
+            orchestra = cls(environ, user, keys, store, roster, group, meaning)
             roster.on_call = orchestra._note_call
+            group.start_soon(orchestra.keeping.keep_up)
+            group.start_soon(orchestra.alarms.run)
             try:
                 yield orchestra
             except Exception as error:  # noqa: BLE001 - raised again below, outside the task group that would wrap it
@@ -186,8 +213,18 @@ class Orchestra:
             run.recorded = False
             minutes.notes.append(redactor.redact(f"This consultation is not being recorded: {error}"))
         self._keep(run)
-        case = Case(question, evidence, seats, current, history, unfailing(observer, redactor), redactor)
+        watching = unfailing(observer)
+
+        def observe(event: Event) -> None:
+            if event.kind != "closed":  # which is stored with the end, before it is told
+                run.events.append(event)
+            watching(event)
+
+        case = Case(question, evidence, seats, current, history, observe, redactor)
+        self._learn_from_commits(question.project, current)
         self._group.start_soon(self._sitting.sit, run, case)
+        if run.recorded:
+            self._group.start_soon(self._sitting.keep_seen, run)
         return run
 
     def personal(self, id: str) -> Callable[[str], str]:
@@ -207,6 +244,9 @@ class Orchestra:
         seats = await self._table.able(question, current)
         redactor, evidence = self._eyes(question, current)
         dossier = await self._sitting.dossier(question, current, seats, evidence, redactor)
+        shown = await clean_question(question, evidence, redactor=redactor)
+        past = await self._sitting.past(shown, dossier, current, seats, evidence, redactor)
+        dossier = dossier.model_copy(update={"past": past})
         council = await convene(question, dossier, seats, self._roster.models, self._store)
         openers, pricing = council.seating.openers, council.pricing
         cost = sum((pricing.most(seat, "opinion") or Decimal(0) for seat in openers), Decimal(0))
@@ -252,6 +292,27 @@ class Orchestra:
     ) -> tuple[CostRow, ...]:
         """What calls cost; see `Store.costs`."""
         return await self._store.costs(by, since, until, purpose)
+
+    async def latency(self, by: Dimension, since: datetime, until: datetime | None = None) -> tuple[Latency, ...]:
+        """How long calls took; see `Store.latency`."""
+        return await self._store.latency(by, since, until)
+
+    async def alerts(self, limit: int = 100) -> tuple[Alert, ...]:
+        """The newest alerts, over or not, newest first."""
+        return await self._store.alerts.newest(limit)
+
+    def provider_of(self, seat: str) -> str:
+        """Who is behind a seat: a provider, `resident`, or nothing where it is not known (any more)."""
+        if seat in RESIDENTS:
+            return "resident"
+        model = next((spec.model for spec in self._roster.seats if spec.name == seat), seat)
+        spec = self._roster.models.get(model)
+        return spec.recipient if spec else ""
+
+    @property
+    def user_settings(self) -> Settings:
+        """What the user's own file says, before any project's file has narrowed it."""
+        return self._user
 
     @property
     def longest_s(self) -> float:
@@ -309,13 +370,84 @@ class Orchestra:
             )
         return await self._store.mark(label_of(kept, ((solution, outcome),), source), outcome, solution)
 
-    async def history(self, limit: int = 20, project: str | None = None) -> tuple[Summary, ...]:
-        """The newest consultations, newest first."""
-        return await self._store.list(limit, project)
+    async def history(
+        self, limit: int = 20, project: str | None = None, *, before: str = "", workspace: str | None = None
+    ) -> tuple[Summary, ...]:
+        """The newest consultations, newest first; see `Store.list`."""
+        return await self._store.list(limit, project, before=before, workspace=workspace)
+
+    async def search(
+        self, query: str, project: str | None = None, limit: int = 20, offset: int = 0, workspace: str | None = None
+    ) -> tuple[Found, ...]:
+        """Consultations of any status that fit a query by words (and by meaning, where an embedder is present), best first.
+
+        Args:
+            query: words as people type them; see `store.memories.Memories.search`.
+            project: an absolute root; empty for those of none, None for all.
+            limit: at most so many.
+            offset: how many to skip.
+            workspace: only what its keys asked; None for all.
+        """
+        return await self.keeping.search(query, project, limit, offset, workspace)
+
+    async def told(self) -> Mapping[str, str]:
+        """What became of the consultations that were marked last, in words, by their ids; see `Label.told`."""
+        return {label.consultation: label.told for label in await self._store.labels()}
+
+    def exported(
+        self,
+        *,
+        project: str | None = None,
+        since: datetime | None = None,
+        before: datetime | None = None,
+        ids: Sequence[str] = (),
+    ) -> AsyncGenerator[Consultation]:
+        """Whole consultations that fit all that is given, oldest first; `project` as in `search`. Raises NotFound for ids."""
+        return self.keeping.exported(project, since, before, ids)
+
+    async def chosen(
+        self, ids: Sequence[str] = (), *, project: str | None = None, before: datetime | None = None
+    ) -> tuple[str, ...]:
+        """Ids of the consultations that `forget` would be about, oldest first. Raises NotFound."""
+        return await self._store.memory.chosen(project=project, before=before, ids=ids)
+
+    async def forget(
+        self,
+        ids: Sequence[str] = (),
+        *,
+        project: str | None = None,
+        before: datetime | None = None,
+        everything: bool = False,
+    ) -> Forgotten:
+        """Remove consultations that fit all that is given; those that run are left alone. Their costs stay, without a reason.
+
+        With a project (as in `search`) or everything, and no ids or date, the words of its code and all cached replies
+        go too.
+
+        Raises:
+            NotFound: an id fits none, or several.
+            UserError: nothing was given.
+        """
+        forgotten, gone = await self.keeping.forget(ids, project, before, everything)
+        for id in gone:
+            self._runs.pop(id, None)
+        return forgotten
+
+    async def experts(self, project: str | None = None) -> tuple[ExpertRecord, ...]:
+        """The track record of every expert, after a look at what commits of the project say; see `app.experts`."""
+        current = self._table.settings(project)
+        if project and current.memory.learn_from_commits:
+            await self._harvest.commits(project)
+        return await experts(await self._table.seats(current), self._store)
+
+    def _learn_from_commits(self, project: str | None, current: Settings) -> None:
+        if project and current.memory.learn_from_commits:
+            self._group.start_soon(self._harvest.commits, project)
 
     async def status(self, project: str | None = None) -> CouncilStatus:
         """Who is seated and why, what is missing and how to add it, what was spent."""
         current = self._table.settings(project)
+        self._learn_from_commits(project, current)
         return CouncilStatus(
             version=__version__,
             seats=await self._table.status(current, project),
@@ -326,6 +458,7 @@ class Orchestra:
             config=str(self._user.source or settings.config_file(self._environ)),
             home=str(self._user.home),
             project=Path(project).name if project else "",
+            alerts=await self._store.alerts.lasting(),
             warnings=tuple(map(Redactor(self._keys.secrets()).redact, (*current.warnings, *self._roster.warnings))),
         )
 
@@ -378,7 +511,9 @@ class Orchestra:
         return self._runs.get(newest.id)
 
     def _note_call(self, call: CallRecord) -> None:
-        if run := self._runs.get(call.run):
+        run = self._runs.get(call.run)
+        self._tracer.note(call, run.redactor if run else None)
+        if run:
             run.minutes.calls.append(call)
             run.pending.append(call)
         else:

@@ -177,8 +177,38 @@ def limits(parser: Parser) -> None:
 
 def history_options(parser: Parser) -> None:
     """Which consultations are listed."""
+    parser.add_argument(
+        "--search", default="", metavar="WORDS",
+        help='those that fit best: words, "words in quotes" for a phrase, beginnings with * at the end',
+    )  # fmt: skip
     parser.add_argument("--limit", type=count, default=20, metavar="N", help="at most so many (default: 20)")
     parser.add_argument("--all", action="store_true", help="of all projects, not only this one")
+
+
+def export_options(parser: Parser) -> None:
+    """Which consultations are exported, in which form, and where to."""
+    parser.add_argument(
+        "--format", choices=("jsonl", "markdown"), default="jsonl",
+        help="jsonl: a whole consultation in each line; markdown: transcripts (default: jsonl)",
+    )  # fmt: skip
+    parser.add_argument("--all", action="store_true", help="of all projects, not only this one")
+    parser.add_argument(
+        "--since", default="", metavar="WHEN", help="begun then or later: 12h, 7d, 4w, or 2026-11-01 (UTC)"
+    )
+    parser.add_argument("--before", default="", metavar="WHEN", help="begun before that, in the same form")
+    parser.add_argument("--output", "-o", metavar="FILE", help="write to this file, which only you can read")
+
+
+def forget_options(parser: Parser) -> None:
+    """Which consultations are forgotten."""
+    parser.add_argument("ids", metavar="ID", nargs="*", help="their ids, or beginnings of them")
+    parser.add_argument(
+        "--project", nargs="?", const=".", metavar="DIR",
+        help="all of a project (default: the one you are in), with what was learnt of its code and cached answers",
+    )  # fmt: skip
+    parser.add_argument("--before", default="", metavar="WHEN", help="begun before that: 90d, 52w, or 2026-11-01 (UTC)")
+    parser.add_argument("--all", action="store_true", help="everything")
+    parser.add_argument("--yes", "-y", action="store_true", help="do not ask")
 
 
 def show_options(parser: Parser) -> None:
@@ -187,6 +217,13 @@ def show_options(parser: Parser) -> None:
         "id", metavar="ID", nargs="?", default="latest", help="its id, the beginning of one, or latest (the default)"
     )
     parser.add_argument("--detail", choices=DETAILS, default="standard", help="full: everything that was said and sent")
+
+
+def trace_options(parser: Parser) -> None:
+    """Whose trace is shown."""
+    parser.add_argument(
+        "id", metavar="ID", nargs="?", default="latest", help="its id, the beginning of one, or latest (the default)"
+    )
 
 
 def outcome_options(parser: Parser) -> None:
@@ -198,6 +235,11 @@ def outcome_options(parser: Parser) -> None:
     parser.add_argument(
         "--solution", type=count, default=1, metavar="N", help="the solution's rank in the report (default: 1)"
     )
+
+
+def experts_options(parser: Parser) -> None:
+    """Of which kind of question the records are."""
+    parser.add_argument("--mode", choices=MODES, help="only the record in this kind of question")
 
 
 def setup_options(parser: Parser) -> None:
@@ -235,6 +277,15 @@ def serve_options(parser: Parser) -> None:
     parser.add_argument("--sse", action="store_true", help="the older SSE transport, for MCP clients that need it")
     parser.add_argument("--admin", action="store_true", help="with the admin API for keys and workspaces (/admin)")
     parser.add_argument("--show-token", action="store_true", help="print the owner's token and leave")
+
+
+def ui_options(parser: Parser) -> None:
+    """Where the dashboard is served, and whether a browser is opened."""
+    parser.add_argument(
+        "--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen on (default: 127.0.0.1)"
+    )
+    parser.add_argument("--port", type=port, default=0, metavar="N", help="TCP port (default: 0, any free one)")
+    parser.add_argument("--no-browser", action="store_true", help="only print the address, which lets you in once")
 
 
 def budget_options(parser: Parser) -> None:
@@ -309,6 +360,17 @@ def cost_options(parser: Parser) -> None:
     parser.add_argument("--csv", action="store_true", help="print comma-separated lines for a spreadsheet")
 
 
+def latency_options(parser: Parser) -> None:
+    """Which calls are looked at, and what they are told apart by."""
+    parser.add_argument(
+        "--by", choices=DIMENSIONS, default="model", metavar="WHAT", help=f"{', '.join(DIMENSIONS)} (default: model)"
+    )
+    parser.add_argument(
+        "--since", default="7d", metavar="WHEN", help="12h, 7d, 4w, or a date such as 2026-11-01 (UTC; default: 7d)"
+    )
+    parser.add_argument("--until", default="", metavar="WHEN", help="in the same form; default: now")
+
+
 CLI = "orchestra_mcp.cli"
 COMMANDS: dict[str, Command] = {
     "ask": Command(
@@ -332,19 +394,58 @@ COMMANDS: dict[str, Command] = {
     "status": Command(
         "who is seated and why, what is missing, what was spent", f"{CLI}.records:status", (project, common)
     ),
-    "history": Command("past consultations, newest first", f"{CLI}.records:history", (history_options, project, common)),
+    "history": Command(
+        "past consultations, newest first, or those that fit a search",
+        f"{CLI}.records:history",
+        (history_options, project, common),
+    ),
     "show": Command("one consultation", f"{CLI}.records:show", (show_options, common)),
+    "trace": Command(
+        "what was done when in a consultation, and what it cost",
+        f"{CLI}.trace:trace",
+        (trace_options, common),
+        "The tree of its spans: context steps, experts, each attempt at a model. Traces can also be sent to a receiver of "
+        "OpenTelemetry: docs/observability.md.",
+    ),
     "outcome": Command(
         "say what became of a solution, so that the council learns",
         f"{CLI}.records:outcome",
         (outcome_options, common),
         "The last word on each solution counts. Experts that were right weigh more in later questions of that kind.",
     ),
+    "export": Command(
+        "past consultations as JSON lines or Markdown",
+        f"{CLI}.memory:export",
+        (export_options, project, common),
+        "Of this project, or of all outside of one; oldest first. Each line of JSON is a whole consultation.",
+    ),
+    "forget": Command(
+        "remove past consultations for good",
+        f"{CLI}.memory:forget",
+        (forget_options, common),
+        "Removes those that fit all that is given, with everything that was said, sent and learnt in them. Their costs "
+        "stay, without a reason; what still runs is left alone. It asks before it does so; --yes where nobody can answer.",
+    ),
+    "experts": Command(
+        "how often each expert was right, by mode, and on how many cases that rests",
+        f"{CLI}.experts:experts",
+        (experts_options, project, common),
+        "With 95 % intervals, priors, and the calls, costs and times of the last 90 days. With --json: all modes of each expert.",
+    ),
     "cost": Command(
         "what calls cost, by any dimension, and where less would do",
         f"{CLI}.costs:cost",
         (cost_options, common),
         "Counts every call through this installation. Cheaper targets are named with the measured difference in outcome.",
+    ),
+    "latency": Command(
+        "how long calls took: p50, p95, p99 by any dimension",
+        f"{CLI}.latency:latency",
+        (latency_options, common),
+        "Exact, from the records of all calls that were answered by a model.",
+    ),
+    "grafana": Command(
+        "print a dashboard for Grafana that rests on /metrics", f"{CLI}.latency:grafana", (common,)
     ),
     "setup": Command(
         "show what was found, connect an MCP client",
@@ -359,6 +460,13 @@ COMMANDS: dict[str, Command] = {
         (serve_options, common),
         "Binds to loopback and needs a key: the owner's token, which is made on first use, or one of `orchestra keys`. "
         "MCP clients usually start orchestra-mcp instead.",
+    ),
+    "ui": Command(
+        "the dashboard, in your browser",
+        f"{CLI}.ui:ui",
+        (ui_options, common),
+        "Serves what `orchestra serve` serves, on a free port, and opens a browser that need not show a key. "
+        "It ends with Ctrl+C.",
     ),
     "keys": Command(
         "virtual keys for the HTTP server",

@@ -14,7 +14,7 @@ from decimal import Decimal
 
 from orchestra_mcp.cli.running import Usage
 from orchestra_mcp.cli.terminal import Desk
-from orchestra_mcp.council.scales.records import hits_of, model_key
+from orchestra_mcp.council.scales.records import TRUST, hits_of, model_key
 from orchestra_mcp.gateway.money.advice import ENOUGH, Advice, Paid, Tried, advise
 from orchestra_mcp.gateway.money.prices import price, table_date
 from orchestra_mcp.settings import ModelSpec, Settings, load
@@ -112,9 +112,11 @@ def tried(labels: Iterable[Label]) -> list[Tried]:
     """What became of each model's answers, by mode."""
     sums: dict[tuple[str, str], tuple[float, float]] = defaultdict(lambda: (0.0, 0.0))
     for label in labels:
+        trust = TRUST.get(label.source, 1.0)
         for hit in hits_of(label):
             right, known = sums[label.mode, hit.model]
-            sums[label.mode, hit.model] = right + hit.weight * hit.right, known + hit.weight
+            weight = trust * hit.weight
+            sums[label.mode, hit.model] = right + weight * hit.right, known + weight
     return [Tried(mode, model, right, known) for (mode, model), (right, known) in sums.items()]
 
 

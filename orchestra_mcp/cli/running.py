@@ -121,6 +121,9 @@ def with_orchestra(work: Callable[[Orchestra], Awaitable[T]]) -> T:
 
     from orchestra_mcp.app import Orchestra
     from orchestra_mcp.errors import OrchestraError
+    from orchestra_mcp.tools.logs import log_to_stderr
+
+    log_to_stderr(os.environ)
 
     async def opened() -> T | OrchestraError:
         async with Orchestra.open() as orchestra:
