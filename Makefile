@@ -16,7 +16,7 @@ demo: $(VENV)/installed
 	  $(BIN)/orchestra ask --project "$$repo" --local -- "$$ORCHESTRA_DEMO_ASK"
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .

@@ -7,6 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("shared machine", deadline=None)  # how long a case takes says more of the neighbours
+settings.load_profile("shared machine")
 
 
 @pytest.fixture

@@ -44,13 +44,13 @@ async def consult(store: Store, id: str, project: str) -> None:
 
 
 async def write(home: Path, prefix: str) -> None:
-    async with open_store(home) as store:
+    async with open_store(home, strict=True) as store:
         for number in range(CONSULTATIONS):
             await consult(store, f"{prefix}-{number}", prefix)
 
 
 async def forever(home: Path, prefix: str) -> None:
-    async with open_store(home) as store:
+    async with open_store(home, strict=True) as store:
         number = 0
         while True:
             await consult(store, f"{prefix}-{number}", prefix)
@@ -58,12 +58,12 @@ async def forever(home: Path, prefix: str) -> None:
 
 
 async def only_open(home: Path, prefix: str) -> None:
-    async with open_store(home) as store:
+    async with open_store(home, strict=True) as store:
         say("opened", len(await store.list()))
 
 
 async def hold(home: Path, prefix: str) -> None:
-    async with open_store(home) as store:
+    async with open_store(home, strict=True) as store:
         await store.begin(prefix, Question(text="How long?"), prefix)
         say("begun", prefix)
         await anyio.sleep_forever()
@@ -73,7 +73,7 @@ async def full(home: Path, prefix: str) -> None:
     """A limit on the size of files stands for a full disk: the kernel refuses to write more, in mid-transaction."""
     import resource
 
-    async with open_store(home) as store:
+    async with open_store(home, strict=True) as store:
         await consult(store, f"{prefix}-before", prefix)
         unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
         size = (home / "orchestra.db-wal").stat().st_size

@@ -10,7 +10,17 @@ from typing import get_args
 import pytest
 
 from orchestra_mcp.council.prompts import MODES, load, mode_brief, pick_mode
-from orchestra_mcp.settings import MADE_BY_US, Limits, ModelSpec, Privacy, SeatSpec, Settings
+from orchestra_mcp.settings import (
+    MADE_BY_US,
+    AlertRule,
+    Limits,
+    Memory,
+    ModelSpec,
+    Privacy,
+    SeatSpec,
+    Settings,
+    Telemetry,
+)
 from orchestra_mcp.settings.gateway import Budget, Embedding, Gateway, PriceRow, RateLimit, Route, Rule, Target, When
 from orchestra_mcp.types import Mode, Noun, Question
 
@@ -49,9 +59,10 @@ def test_every_prompt_is_there(name: str) -> None:
 
 
 GATEWAY = [Route, Rule, When, Target, Budget, RateLimit, PriceRow, Embedding, Gateway]
+WATCHING = [Memory, Telemetry, AlertRule]
 
 
-@pytest.mark.parametrize("noun", [ModelSpec, SeatSpec, Limits, Privacy, Settings, *GATEWAY])
+@pytest.mark.parametrize("noun", [ModelSpec, SeatSpec, Limits, Privacy, Settings, *GATEWAY, *WATCHING])
 def test_every_setting_is_documented(noun: type[Noun]) -> None:
     made_by_us = MADE_BY_US
     for field in set(noun.model_fields) - made_by_us:

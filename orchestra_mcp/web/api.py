@@ -6,7 +6,8 @@ Add an endpoint here: a method, a row in `routes`, and its row in `openapi.py`; 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from datetime import UTC, datetime
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from orchestra_mcp.errors import NotFound, RateLimited, UserError
 from orchestra_mcp.report import transcript, verdict_report
 from orchestra_mcp.store.costs import TIMES, VALUES, CostRow, Dimension, lines
-from orchestra_mcp.types import Consultation, Event, JsonObject, Question, Summary
+from orchestra_mcp.store.rows import encode
+from orchestra_mcp.types import Consultation, JsonObject, Question, Summary
 from orchestra_mcp.web.access import Forbidden, Principal
 from orchestra_mcp.web.answering import answering, body, number, principal_of, reply
 from orchestra_mcp.web.asking import Asking
@@ -30,16 +32,19 @@ from orchestra_mcp.web.events import (
     LOOK_AGAIN_S,
     Numbered,
     Places,
+    Retelling,
     Standing,
-    remembered,
     sse,
     stream,
     while_allowed,
 )
-from orchestra_mcp.web.nouns import Ask, Asked, Judgement, Mark, Me, Spending
+from orchestra_mcp.web.nouns import Ask, Asked, Judgement, Mark, Me, Percentiles, Spending
 from orchestra_mcp.web.openapi import document
 
 LIST = 100
+QUERY_CHARS = 2_000
+MOST_SKIPPED = 1_000
+"""Matches of a search beyond which nothing is listed."""
 LOOK_S = 1.0
 """How often a run of another process is looked up for its events, in seconds."""
 
@@ -71,13 +76,18 @@ class Api:
             Route("/api/consultations", answering(self.history), methods=["GET"]),
             Route("/api/consultations", answering(self.ask), methods=["POST"]),
             Route(one, answering(self.consultation), methods=["GET"]),
+            Route(one, answering(self.forget), methods=["DELETE"]),
+            Route("/api/export", answering(self.export), methods=["GET"]),
             Route(f"{one}/report", answering(self.report), methods=["GET"]),
             Route(f"{one}/cancel", answering(self.cancel), methods=["POST"]),
             Route(f"{one}/outcome", answering(self.mark), methods=["POST"]),
             Route(f"{one}/events", answering(self.events), methods=["GET"]),
             Route("/api/spending", answering(self.spending), methods=["GET"]),
+            Route("/api/latency", answering(self.latency), methods=["GET"]),
+            Route("/api/alerts", answering(self.alerts), methods=["GET"]),
             Route("/api/models", answering(self.models), methods=["GET"]),
             Route("/api/status", answering(self.status), methods=["GET"]),
+            Route("/api/experts", answering(self.experts), methods=["GET"]),
             Route("/api/offers/{id}", answering(self.judge), methods=["POST"]),
             Route("/api/openapi.json", answering(self.openapi), methods=["GET"]),
             WebSocketRoute("/api/events", self.live),
@@ -104,9 +114,16 @@ class Api:
     # ----------------------------------------------------------------------------------------------- consultations
 
     async def history(self, request: Request) -> Response:
-        """The newest consultations, newest first."""
+        """The newest consultations, newest first; with `query` those that fit it, best first, and where they do."""
         who = principal_of(request.scope)
         limit = int(number(request, "limit", 20, 1, LIST))
+        query = request.query_params.get("query", "")
+        if query.strip():
+            offset = int(number(request, "offset", 0, 0, MOST_SKIPPED))
+            place = request.query_params.get("project") or None
+            hits = await self._asking.search(who, query[:QUERY_CHARS], limit, offset, place)
+            hits = tuple(hit.model_copy(update={"summary": _summary(who, hit.summary)}) for hit in hits)
+            return reply({"consultations": [hit.summary for hit in hits], "found": hits})
         found = await self._asking.history(who, limit, request.query_params.get("project") or None)
         return reply({"consultations": [_summary(who, summary) for summary in found]})
 
@@ -128,6 +145,29 @@ class Api:
         who = principal_of(request.scope)
         kept = await self._asking.get(who, request.path_params["id"], number(request, "wait_s", 0, 0, 600))
         return reply(_consultation(who, kept, request.query_params.get("detail") == "full"))
+
+    async def forget(self, request: Request) -> Response:
+        """Remove a consultation, with everything that was said in it."""
+        who = principal_of(request.scope)
+        await self._asking.forget(who, request.path_params["id"])
+        return reply({"forgotten": True})
+
+    async def export(self, request: Request) -> Response:
+        """Whole consultations as JSON lines, oldest first; for the owner."""
+        who = principal_of(request.scope)
+        if not who.is_owner:
+            raise Forbidden("Only the owner may export what all have asked.")
+        since, before = (_moment(request, name) for name in ("since", "before"))
+        project = request.query_params.get("project") or None
+
+        async def lines_of() -> AsyncGenerator[bytes, None]:
+            kept = self._asking.orchestra.exported(project=project, since=since, before=before)
+            async with aclosing(kept) as consultations:
+                async for one in consultations:
+                    yield encode(one).encode("utf-8", "replace") + b"\n"
+
+        headers = {"cache-control": "no-store", "content-disposition": 'attachment; filename="consultations.jsonl"'}
+        return StreamingResponse(lines_of(), media_type="application/x-ndjson", headers=headers)
 
     async def report(self, request: Request) -> Response:
         """The report of a consultation as Markdown; `detail=full`: the transcript."""
@@ -180,15 +220,12 @@ class Api:
 
     async def _looked_up(self, id: str) -> AsyncGenerator[bytes, None]:
         """Events of a run that another door or process holds, or held: what is kept of it, looked at now and then."""
-        told, silent = list[Event](), 0.0
+        telling, silent = Retelling(), 0.0
         while True:
             kept = await self._asking.orchestra.consultation(id)
-            known = remembered(kept)
-            for event in known:
-                if event not in told:
-                    told.append(event)
-                    silent = 0.0
-                    yield sse(Numbered(0, event))
+            for event in telling.fresh(kept):
+                silent = 0.0
+                yield sse(Numbered(0, event))
             if kept.status != "running":
                 return
             await anyio.sleep(LOOK_S)
@@ -273,6 +310,22 @@ class Api:
             )
         )
 
+    async def latency(self, request: Request) -> Response:
+        """Percentiles of how long calls took, by one dimension; for the owner."""
+        _own(principal_of(request.scope), "how long others' calls took")
+        by = request.query_params.get("by", "model")
+        if by not in VALUES:
+            raise UserError(f"by must be one of {', '.join(VALUES)}.")
+        hours = number(request, "hours", 24, 0.01, 24 * 366)
+        since = datetime.now(UTC) - timedelta(hours=hours)
+        return reply(Percentiles(by=by, since=since, lines=await self._asking.orchestra.latency(by, since)))
+
+    async def alerts(self, request: Request) -> Response:
+        """The newest alerts, over or not; for the owner."""
+        _own(principal_of(request.scope), "alerts")
+        limit = int(number(request, "limit", 20, 1, LIST))
+        return reply({"alerts": await self._asking.orchestra.alerts(limit)})
+
     async def models(self, request: Request) -> Response:
         """Names that the caller may ask for."""
         who = principal_of(request.scope)
@@ -285,9 +338,18 @@ class Api:
         status = await self._asking.orchestra.status()
         if not who.is_owner:
             own = {"spent_today_usd": _spent(who, await self._costs("workspace", _midnight()))}
-            hidden = {"config": "", "home": "", "project": "", "warnings": (), "running": ()}
+            hidden = {"config": "", "home": "", "project": "", "warnings": (), "running": (), "alerts": ()}
             status = status.model_copy(update={**hidden, **own})
         return reply(status)
+
+    async def experts(self, request: Request) -> Response:
+        """Each expert's track record; what all of them were called for and cost is for the owner only."""
+        who = principal_of(request.scope)
+        found = await self._asking.orchestra.experts()
+        if not who.is_owner:
+            hidden = {"answered": 0, "failed": 0, "cost_usd": Decimal(0), "p50_s": None}
+            found = tuple(record.model_copy(update=hidden) for record in found)
+        return reply({"experts": found})
 
     async def judge(self, request: Request) -> Response:
         """Keep whether an offered answer was right, so that one day it may be served."""
@@ -309,9 +371,26 @@ def _need(who: Principal, permission: Any) -> None:
         raise Forbidden(f"The role of this key may not {permission}.")
 
 
+def _own(who: Principal, what: str) -> None:
+    if not who.is_owner:
+        raise Forbidden(f"Only the owner may see {what}.")
+
+
 def _after(given: str) -> int:
     """The number of the event that was seen last; 0 for what is none."""
     return int(given) if given.isascii() and given.isdecimal() and len(given) < 16 else 0
+
+
+def _moment(request: Request, name: str) -> datetime | None:
+    """A date or time of the query (UTC where it says nothing else)."""
+    given = request.query_params.get(name, "")
+    if not given:
+        return None
+    try:
+        moment = datetime.fromisoformat(given)
+    except ValueError:
+        raise UserError(f"{name} must be a date or time such as 2026-11-01.") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _midnight() -> datetime:

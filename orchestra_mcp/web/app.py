@@ -1,4 +1,4 @@
-"""The whole door as one ASGI application: `/v1`, `/api`, `/admin`, `/mcp`, `/health`, behind one guard.
+"""The whole door as one ASGI application: `/v1`, `/api`, `/admin`, `/mcp`, `/metrics`, `/health` and the pages, behind one guard.
 
 The parts are told apart by the first word of the path, so that a call to a model passes through no more than it needs.
 """
@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from starlette.routing import BaseRoute, Router
+from starlette.routing import BaseRoute, Route, Router
 
 from orchestra_mcp.gateway.dialects.dialect import Vectors
 from orchestra_mcp.gateway.provider import Caller, EmbedRequest
 from orchestra_mcp.gateway.transcription import Transcript, TranscriptionRequest
 from orchestra_mcp.store.access import AccessStore
+from orchestra_mcp.telemetry.http import Traced
 from orchestra_mcp.tools.http import Addresses
 from orchestra_mcp.types import JsonObject
 from orchestra_mcp.web.access import Access, Permitted, Principal, permit
@@ -25,7 +26,13 @@ from orchestra_mcp.web.asking import COUNCIL, Asking
 from orchestra_mcp.web.council import Council
 from orchestra_mcp.web.desk import Desk, ModelCard
 from orchestra_mcp.web.draining import Drain
-from orchestra_mcp.web.guard import Guard
+from orchestra_mcp.web.guard import Guard, Slowing
+from orchestra_mcp.web.metrics import Metrics
+from orchestra_mcp.web.pages import pages
+from orchestra_mcp.web.pages.entrance import Entrance
+from orchestra_mcp.web.pages.places import ROOMS
+from orchestra_mcp.web.pages.sessions import Sessions
+from orchestra_mcp.web.pages.visit import House
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -118,6 +125,8 @@ def build_door(
     admin: bool = False,
     judge: Judge | None = None,
     drain: Drain | None = None,
+    sessions: Sessions | None = None,
+    metrics: Metrics | None = None,
 ) -> ASGIApp:
     """The application behind its guard.
 
@@ -133,6 +142,8 @@ def build_door(
         admin: with `/admin`.
         judge: keeps judgements of offered answers.
         drain: ends what still works when the server closes.
+        sessions: who has entered with a browser.
+        metrics: what `/metrics` shows.
     """
     from orchestra_mcp.web.completions import Completions
     from orchestra_mcp.web.v1 import nothing, v1_routes
@@ -150,12 +161,17 @@ def build_door(
             for card in served.models(who.caller)
         ]  # fmt: skip
 
+    sessions, slowing = sessions or Sessions(), Slowing()
+    house = House(asking, access, store, costs, resting, sessions, slowing)
+    for_people = drain.ended(pages(house))
     routes = v1_routes(served)
     rooms: dict[str, ASGIApp] = {
         "v1": room(routes, nothing),
         "api": drain.ended(room(Api(asking, models, costs, judge).routes())),
         "admin": room(Admin(store, access).routes()) if admin else nowhere,
+        "metrics": drain.ended(room([Route("/metrics", metrics.scrape)])) if metrics else nowhere,
         "health": health,
+        **dict.fromkeys(ROOMS, for_people),
     }
     exact = {
         # Completions end in their dialect's own words.
@@ -163,4 +179,5 @@ def build_door(
         for route in routes
         if "{" not in route.path
     }
-    return Guard(drain.counted(Rooms(rooms, drain.ended(mcp), exact)), access, addresses)
+    whole = drain.counted(Traced(Rooms(rooms, drain.ended(mcp), exact)))
+    return Guard(whole, access, addresses, slowing, Entrance(sessions, access))

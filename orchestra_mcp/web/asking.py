@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 
-from orchestra_mcp.app import Orchestra, Run
+from orchestra_mcp.app import Forgotten, Orchestra, Run
 from orchestra_mcp.errors import NotFound, RateLimited, Refused, UserError
 from orchestra_mcp.gateway.provider import ASKING
 from orchestra_mcp.settings import ModelSpec
 from orchestra_mcp.settings.gateway import MOST_USD, plain
 from orchestra_mcp.store.access import AccessStore
-from orchestra_mcp.types import Consultation, Question, Summary
+from orchestra_mcp.types import Consultation, Found, Question, Summary
 from orchestra_mcp.web.access import Forbidden, Principal, permit
 from orchestra_mcp.web.events import Hub
 from orchestra_mcp.web.guard import DEPTH
@@ -186,16 +186,34 @@ class Asking:
         """A consultation that the principal may see. Raises NotFound."""
         return await self.orchestra.consultation(await self.own_id(principal, id), wait_s)
 
-    async def history(self, principal: Principal, limit: int, project: str | None = None) -> tuple[Summary, ...]:
-        """The newest consultations that the principal may see, newest first."""
-        if principal.is_owner:
-            return await self.orchestra.history(limit, project)
-        ids = set(await self._store.owned(principal.scope, LISTED))
-        if not ids:
-            return ()
-        # The store of consultations knows no workspaces; the newest thousand are looked through.
-        found = [summary for summary in await self.orchestra.history(1000) if summary.id in ids]
-        return tuple(found[:limit])
+    async def history(
+        self, principal: Principal, limit: int, project: str | None = None, before: str = ""
+    ) -> tuple[Summary, ...]:
+        """The newest consultations that the principal may see, newest first; `before`: those older than that one."""
+        scope = principal.scope.workspace
+        return await self.orchestra.history(limit, project, before=before, workspace=scope)
+
+    async def search(
+        self, principal: Principal, query: str, limit: int, offset: int = 0, project: str | None = None
+    ) -> tuple[Found, ...]:
+        """Consultations that the principal may see and that fit a query, best first; see `Orchestra.search`."""
+        return await self.orchestra.search(query, project, limit, offset, principal.scope.workspace)
+
+    async def forget(self, principal: Principal, id: str) -> Forgotten:
+        """Remove a consultation for good.
+
+        Raises:
+            Forbidden: the key may not manage its workspace.
+            NotFound: there is none that the principal may see.
+            UserError: it still runs.
+        """
+        if not (principal.is_owner or principal.may("manage")):
+            raise Forbidden("The role of this key may not remove consultations.")
+        id = await self.own_id(principal, id)
+        forgotten = await self.orchestra.forget([id])
+        if forgotten.running:
+            raise UserError(f"Consultation {id} still runs; cancel it first.")
+        return forgotten
 
     async def spent(self, principal: Principal) -> Decimal:
         """What the consultations that the principal may see have cost, the newest ones."""

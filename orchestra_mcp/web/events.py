@@ -69,6 +69,11 @@ class Listener:
                 await self._news.wait()
         return self._queue.popleft() if self._queue else None
 
+    def skip(self) -> None:
+        """Forget what is queued; for whoever only needs to know that something has happened."""
+        self._queue.clear()
+        self.dropped = 0
+
     def lost(self) -> int:
         """How many events were dropped since this was asked last."""
         count, self.dropped = self.dropped, 0
@@ -142,6 +147,11 @@ class Hub:
         """How many listen now."""
         return len(self._listeners)
 
+    @property
+    def latest(self) -> int:
+        """The number of the newest event."""
+        return self._number
+
     def note(self, event: Event) -> None:
         """Keep an event and pass it on; never waits."""
         self._number += 1
@@ -159,6 +169,10 @@ class Hub:
     def knows(self, run: str) -> bool:
         """True when events of that run are kept."""
         return run in self._kept
+
+    def said(self, run: str) -> tuple[Event, ...]:
+        """What is kept of a run, oldest first."""
+        return tuple(item.event for item in self._kept.get(run, ()))
 
     def over(self, run: str, after: int) -> bool:
         """True when a run is closed and nothing of it came after that number."""
@@ -189,7 +203,12 @@ class Hub:
 
 
 def remembered(kept: Consultation) -> tuple[Event, ...]:
-    """The events of a past consultation, as far as what was kept of it tells."""
+    """The events of a consultation of another process or of the past: those that were written down while it ran, else
+    what the rest of its record tells.
+    """
+    if kept.events:
+        ends = kept.status == "running" or any(event.kind == "closed" for event in kept.events)
+        return kept.events if ends else (*kept.events, _closing(kept))
     said: list[Event] = []
     if kept.dossier:
         detail = f"{len(kept.dossier.excerpts)} excerpts, {kept.dossier.tokens} tokens"
@@ -198,9 +217,41 @@ def remembered(kept: Consultation) -> tuple[Event, ...]:
     said += [Event(run=kept.id, kind="absent", seat=a.seat, detail=a.reason[:200]) for a in kept.absences]
     said += [Event(run=kept.id, kind="voted", seat=ballot.judge) for ballot in kept.ballots]
     if kept.status != "running":
-        seconds = (kept.ended - kept.started).total_seconds() if kept.ended else 0.0
-        said.append(Event(run=kept.id, kind="closed", detail=kept.status, seconds=seconds))
+        said.append(_closing(kept))
     return tuple(said)
+
+
+def _closing(kept: Consultation) -> Event:
+    seconds = (kept.ended - kept.started).total_seconds() if kept.ended else 0.0
+    return Event(run=kept.id, kind="closed", detail=kept.status, seconds=seconds)
+
+
+class Retelling:
+    """Tells the events of a consultation as they come to be written down, each once."""
+
+    def __init__(self) -> None:
+        self._told: list[Event] = []
+
+    def fresh(self, kept: Consultation) -> tuple[Event, ...]:
+        """The events of which nobody was told yet.
+
+        Entries may come to the store before the events that go with them. What was told of an entry is not told again
+        when its event comes, which differs only by the time in it.
+        """
+        left = [_core(event) for event in self._told]
+        found = []
+        for event in remembered(kept):
+            if (core := _core(event)) in left:
+                left.remove(core)
+            else:
+                found.append(event)
+        self._told += found
+        return tuple(found)
+
+
+def _core(event: Event) -> tuple[str, str, str]:
+    # A ballot's entry does not say it in the words of its event.
+    return event.kind, event.seat, "" if event.kind == "voted" else event.detail[:200]
 
 
 def sse(item: Numbered) -> bytes:

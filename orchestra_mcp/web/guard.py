@@ -13,7 +13,7 @@ import time
 from collections import OrderedDict
 from contextvars import ContextVar
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import anyio
 
@@ -38,6 +38,7 @@ NEEDS: tuple[tuple[str, Permission], ...] = (
     ("/v1/", "ask"),
     ("/api/", "read"),
     ("/admin/", "manage"),
+    ("/metrics", "manage"),
 )
 """What a path needs at least, the first that fits; whatever is not here (MCP reads all projects) is the owner's."""
 
@@ -60,6 +61,18 @@ WRONG_KEY = (
     "owner's token."
 )
 """Also for keys that were revoked or have expired: who has no right to enter need not learn which of these it is."""
+
+
+class Front(Protocol):
+    """Lets browsers in, who have a cookie in place of a key."""
+
+    def takes(self, scope: Scope) -> bool:
+        """True when a request that shows no key is for here."""
+        ...
+
+    async def let_in(self, scope: Scope, receive: Receive, send: Send) -> bool:
+        """Note who comes; False when they may not enter, which they have been told then."""
+        ...
 
 
 class Slowing:
@@ -106,9 +119,17 @@ class Slowing:
 class Guard:
     """ASGI: lets a request through with its `Principal` and `Caller` in `scope["state"]`, or says why not."""
 
-    def __init__(self, app: ASGIApp, access: Access, addresses: Addresses, slowing: Slowing | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        access: Access,
+        addresses: Addresses,
+        slowing: Slowing | None = None,
+        front: Front | None = None,
+    ) -> None:
         self._app, self._access, self._addresses = app, access, addresses
         self._slowing = slowing or Slowing()
+        self._front = front
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Judge the request by its headers; nothing of its body is read before it is let in."""
@@ -129,8 +150,12 @@ class Guard:
             return
         path: str = scope["path"]
         if path != OPEN:
+            key = _key(given)
+            # Models are asked with keys, and at once.
+            if not key and not path.startswith("/v1/") and await self._shown(scope, receive, send):
+                return
             try:
-                principal = await self._access.admit(key := _key(given))
+                principal = await self._access.admit(key)
             except StoreError as error:
                 await _refuse(scope, send, began, HTTPStatus.SERVICE_UNAVAILABLE, str(error))
                 return
@@ -145,6 +170,14 @@ class Guard:
             if depth := given.get(b"x-orchestra-depth"):
                 DEPTH.set(int(depth) if depth.isdigit() and len(depth) < 4 else 1)
         await self._app(scope, receive, send)
+
+    async def _shown(self, scope: Scope, receive: Receive, send: Send) -> bool:
+        """True when the request was one of a browser, which has its answer then."""
+        if self._front is None or not self._front.takes(scope):
+            return False
+        if await self._front.let_in(scope, receive, send):
+            await self._app(scope, receive, send)
+        return True
 
     def _misled(self, scope: Scope, given: dict[bytes, bytes]) -> tuple[HTTPStatus, str] | None:
         host = given.get(b"host", b"").decode("latin-1")

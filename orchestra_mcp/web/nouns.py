@@ -11,7 +11,7 @@ from pydantic import Field
 from orchestra_mcp.settings.gateway import Usd
 from orchestra_mcp.store.costs import CostLine
 from orchestra_mcp.store.tenants import Allowance, Permission, Role, Terms, VirtualKey
-from orchestra_mcp.types import Effort, JsonObject, Mode, Noun, OutcomeName, Status, StrategyName, Verdict
+from orchestra_mcp.types import Effort, JsonObject, Latency, Mode, Noun, OutcomeName, Status, StrategyName, Verdict
 
 Short = Annotated[str, Field(max_length=4096)]
 
@@ -94,6 +94,14 @@ class Spending(Noun):
     by: str = ""
     lines: tuple[CostLine, ...] = ()
     """This month's calls by that dimension, the dearest first; only for the owner."""
+
+
+class Percentiles(Noun):
+    """How long answered calls took since a time."""
+
+    by: str
+    since: datetime
+    lines: tuple[Latency, ...]
 
 
 class NewKey(Noun):

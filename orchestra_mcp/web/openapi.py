@@ -15,15 +15,17 @@ from pydantic.json_schema import models_json_schema
 from orchestra_mcp import __version__
 from orchestra_mcp.store.costs import VALUES
 from orchestra_mcp.types import (
+    Alert,
     Consultation,
     CouncilStatus,
     Event,
+    ExpertRecord,
     JsonObject,
     Label,
     Noun,
     Summary,
 )
-from orchestra_mcp.web.nouns import Ask, Asked, Judgement, Mark, Me, Spending
+from orchestra_mcp.web.nouns import Ask, Asked, Judgement, Mark, Me, Percentiles, Spending
 
 REF = "#/components/schemas/{model}"
 Parameter = tuple[str, JsonObject, str]
@@ -33,7 +35,7 @@ Parameter = tuple[str, JsonObject, str]
 class Operation:
     """One endpoint: what it is for, what it takes, what it gives."""
 
-    method: Literal["get", "post"]
+    method: Literal["get", "post", "delete"]
     path: str
     name: str
     summary: str
@@ -48,7 +50,10 @@ class Operation:
 
 TEXT: JsonObject = {"type": "string"}
 DETAIL: Parameter = ("detail", {"type": "string", "enum": ["brief", "standard", "full"]}, "how much of it")
-LISTS: dict[str, tuple[str, type[Noun] | None]] = {"history": ("consultations", Summary), "models": ("models", None)}
+LISTS: dict[str, tuple[str, type[Noun] | None]] = {
+    "history": ("consultations", Summary), "models": ("models", None), "experts": ("experts", ExpertRecord),
+    "alerts": ("alerts", Alert),
+}  # fmt: skip
 ONE = "/api/consultations/{id}"
 
 OPERATIONS: tuple[Operation, ...] = (
@@ -58,6 +63,8 @@ OPERATIONS: tuple[Operation, ...] = (
         query=(
             ("limit", {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}, "at most so many"),
             ("project", TEXT, "only of this project (a directory); for the owner"),
+            ("query", TEXT, "those that fit these words, best first; `found` then says where, and how well"),
+            ("offset", {"type": "integer", "minimum": 0, "maximum": 1000, "default": 0}, "with `query`: how many to skip"),
         ),
     ),
     Operation(
@@ -67,6 +74,16 @@ OPERATIONS: tuple[Operation, ...] = (
     Operation(
         "get", ONE, "consultation", "One consultation; `latest` is an id", Consultation,
         query=(DETAIL, ("wait_s", {"type": "number", "minimum": 0, "maximum": 600}, "wait so long for its end")),
+    ),
+    Operation("delete", ONE, "forget", "Remove it with all that was said in it; for the owner and who may manage"),
+    Operation(
+        "get", "/api/export", "export", "Whole consultations as JSON lines, oldest first; for the owner",
+        "application/x-ndjson",
+        query=(
+            ("project", TEXT, "only of this project (a directory)"),
+            ("since", TEXT, "begun then or later: a date or time, ISO 8601"),
+            ("before", TEXT, "begun before that"),
+        ),
     ),
     Operation("get", f"{ONE}/report", "report", "Its report in Markdown", "text/markdown", query=(DETAIL,)),
     Operation("post", f"{ONE}/cancel", "cancel", "Stop it"),
@@ -81,8 +98,20 @@ OPERATIONS: tuple[Operation, ...] = (
         "get", "/api/spending", "spending", "What was spent, and what may be", Spending,
         query=(("by", {"type": "string", "enum": list(VALUES)}, "this month's calls by that; for the owner"),),
     ),
+    Operation(
+        "get", "/api/latency", "latency", "How long answered calls took: percentiles; for the owner", Percentiles,
+        query=(
+            ("by", {"type": "string", "enum": list(VALUES), "default": "model"}, "what calls are told apart by"),
+            ("hours", {"type": "number", "minimum": 0.01, "maximum": 8784, "default": 24}, "looking back so far"),
+        ),
+    ),
+    Operation(
+        "get", "/api/alerts", "alerts", "The newest alerts, over or not; for the owner",
+        query=(("limit", {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}, "at most so many"),),
+    ),
     Operation("get", "/api/models", "models", "Names that may be asked for"),
     Operation("get", "/api/status", "status", "Who sits in the council, and why", CouncilStatus),
+    Operation("get", "/api/experts", "experts", "How often each expert was right, and on how many cases that rests"),
     Operation("post", "/api/offers/{id}", "judge", "Say whether an offered answer was right", None, Judgement),
     Operation("get", "/api/openapi.json", "openapi", "This document"),
 )  # fmt: skip
@@ -98,7 +127,7 @@ reader what it lost. The models themselves are under `/v1`, as OpenAI and Anthro
 def document() -> JsonObject:
     """The whole document."""
     takes = {operation.takes for operation in OPERATIONS if operation.takes}
-    gives: set[type[Noun]] = {Summary, Event}
+    gives: set[type[Noun]] = {Summary, Event, ExpertRecord, Alert}
     gives |= {operation.gives for operation in OPERATIONS if isinstance(operation.gives, type)}
     wanted: list[tuple[type[Noun], Literal["validation", "serialization"]]] = []
     wanted += [(noun, "validation") for noun in sorted(takes, key=_name)]

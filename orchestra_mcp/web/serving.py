@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import anyio
@@ -15,15 +15,19 @@ from orchestra_mcp.gateway.caching.keys import scope_of
 from orchestra_mcp.gateway.provider import Caller, ChatRequest, Message
 from orchestra_mcp.settings import home_dir
 from orchestra_mcp.store.access import open_access
-from orchestra_mcp.tools.http import BODY_BYTES, Addresses, bearer_token, listen, serve_opened
+from orchestra_mcp.store.feed import Feed
+from orchestra_mcp.telemetry.http import within_trace
+from orchestra_mcp.tools.http import ANYWHERE, BODY_BYTES, Addresses, bearer_token, listen, serve_opened
 from orchestra_mcp.tools.server import build_server
-from orchestra_mcp.tools.stdio import log_to_stderr
+from orchestra_mcp.tools.stdio import log_to_stderr, trace_process
 from orchestra_mcp.web.access import Access, Principal
 from orchestra_mcp.web.app import build_door
 from orchestra_mcp.web.asking import Asking
 from orchestra_mcp.web.desk import Desk, ModelCard
 from orchestra_mcp.web.draining import Drain
 from orchestra_mcp.web.events import Hub
+from orchestra_mcp.web.metrics import Metrics
+from orchestra_mcp.web.pages.sessions import Sessions
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -44,18 +48,29 @@ async def open_door(
     sse: bool = False,
     admin: bool = False,
     drain: Drain | None = None,
+    sessions: Sessions | None = None,
+    opened: Callable[[], None] = lambda: None,
+    address: str = "",
 ) -> AsyncIterator[ASGIApp]:
     """The whole application, ready to serve; closing it cancels and records what still runs.
+
+    `opened` is called when it is ready; `sessions` are those of browsers; alerts link to the dashboard at `address`.
 
     Raises:
         SettingsError, StoreError: the house cannot be opened.
     """
     server = build_server(environ, serving=True)
+    server.middleware.insert(0, within_trace)
     unchecked = TransportSecuritySettings(enable_dns_rebinding_protection=False)  # the guard does it
     make = server.sse_app if sse else server.streamable_http_app
     mcp = make(transport_security=unchecked, max_request_body_size=BODY_BYTES)
     failure: Exception | None = None
-    async with server.host, open_access(home_dir(environ)) as store, anyio.create_task_group() as group:
+    async with (
+        server.host,
+        open_access(home_dir(environ)) as store,
+        AsyncExitStack() as closing,
+        anyio.create_task_group() as group,
+    ):
         access = Access(token, store)
         group.start_soon(access.run)
         try:
@@ -77,7 +92,12 @@ async def open_door(
             hub = Hub()
             orchestra.watching = hub.note
             asking = Asking(orchestra, store, hub, lambda: {name: models.spec(name) for name in models})
-            yield build_door(
+            feed = Feed(home_dir(environ))
+            closing.push_async_callback(feed.aclose)
+            metrics = Metrics(feed, orchestra)
+            await metrics.begin()
+            orchestra.alarms.dashboard = address
+            door = build_door(
                 mcp=mcp,
                 desk=desk,
                 asking=asking,
@@ -89,7 +109,11 @@ async def open_door(
                 admin=admin,
                 judge=judge,
                 drain=drain,
+                sessions=sessions,
+                metrics=metrics,
             )
+            opened()
+            yield door
         except Exception as error:  # noqa: BLE001 - raised again below, outside the task group that would wrap it
             failure = error
         group.cancel_scope.cancel()
@@ -126,6 +150,7 @@ def serve_door(
     sse: bool = False,
     admin: bool = False,
     drain_s: float = DRAIN_S,
+    show: Callable[[str], None] | None = None,
 ) -> int:
     """Serve until a signal comes; returns the exit code.
 
@@ -136,8 +161,10 @@ def serve_door(
         sse: the older MCP transport (`/sse`) in place of streamable HTTP (`/mcp`).
         admin: with the admin API.
         drain_s: after a signal, requests that run may go on for so long, in seconds; a second signal ends that.
+        show: told where the dashboard is once it can be opened, with a ticket that lets the owner in once.
     """
     log_to_stderr(environ)
+    trace_process(environ)
     home = home_dir(environ)
     try:
         token = bearer_token(home)
@@ -150,11 +177,21 @@ def serve_door(
         base = f"http://{address}:{listener.getsockname()[1]}"
         path = "sse" if sse else "mcp"
         where = (
-            f"Orchestra listens on {base}/{path} (MCP), {base}/v1 (models), {base}/api{' and /admin' if admin else ''}\n"
+            f"Orchestra listens on {base}/{path} (MCP), {base}/v1 (models), {base}/api{' and /admin' if admin else ''}; "
+            f"the dashboard is at {base}/\n"
             f"Clients must send the owner's token ({home / 'token'}) or a key of `orchestra keys create`\n"
         )
-        drain = Drain(drain_s)
-        opening = open_door(environ, token, host, sse=sse, admin=admin, drain=drain)
+        drain, sessions = Drain(drain_s), Sessions()
+
+        def opened() -> None:
+            if show is not None:
+                show(f"{base}/#t={sessions.ticket()}")
+
+        link = base.replace(f"//{address}:", "//127.0.0.1:") if host in ANYWHERE else base
+        opening = open_door(
+            environ, token, host,
+            sse=sse, admin=admin, drain=drain, sessions=sessions, opened=opened, address=f"{link}/",
+        )  # fmt: skip
         try:
             return serve_opened(opening, listener, where, ws=True, fast=True, drain=drain)
         except OrchestraError as error:
