@@ -65,7 +65,7 @@ class Texts:
 
 def fill(home: Path, count: int, texts: Texts) -> None:
     """Put consultations into the database of a store that is closed, in large transactions but with its own functions."""
-    from orchestra_mcp.store.memoryrows import added, answered
+    from orchestra_mcp.store.memoryrows import added, ended
 
     connection = sqlite3.connect(home / "orchestra.db", isolation_level=None)
     connection.execute("PRAGMA secure_delete = ON")
@@ -81,7 +81,7 @@ def fill(home: Path, count: int, texts: Texts) -> None:
                 (id, id, question.project, at, at, question.text, rows.encode(question), rows.encode(verdict)),
             )
             added(id, question, at)(connection)
-            answered(id, verdict)(connection)
+            ended(id, verdict)(connection)
         connection.execute("COMMIT")
     connection.close()
 

@@ -24,8 +24,8 @@ async def main(home: Path, what: str) -> None:
         return
     # Not above: the whole house is a second's import, and a desktop needs none of it.
     from orchestra_mcp import settings
-    from orchestra_mcp.app.alarmrules import rules_of
-    from orchestra_mcp.app.alarms import Alarms
+    from orchestra_mcp.app.alerts.alarms import Alarms
+    from orchestra_mcp.app.alerts.rules import rules_of
     from orchestra_mcp.gateway.posting import post
     from orchestra_mcp.store import open_store
 

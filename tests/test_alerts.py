@@ -22,8 +22,8 @@ from upstream import Expert
 from webdoor import Vendor
 
 from orchestra_mcp import settings
-from orchestra_mcp.app.alarmrules import DAILY, beginning, rules_of
-from orchestra_mcp.app.alarms import EVERY_S, Alarms
+from orchestra_mcp.app.alerts.alarms import EVERY_S, Alarms
+from orchestra_mcp.app.alerts.rules import DAILY, beginning, rules_of
 from orchestra_mcp.errors import Refused, SettingsError, Unavailable
 from orchestra_mcp.gateway.posting import host_of, may_be_posted_to, post
 from orchestra_mcp.report import status_report
@@ -76,7 +76,7 @@ async def free(store: Store, turn: str) -> None:
 
 
 def said(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [f"{r.levelname} {r.getMessage()}" for r in caplog.records if r.name == "orchestra_mcp.app.alarms"]
+    return [f"{r.levelname} {r.getMessage()}" for r in caplog.records if r.name == "orchestra_mcp.app.alerts.alarms"]
 
 
 # ------------------------------------------------------------------------------------------------ each kind
@@ -514,4 +514,4 @@ async def test_a_store_in_trouble_is_said_once(caplog: pytest.LogCaptureFixture,
     assert len(said(caplog)) == 1
     assert "Alerts are not watched" in said(caplog)[0]
     assert EVERY_S == 30
-    assert logging.getLogger("orchestra_mcp.app.alarms").isEnabledFor(logging.INFO)
+    assert logging.getLogger("orchestra_mcp.app.alerts.alarms").isEnabledFor(logging.INFO)

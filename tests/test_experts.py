@@ -19,7 +19,7 @@ from scripting import expert
 from upstream import Expert, Upstream
 
 from orchestra_mcp.app import Orchestra
-from orchestra_mcp.app.experts import records
+from orchestra_mcp.app.outcomes.experts import records
 from orchestra_mcp.council.labels import label_of
 from orchestra_mcp.council.scales.experience import learn
 from orchestra_mcp.council.scales.intervals import below, credible, quantile

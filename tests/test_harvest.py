@@ -19,8 +19,8 @@ from scripting import expert
 from upstream import Expert, Upstream
 
 from orchestra_mcp.app import Orchestra
-from orchestra_mcp.app.followup import same_code, wording
-from orchestra_mcp.app.takenover import Made, Patch, Seen, Suggested, commits_of, commits_say, telling
+from orchestra_mcp.app.outcomes.followup import same_code, wording
+from orchestra_mcp.app.outcomes.takenover import Made, Patch, Seen, Suggested, commits_of, commits_say, telling
 from orchestra_mcp.gateway.provider import ASKING, Caller
 from orchestra_mcp.report import verdict_report
 from orchestra_mcp.store import open_store

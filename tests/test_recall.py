@@ -27,10 +27,10 @@ from scripting import expert, kind_of
 from upstream import Expert, Upstream
 
 from orchestra_mcp.app import Orchestra
-from orchestra_mcp.app.grounds import digest, grounds, unchanged
-from orchestra_mcp.app.likeness import ALIKE, likeness
-from orchestra_mcp.app.meaning import Meaning
-from orchestra_mcp.app.recall import TOKENS, speaks_of_code
+from orchestra_mcp.app.memory.grounds import digest, grounds, unchanged
+from orchestra_mcp.app.memory.likeness import ALIKE, likeness
+from orchestra_mcp.app.memory.meaning import Meaning
+from orchestra_mcp.app.memory.recall import TOKENS, speaks_of_code
 from orchestra_mcp.context.evidence import ProjectEvidence
 from orchestra_mcp.context.packing import estimate_tokens
 from orchestra_mcp.council.prompts import versions

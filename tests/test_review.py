@@ -19,8 +19,8 @@ from scripting import expert, kind_of
 from upstream import Expert, Upstream
 
 from orchestra_mcp.app import Orchestra
-from orchestra_mcp.app.keyring import LiveKeys
-from orchestra_mcp.app.meaning import Meaning
+from orchestra_mcp.app.keys.keyring import LiveKeys
+from orchestra_mcp.app.memory.meaning import Meaning
 from orchestra_mcp.council.answers.reading import first_sentence, read_opinion, words_of
 from orchestra_mcp.council.answers.sides import side_of
 from orchestra_mcp.council.minutes import RESIDENT_PRIOR, Minutes, Synthesis

@@ -287,7 +287,8 @@ def test_a_saved_key_is_private_and_replaces_the_old_one(tmp_path: Path) -> None
     assert run(home, "--save-key", "MISTRAL_API_KEY", stdin="other-value\n").returncode == 0
     done = run(home, "--save-key", "XAI_API_KEY", stdin="second-value\n")
     file = home / "data" / "keys.env"
-    assert file.read_text() == "MISTRAL_API_KEY=other-value\nXAI_API_KEY=second-value\n"
+    lines = [line for line in file.read_text().splitlines() if not line.startswith("# ")]
+    assert lines == ["MISTRAL_API_KEY=other-value", "XAI_API_KEY=second-value"]
     assert file.stat().st_mode & 0o777 == 0o600
     assert "second-value" not in done.stdout + done.stderr
     assert "XAI_API_KEY" in json.loads(run(home, "--json").stdout)["keys"]

@@ -18,7 +18,7 @@ from browser import House
 from upstream import Expert, Upstream
 
 from orchestra_mcp.app import Orchestra
-from orchestra_mcp.app.keyfile import checked, saved_keys, usable, write_key
+from orchestra_mcp.app.keys.keyfile import checked, saved_keys, usable, write_key
 from orchestra_mcp.errors import SettingsError, UserError
 from orchestra_mcp.gateway.provider import Caller
 from orchestra_mcp.settings import Keys, Settings
@@ -292,7 +292,7 @@ def test_what_cannot_be_a_key_is_refused_and_not_repeated(
     assert keys_env(house).read_text("utf-8") == before
 
 
-def test_a_replaced_key_is_tried_itself_and_models_asked_before_are_named(
+def test_a_replaced_key_holds_at_once_also_for_models_that_were_asked_before(
     client: httpx2.Client, house: House, vendor: Upstream
 ) -> None:
     post(client, "/settings/keys/save", name="KEYED_API_KEY", value=FIRST)
@@ -300,8 +300,9 @@ def test_a_replaced_key_is_tried_itself_and_models_asked_before_are_named(
     assert "it works" in probed.text
     told = post(client, "/settings/keys/save", name="KEYED_API_KEY", value=SECOND)
     shown = client.get(told.headers["location"]).text
-    assert "until this process is started again" in shown
     assert SECOND not in shown
+    assert "it works" in post(client, "/providers/probe", model="keyed").text
+    assert vendor.calls_to("keyed")[-1].headers["authorization"] == f"Bearer {SECOND}"
     assert "it works" in post(client, "/settings/keys/test", name="KEYED_API_KEY").text
     assert vendor.calls_to("keyed")[-1].headers["authorization"] == f"Bearer {SECOND}"
 
@@ -375,7 +376,7 @@ async def test_where_experts_come_from_what_is_found_a_new_key_seats_its_vendor_
     async with Orchestra.open({**home, "PATH": ""}) as orchestra:
         assert "mistral" not in {seat.provider for seat in (await orchestra.status()).seats}
         state = await orchestra.keyring.save("MISTRAL_API_KEY", FIRST)
-        assert (state.kept, state.old) == ("file", ())
+        assert state.kept == "file"
         seats = [seat for seat in (await orchestra.status()).seats if seat.provider == "mistral"]
         assert [seat.state for seat in seats][:1] == ["seated"]
         named = f"mistral/{seats[0].model}"  # by which the gateway knows it without having been told

@@ -22,15 +22,15 @@ import anyio
 from anyio.abc import TaskGroup
 
 from orchestra_mcp import __version__, settings
-from orchestra_mcp.app.alarmrules import rules_of
-from orchestra_mcp.app.alarms import Alarms
+from orchestra_mcp.app.alerts.alarms import Alarms
+from orchestra_mcp.app.alerts.rules import rules_of
 from orchestra_mcp.app.backing import open_backing
 from orchestra_mcp.app.convening import convene
-from orchestra_mcp.app.experts import experts
-from orchestra_mcp.app.harvest import Harvest
-from orchestra_mcp.app.keeping import Forgotten, Keeping
-from orchestra_mcp.app.keyring import Keyring, LiveKeys
-from orchestra_mcp.app.meaning import Meaning
+from orchestra_mcp.app.keys.keyring import Keyring, LiveKeys
+from orchestra_mcp.app.memory.keeping import Forgotten, Keeping
+from orchestra_mcp.app.memory.meaning import Meaning
+from orchestra_mcp.app.outcomes.experts import experts
+from orchestra_mcp.app.outcomes.harvest import Harvest
 from orchestra_mcp.app.run import CANCEL_S, Run
 from orchestra_mcp.app.sitting import Case, Sitting, clean, midnight, unfailing
 from orchestra_mcp.app.table import Table
@@ -125,7 +125,7 @@ class Orchestra:
 
         Raises:
             SettingsError: the configuration is wrong.
-            StoreError: the store cannot be opened.
+            StoreError: not even a store for this process only can be opened.
         """
         environ = os.environ if environ is None else environ
         user = settings.load(environ)
@@ -206,6 +206,7 @@ class Orchestra:
         minutes = Minutes(id, shown, mode=pick_mode(question), seats=seated)
         run = Run(id, shown, minutes, redactor)
         minutes.notes.extend([await clean(warning, evidence, redactor) for warning in current.warnings])
+        minutes.notes.extend(filter(None, [redactor.redact(self._store.trouble)]))
         minutes.notes.extend(() if question.project else (NO_PROJECT,))
         try:
             await self._store.begin(id, shown, thread or id)
@@ -448,6 +449,7 @@ class Orchestra:
         """Who is seated and why, what is missing and how to add it, what was spent."""
         current = self._table.settings(project)
         self._learn_from_commits(project, current)
+        warnings = filter(None, (self._store.trouble, *current.warnings, *self._roster.warnings))
         return CouncilStatus(
             version=__version__,
             seats=await self._table.status(current, project),
@@ -459,7 +461,7 @@ class Orchestra:
             home=str(self._user.home),
             project=Path(project).name if project else "",
             alerts=await self._store.alerts.lasting(),
-            warnings=tuple(map(Redactor(self._keys.secrets()).redact, (*current.warnings, *self._roster.warnings))),
+            warnings=tuple(map(Redactor(self._keys.secrets()).redact, warnings)),
         )
 
     async def needs_consent(self, project: str | None, experts: Sequence[str] = ()) -> tuple[str, ...]:

@@ -15,11 +15,11 @@ import anyio
 import anyio.to_thread
 
 from orchestra_mcp.app.convening import convene
-from orchestra_mcp.app.followup import follow_up
-from orchestra_mcp.app.grounds import grounds
-from orchestra_mcp.app.harvest import Harvest
-from orchestra_mcp.app.meaning import Meaning
-from orchestra_mcp.app.recall import Recall, Wanted, reference
+from orchestra_mcp.app.memory.grounds import grounds
+from orchestra_mcp.app.memory.meaning import Meaning
+from orchestra_mcp.app.memory.recall import Recall, Wanted, reference
+from orchestra_mcp.app.outcomes.followup import follow_up
+from orchestra_mcp.app.outcomes.harvest import Harvest
 from orchestra_mcp.app.run import CANCEL_S, Run
 from orchestra_mcp.context.collector import collect
 from orchestra_mcp.context.evidence import ProjectEvidence

@@ -104,7 +104,7 @@ async def check_store(environ: Mapping[str, str]) -> list[Finding]:
         mend = "make it writable, or let ORCHESTRA_HOME name another directory"
         return [Finding("store", "fail", f"{home} cannot be written ({error.strerror})", mend)]
     try:
-        async with open_store(scratch) as store:
+        async with open_store(scratch, strict=True) as store:
             probe = uuid.uuid4().hex
             await store.begin(probe, Question(text="doctor"), probe)
             await store.finish(probe, "complete", None)
@@ -112,7 +112,7 @@ async def check_store(environ: Mapping[str, str]) -> list[Finding]:
                 return [Finding("store", "fail", "what was written was not read back", "check the disk")]
     finally:
         await anyio.to_thread.run_sync(lambda: shutil.rmtree(scratch, ignore_errors=True))
-    async with open_store(home) as store:
+    async with open_store(home, strict=True) as store:
         newest = await store.list(1)
     kept = f"newest consultation of {newest[0].started:%Y-%m-%d}" if newest else "no consultations yet"
     return [Finding("store", "ok", f"{home}: writes and reads; {kept}")]

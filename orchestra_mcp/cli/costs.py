@@ -53,7 +53,7 @@ async def _read(
 ) -> tuple[tuple[CostRow, ...], tuple[CostRow, ...], tuple[Label, ...]]:
     from orchestra_mcp.store import open_store
 
-    async with open_store(settings.home) as store:
+    async with open_store(settings.home, strict=True) as store:
         found = await store.costs(by, since, until)  # type: ignore[arg-type]
         return found, await store.costs("use_case", since, until, "opinion"), await store.labels()
 

@@ -164,7 +164,7 @@ def expiry(given: str | None) -> datetime | None:
 
 def _with_access(work: Callable[[AccessStore], Awaitable[T]]) -> T:
     async def opened() -> T:
-        async with open_access(home_dir(os.environ)) as store:
+        async with open_access(home_dir(os.environ), strict=True) as store:
             return await work(store)
 
     return anyio.run(opened)

@@ -45,7 +45,7 @@ def latency(args: argparse.Namespace, desk: Desk) -> int:
 async def _read(settings: Settings, by: str, since: datetime, until: datetime) -> tuple[Latency, ...]:
     from orchestra_mcp.store import open_store
 
-    async with open_store(settings.home) as store:
+    async with open_store(settings.home, strict=True) as store:
         return await store.latency(by, since, until)  # type: ignore[arg-type]
 
 

@@ -18,6 +18,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from orchestra_mcp.app.keys.keyfile import write_key
 from orchestra_mcp.cli import clients, merging
 from orchestra_mcp.cli.files import back_up, read_text, replace
 from orchestra_mcp.cli.found import key_names, show_found
@@ -192,10 +193,7 @@ def save_key(name: str, desk: Desk) -> int:
         desk.fail("usage", f"no usable value for {name}; set it in the environment, or pipe it in")
         return FAILED
     file = home_dir(os.environ) / "keys.env"
-    lines = read_text(file).splitlines() if file.is_file() else []
-    kept = [line for line in lines if line.split("=", 1)[0].strip() != name]
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    replace(file, "\n".join([*kept, f"{name}={value}"]) + "\n", mode=0o600)
+    write_key(file, name, value)
     if desk.as_json:
         desk.document({"saved": name, "file": str(file)})
     else:

@@ -213,7 +213,7 @@ class Keys:
     def secrets(self) -> tuple[str, ...]:
         """Values of variables whose name looks secret, for exact redaction."""
         named = re.compile(
-            r"KEY|TOKEN|SECRET|PASS(?:WORD|WD|PHRASE)?(?:_|$)|CREDENTIAL|_DSN$|^DATABASE_URL$", re.IGNORECASE
+            r"KEY|TOKEN|SECRET|PASS(?:WORD|WD|PHRASE)?(?:_|$)|CREDENTIAL|_PAT$|_DSN$|^DATABASE_URL$", re.IGNORECASE
         )
         return tuple(v for k, v in self._values.items() if named.search(k) and len(v) >= 8)
 

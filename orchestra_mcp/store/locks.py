@@ -16,6 +16,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+POLLS_S = (0.0002, 0.0004, 0.0008, 0.0016)
+"""A lock that is taken is tried again after each of these waits, before a thread is started to queue for it: others
+write for less than a millisecond, and a thread costs more than all of these."""
+
 # What file systems without locks answer (some network mounts); there SQLite's own locks have to do.
 UNSUPPORTED = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
 
@@ -160,6 +164,12 @@ class WriterLock:
                 _unlock(self._fd)
 
     def _wait(self, deadline: float) -> None:
+        for pause in POLLS_S:
+            if time.monotonic() + pause > min(deadline, self.last_call):
+                break
+            time.sleep(pause)
+            if _try_lock(self._fd):
+                return
         waiting = _Waiting(self._fd)
         while (left := min(deadline, self.last_call) - time.monotonic()) > 0:
             if waiting.settled(min(left, 0.1)):

@@ -84,9 +84,10 @@ class Memories:
 
         def unit(connection: sqlite3.Connection) -> tuple[Found, ...]:
             snippets = memoryrows.by_words(connection, wanted, scope, last)
+            running = memoryrows.going_on(connection, wanted, scope, last)
             near = memoryrows.by_meaning(connection, self._shelf, vector, embedder, project, workspace, last)
-            scores = list(memoryrows.fused(list(snippets), near).items())[max(offset, 0) : last]
-            return memoryrows.shown(connection, dict(scores), snippets, self._alive)
+            scores = list(memoryrows.fused(list(snippets), list(running), near).items())[max(offset, 0) : last]
+            return memoryrows.shown(connection, dict(scores), snippets | running, self._alive)
 
         found: tuple[Found, ...] = await self._read(unit)
         return found
@@ -145,10 +146,15 @@ class Memories:
         """
         done = 0
         while not self._filled and (batches is None or done < batches):
-            more = await self._write(lambda connection: memoryrows.fill(connection, FILLED_AT_ONCE))
-            self._filled = not more
+            self._filled = not await self._write(self._fill)
             done += 1
         return self._filled
+
+    def _fill(self, connection: sqlite3.Connection) -> bool:
+        more = memoryrows.fill(connection, FILLED_AT_ONCE)
+        if not more:
+            memoryrows.settle(connection, self._alive)
+        return more
 
     # ------------------------------------------------------------------------------------------------- by meaning
 

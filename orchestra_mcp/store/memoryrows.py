@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from functools import cache
 from itertools import islice
 from typing import Final, Literal
@@ -61,11 +62,18 @@ INSERT: Final = """
             WHERE consultation = :id), ''),
         :question, '', :names)
 """
+MOST_GOING_ON: Final = 200
+"""Newest consultations without an end whose questions are searched."""
+SMALL_INDEX: Final = """
+    CREATE VIRTUAL TABLE memory_words USING fts5 (
+        question, answer, names, scope, tokenize = 'porter unicode61 remove_diacritics 2'
+    )
+"""
 FINISHED: Final = "status IN ('complete', 'degraded') AND verdict IS NOT NULL"
 
 
 def added(id: str, question: Question, at: int, number: int | None = None) -> Callable[[sqlite3.Connection], None]:
-    """What makes a question searchable from its first moment on; the words are picked now, not in the transaction.
+    """What makes a question searchable from its first moment on (see `going_on`); the words are picked now, not in the transaction.
 
     Args:
         id: the consultation's.
@@ -86,13 +94,15 @@ def added(id: str, question: Question, at: int, number: int | None = None) -> Ca
     return unit
 
 
-def answered(id: str, verdict: Verdict) -> Callable[[sqlite3.Connection], None]:
-    """What makes a verdict searchable; the words are picked now, not in the transaction."""
-    answer, names = verdict_words(verdict)
+def ended(id: str, verdict: Verdict | None) -> Callable[[sqlite3.Connection], None]:
+    """What puts a question and its verdict into the index; the words are picked now, not in the transaction."""
+    answer, names = verdict_words(verdict) if verdict else ("", "")
 
     def unit(connection: sqlite3.Connection) -> None:
+        # A space stands for no answer: an empty one is of a consultation that has not ended.
         connection.execute(
-            "UPDATE memories SET answer = ?, names = names || ' ' || ? WHERE consultation = ? AND answer = ''",
+            "UPDATE memories SET answer = ?, names = rtrim(names || ' ' || ?) "
+            "WHERE consultation = ? AND answer IN ('', ' ')",
             (answer or " ", names, id),
         )
 
@@ -115,11 +125,22 @@ def fill(connection: sqlite3.Connection, most: int) -> bool:
         except StoreError:  # of a newer version, or damaged
             continue
         added(id, question, started, number)(connection)  # its own number keeps the order of time
-        if verdict is not None:
-            answered(id, verdict)(connection)
+        ended(id, verdict)(connection)
     left = old[-1][0] - 1 if len(old) == most else 0
     connection.execute("UPDATE turns SET at = ? WHERE name = 'memories to fill'", (left,))
     return left > 0
+
+
+def settle(connection: sqlite3.Connection, alive: lookup.Alive) -> None:
+    """Put into the index what was asked by processes that died before they could record an end."""
+    alive = cache(alive)
+    left = connection.execute(
+        "SELECT consultations.id, status, owner FROM memories JOIN consultations ON consultations.id = consultation "
+        "WHERE answer = ''"
+    ).fetchall()
+    for id, status, owner in left:
+        if status != "running" or not alive(owner):
+            ended(id, None)(connection)
 
 
 # -------------------------------------------------------------------------------------------------- by words
@@ -140,6 +161,21 @@ def by_words(connection: sqlite3.Connection, wanted: Sequence[Term], scope: str,
         others = _ranked(connection, some, sum(number for number, _ in rare) >= MANY, count)
         found |= {number: text for number, text in others.items() if number not in found}
     return dict(islice(found.items(), count))
+
+
+def going_on(connection: sqlite3.Connection, wanted: Sequence[Term], scope: str, count: int) -> dict[int, str]:
+    """Like `by_words`, of the consultations that have not ended. There are few: they get an index of their own, now."""
+    asked = connection.execute(
+        "SELECT id, question, names, scope FROM memories WHERE answer = '' ORDER BY id DESC LIMIT ?", (MOST_GOING_ON,)
+    ).fetchall()
+    if not asked or not wanted:
+        return {}
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as small:
+        small.execute(SMALL_INDEX)
+        small.executemany(
+            "INSERT INTO memory_words (rowid, question, answer, names, scope) VALUES (?, ?, '', ?, ?)", asked
+        )
+        return by_words(small, wanted, scope, count)
 
 
 def _rarest(counted: Sequence[tuple[int, Term]]) -> list[tuple[int, Term]]:

@@ -196,6 +196,8 @@ MIGRATIONS: tuple[str, ...] = (
     # Consultations of before are remembered later, in small steps (`memoryrows.fill`): all at once would take seconds
     # in which no other process could write. Their memories have ids up to what stands in `turns`, newer ones begin
     # after it, so that a higher id is always a newer consultation.
+    # A memory without an answer is of a consultation that has not ended (one that ended without has a space there). Its
+    # words are not in the index yet, since each change of that writes eight pages: `memoryrows.going_on` looks at them.
     """
     CREATE TABLE memories (
         id            INTEGER PRIMARY KEY,
@@ -207,20 +209,22 @@ MIGRATIONS: tuple[str, ...] = (
         answer        TEXT NOT NULL,
         names         TEXT NOT NULL
     );
-    CREATE INDEX memories_by_project ON memories (project, at);
+    CREATE INDEX memories_without_end ON memories (id) WHERE answer = '';
+    CREATE VIEW ended_memories AS SELECT id, question, answer, names, scope FROM memories WHERE answer <> '';
     CREATE VIRTUAL TABLE memory_words USING fts5 (
         question, answer, names, scope,
-        content = 'memories', content_rowid = 'id', tokenize = 'porter unicode61 remove_diacritics 2', prefix = '2 3'
+        content = 'ended_memories', content_rowid = 'id', tokenize = 'porter unicode61 remove_diacritics 2',
+        prefix = '2 3'
     );
-    CREATE TRIGGER memories_added AFTER INSERT ON memories BEGIN
+    CREATE TRIGGER memories_ended AFTER UPDATE OF answer ON memories WHEN old.answer = '' AND new.answer <> '' BEGIN
         INSERT INTO memory_words (rowid, question, answer, names, scope)
         VALUES (new.id, new.question, new.answer, new.names, new.scope);
     END;
-    CREATE TRIGGER memories_gone AFTER DELETE ON memories BEGIN
+    CREATE TRIGGER memories_gone AFTER DELETE ON memories WHEN old.answer <> '' BEGIN
         INSERT INTO memory_words (memory_words, rowid, question, answer, names, scope)
         VALUES ('delete', old.id, old.question, old.answer, old.names, old.scope);
     END;
-    CREATE TRIGGER memories_changed AFTER UPDATE OF question, answer, names, scope ON memories BEGIN
+    CREATE TRIGGER memories_changed AFTER UPDATE OF question, answer, names, scope ON memories WHEN old.answer <> '' BEGIN
         INSERT INTO memory_words (memory_words, rowid, question, answer, names, scope)
         VALUES ('delete', old.id, old.question, old.answer, old.names, old.scope);
         INSERT INTO memory_words (rowid, question, answer, names, scope)

@@ -179,12 +179,14 @@ class SqliteStore:
         others = [rows.entry_row(id, entry) for entry in entries if not isinstance(entry, CallRecord)]
 
         def unit(connection: sqlite3.Connection) -> None:
-            lookup.require(connection, id)
             # Nothing is deleted here, and overwriting what is free costs a fifth of the time.
             connection.execute("PRAGMA secure_delete = FAST")
             try:
                 connection.executemany(INSERT_ENTRY, others)
                 connection.executemany(INSERT_CALL, calls)
+            except sqlite3.IntegrityError:  # foreign keys do not say which
+                lookup.require(connection, id)
+                raise
             finally:
                 connection.execute("PRAGMA secure_delete = ON")
 
@@ -211,13 +213,12 @@ class SqliteStore:
             verdict is not None,
         )
 
-        remember = None if verdict is None else memoryrows.answered(id, verdict)
+        remember = memoryrows.ended(id, verdict)
 
         def unit(connection: sqlite3.Connection) -> None:
-            lookup.require(connection, id)
-            connection.execute(FINISH, row)
-            if remember is not None:
-                remember(connection)
+            if not connection.execute(FINISH, row).rowcount:
+                lookup.require(connection, id)
+            remember(connection)
 
         await self._write(unit)
 

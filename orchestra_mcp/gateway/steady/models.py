@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from orchestra_mcp.gateway.dialects.dialect import Vectorising
@@ -59,6 +59,11 @@ class Models(Mapping[str, Stack]):
     def built(self) -> tuple[Stack, ...]:
         """The stacks of all models that were asked so far."""
         return tuple(self._stacks.values())
+
+    def forget(self, names: Collection[str]) -> None:
+        """Build these stacks anew when they are next asked, such as with a new key; calls in flight go on."""
+        for name in names:
+            self._stacks.pop(name, None)
 
     def resting(self, name: str) -> float | None:
         """Seconds until a model may be asked again; None when it may be asked now, as far as is known."""

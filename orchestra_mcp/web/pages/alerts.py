@@ -6,7 +6,7 @@ from typing import Final
 
 from starlette.responses import Response
 
-from orchestra_mcp.app.alarmrules import CALLS, LAST_OUTCOMES, OUTCOMES
+from orchestra_mcp.app.alerts.rules import CALLS, LAST_OUTCOMES, OUTCOMES
 from orchestra_mcp.settings import AlertRule
 from orchestra_mcp.types import Noun
 from orchestra_mcp.web.pages.rendering import duration, money, percent

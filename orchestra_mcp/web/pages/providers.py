@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from orchestra_mcp.app.keyring import Trial, try_model
+from orchestra_mcp.app.keys.keyring import Trial, try_model
 from orchestra_mcp.errors import NotFound
 from orchestra_mcp.types import Noun
 from orchestra_mcp.web.pages.costs_later import page_then

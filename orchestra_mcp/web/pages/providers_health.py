@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
-from orchestra_mcp.app.keyring import names_of
+from orchestra_mcp.app.keys.keyring import names_of
 from orchestra_mcp.settings import ModelSpec
 from orchestra_mcp.store.costs import CostRow
 from orchestra_mcp.types import CouncilStatus, Latency, Noun, SeatStatus

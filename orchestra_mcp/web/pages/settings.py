@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from orchestra_mcp.app.keyfile import vendor_rows
-from orchestra_mcp.app.keyring import Keyring, KeyState
+from orchestra_mcp.app.keys.keyfile import vendor_rows
+from orchestra_mcp.app.keys.keyring import Keyring, KeyState
 from orchestra_mcp.errors import OrchestraError, StoreError
 from orchestra_mcp.store.tenants import EVERYWHERE, ROLES
 from orchestra_mcp.web.errors import trouble

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import anyio
 
-from orchestra_mcp.app.alarmrules import LONG, Reading, read
+from orchestra_mcp.app.alerts.rules import LONG, Reading, read
 from orchestra_mcp.errors import ProviderError, Refused, StoreError
 from orchestra_mcp.settings import AlertRule
 from orchestra_mcp.store.alerts import AlertBook, Telling

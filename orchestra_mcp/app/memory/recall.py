@@ -17,9 +17,9 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from orchestra_mcp.app.grounds import unchanged, unnumbered
-from orchestra_mcp.app.likeness import ALIKE, MEANT, likeness
-from orchestra_mcp.app.meaning import Meaning
+from orchestra_mcp.app.memory.grounds import unchanged, unnumbered
+from orchestra_mcp.app.memory.likeness import ALIKE, MEANT, likeness
+from orchestra_mcp.app.memory.meaning import Meaning
 from orchestra_mcp.context.evidence import ProjectEvidence
 from orchestra_mcp.context.packing import estimate_tokens
 from orchestra_mcp.context.reading.signals import read

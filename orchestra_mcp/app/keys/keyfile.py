@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FILE: Final = "keys.env"
 MOST_CHARS: Final = 8_192
 NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
-LOOKS_SECRET: Final = re.compile(r"KEY|TOKEN|SECRET|PASS(?:WORD|WD|PHRASE)?(?:_|$)|CREDENTIAL", re.IGNORECASE)
+LOOKS_SECRET: Final = re.compile(r"KEY|TOKEN|SECRET|PASS(?:WORD|WD|PHRASE)?(?:_|$)|CREDENTIAL|_PAT$", re.IGNORECASE)
 """As `Keys.secrets` knows them: a value of another name would not be taken out of texts."""
 SINCE: Final = re.compile(r"# ([A-Za-z_][A-Za-z0-9_]*) since (\S+)")
 """A comment before a line of the file: when the key was saved."""

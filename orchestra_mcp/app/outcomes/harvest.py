@@ -18,7 +18,7 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
-from orchestra_mcp.app.takenover import (
+from orchestra_mcp.app.outcomes.takenover import (
     Made,
     Seen,
     Suggested,

@@ -15,7 +15,7 @@ from typing import Final, Literal
 import anyio
 import anyio.to_thread
 
-from orchestra_mcp.app.keyfile import FILE, checked, saved_keys, usable, vendor_rows, write_key
+from orchestra_mcp.app.keys.keyfile import FILE, checked, saved_keys, usable, vendor_rows, write_key
 from orchestra_mcp.errors import BadReply, OrchestraError, Refused, UserError
 from orchestra_mcp.gateway.provider import CallObserver, ChatRequest, Message, Provider, fold
 from orchestra_mcp.gateway.roster import Roster
@@ -43,8 +43,6 @@ class KeyState(Noun):
     """Whose key it is, by the names that people use."""
     models: tuple[str, ...] = ()
     """Models of this process that use it."""
-    old: tuple[str, ...] = ()
-    """Models that have been asked with an earlier value, and keep it until this process starts anew."""
 
 
 class Trial(Noun):
@@ -93,8 +91,6 @@ class Keyring:
     def __init__(self, user: Settings, keys: LiveKeys, roster: Roster, on_call: CallObserver) -> None:
         self._user, self._keys, self._roster, self._on_call = user, keys, roster, on_call
         self._lock = anyio.Lock()
-        self._old: dict[str, tuple[str, ...]] = {}
-        """Variable → models whose wires were made before its value changed."""
         self.file = user.home / FILE
 
     # ---------------------------------------------------------------------------------------------- what there is
@@ -135,7 +131,6 @@ class Keyring:
             shadowed=here and name in saved,
             vendors=tuple(vendors) or tuple(row.title for row in vendor_rows() if name in row.key_env),
             models=tuple(model for model, spec in self._models().items() if name in names_of(spec)),
-            old=self._old.get(name, ()),
         )
 
     def _models(self) -> Mapping[str, ModelSpec]:
@@ -173,8 +168,8 @@ class Keyring:
             self._keys.put(name, value)
             if self._keys.get(name) != before:
                 if self._roster.asked:
-                    built = self._roster.provider.models.built()
-                    self._old[name] = tuple(s.name for s in built if name in names_of(s.spec))
+                    models = self._roster.provider.models
+                    models.forget([stack.name for stack in models.built() if name in names_of(stack.spec)])
                 await self._seat_again()
         return await anyio.to_thread.run_sync(self.state, name)
 

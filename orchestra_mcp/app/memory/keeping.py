@@ -11,7 +11,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from orchestra_mcp.app.meaning import Meaning
+from orchestra_mcp.app.memory.meaning import Meaning
 from orchestra_mcp.context.index.indexing import place
 from orchestra_mcp.errors import NotFound, OrchestraError, UserError
 from orchestra_mcp.settings import Settings

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 
 import anyio.to_thread
 
-from orchestra_mcp.app.takenover import paths_of
+from orchestra_mcp.app.outcomes.takenover import paths_of
 from orchestra_mcp.context.reading.mentions import mentions
 from orchestra_mcp.foreign import one_line
 from orchestra_mcp.gateway.provider import Caller

@@ -1,0 +1,1 @@
+"""Alerts: the rules (`rules`), and who watches them and tells people (`alarms`)."""
