@@ -929,6 +929,8 @@ class Memory(Noun):
 
     id: str
     project: str
+    workspace: str = ""
+    """Whose key asked; empty for the owner of the machine."""
     question: str
     outcome: str
     """What the council held, cut to size."""

@@ -28,6 +28,7 @@ from orchestra_mcp.report import experts_report
 from orchestra_mcp.store import open_store
 from orchestra_mcp.store.costs import CostRow
 from orchestra_mcp.types import (
+    Alert,
     ExpertRecord,
     Label,
     Latency,
@@ -294,3 +295,27 @@ def test_an_old_mark_counts_less_than_a_new_one() -> None:
     year = label("a", "b", at=NOW - timedelta(weeks=52))
     record = of(records([seat("a")], [year], (), (), NOW), "model-a")
     assert record.records[0].cases == pytest.approx(0.98**52)
+
+
+async def test_an_expert_that_does_not_answer_lately_opens_for_nobody_who_has_another(
+    repo: Path, environ: dict[str, str], tmp_path: Path
+) -> None:
+    said = {"ada": Expert(expert("it slices")), "bob": Expert(expert("it slices")), "eve": Expert(expert("it slices"))}
+    with Upstream(said) as upstream:
+        file = tmp_path / "orchestra.toml"
+        file.write_text(f"discover = false\n{upstream.models_toml()}")
+        async with Orchestra.open({**environ, "ORCHESTRA_CONFIG": str(file)}) as orchestra:
+            question = Question(text="Why does read_lines lose a line?", project=str(repo))
+            before = await orchestra.plan(question)
+            out = before.openers[0].name
+            async with open_store(Path(environ["ORCHESTRA_HOME"])) as store:
+                alert = Alert(
+                    rule="outage", kind="outage", subject=out, message="out", value=5, limit=5, since=datetime.now(UTC)
+                )
+                assert await store.alerts.fire(alert)
+            after = await orchestra.plan(question)
+            named = await orchestra.plan(question.model_copy(update={"experts": (out,)}))
+    assert out not in [seat.name for seat in after.openers]
+    assert after.reserve[-1].name == out
+    assert out in after.why
+    assert [seat.name for seat in named.openers] == [out]

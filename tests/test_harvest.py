@@ -110,6 +110,20 @@ async def test_lines_that_appear_in_a_later_commit_count_as_worked_by_half(
     assert cases["bob"] in (pytest.approx(0.25, abs=1e-3), pytest.approx(0.5, abs=1e-3))
 
 
+async def test_one_commit_speaks_for_one_council_however_often_it_was_asked(
+    repo: Path, environ: dict[str, str], tmp_path: Path
+) -> None:
+    async with council(two(), environ, tmp_path) as (orchestra, _):
+        await orchestra.ask(question(repo))
+        newest = await orchestra.ask(question(repo, "Once more: why is the last line lost?"))
+        fix(repo, FIXED)
+        await orchestra.experts(str(repo))
+        assert [label.consultation for label in await labels(environ)] == [newest.id]
+        git(repo, "commit", "-q", "--allow-empty", "-m", "Nothing")
+        await orchestra.experts(str(repo))
+        assert [label.consultation for label in await labels(environ)] == [newest.id]
+
+
 async def test_the_next_consultation_looks_at_the_commits_by_itself(
     repo: Path, environ: dict[str, str], tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -47,6 +48,15 @@ def listen(door: Door, key: str, query: str = "") -> Any:
     sync = pytest.importorskip("websockets.sync.client")
     url = door.url.replace("http://", "ws://") + "/api/events" + query
     return sync.connect(url, additional_headers={"authorization": f"Bearer {key}"}, open_timeout=10)
+
+
+@pytest.mark.parametrize("line", ["OPTIONS * HTTP/1.1", "GET * HTTP/1.1", "GET http://x HTTP/1.1"])
+def test_an_address_that_is_no_path_is_answered(door: Door, line: str) -> None:
+    host, port = door.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as plain:
+        plain.sendall(f"{line}\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode())
+        answer = b"".join(iter(lambda: plain.recv(65_536), b""))
+    assert answer.split(b" ", 2)[1] in (b"400", b"401", b"404")
 
 
 # ---------------------------------------------------------------------------------------------------- parameters

@@ -344,7 +344,11 @@ class Orchestra:
             await run.ended(end)
             if not run.recorded:
                 return run.remembered()
-        found = await self._store.get(run.id if run else id)
+        try:
+            found = await self._store.get(run.id if run else id)
+        except NotFound:
+            self._require_past()
+            raise
         while found.status == "running" and anyio.current_time() < end:
             await anyio.sleep(min(0.5, end - anyio.current_time()))
             found = await self._store.get(found.id)
@@ -375,7 +379,7 @@ class Orchestra:
         self, limit: int = 20, project: str | None = None, *, before: str = "", workspace: str | None = None
     ) -> tuple[Summary, ...]:
         """The newest consultations, newest first; see `Store.list`."""
-        return await self._store.list(limit, project, before=before, workspace=workspace)
+        return await self._store.list(limit, project, before=before, workspace=workspace) or self._require_past()
 
     async def search(
         self, query: str, project: str | None = None, limit: int = 20, offset: int = 0, workspace: str | None = None
@@ -389,7 +393,22 @@ class Orchestra:
             offset: how many to skip.
             workspace: only what its keys asked; None for all.
         """
-        return await self.keeping.search(query, project, limit, offset, workspace)
+        return await self.keeping.search(query, project, limit, offset, workspace) or self._require_past()
+
+    @property
+    def trouble(self) -> str:
+        """Why what is kept is not kept as it should be; empty when all is well."""
+        return self._store.trouble
+
+    def _require_past(self) -> tuple[()]:
+        """Nothing, as long as that is because there is nothing.
+
+        Raises:
+            StoreError: what was kept earlier cannot be seen.
+        """
+        if self._store.makeshift:
+            raise StoreError(self._store.makeshift)
+        return ()
 
     async def told(self) -> Mapping[str, str]:
         """What became of the consultations that were marked last, in words, by their ids; see `Label.told`."""
@@ -410,6 +429,7 @@ class Orchestra:
         self, ids: Sequence[str] = (), *, project: str | None = None, before: datetime | None = None
     ) -> tuple[str, ...]:
         """Ids of the consultations that `forget` would be about, oldest first. Raises NotFound."""
+        self._require_past()
         return await self._store.memory.chosen(project=project, before=before, ids=ids)
 
     async def forget(
@@ -429,6 +449,7 @@ class Orchestra:
             NotFound: an id fits none, or several.
             UserError: nothing was given.
         """
+        self._require_past()
         forgotten, gone = await self.keeping.forget(ids, project, before, everything)
         for id in gone:
             self._runs.pop(id, None)

@@ -84,8 +84,9 @@ async def convene(
     effort, because = effort_of(question, dossier, mode)
     try:
         labels, ballots = (await store.labels())[::-1], (await store.recent_ballots())[::-1]
+        out = {alert.subject for alert in await store.alerts.lasting() if alert.kind == "outage"}
     except StoreError:
-        labels, ballots = (), ()
+        labels, ballots, out = (), (), set()
     experience = await anyio.to_thread.run_sync(
         partial(
             learn,
@@ -103,7 +104,13 @@ async def convene(
     free = frozenset(s.name for s in seats if s.local and not models[s.model].input_usd_per_mtok)
     # Exploring pays only for those who mark outcomes; by the question's words, so that it can be repeated.
     dice = random.Random(question.text) if experience.labels else None
-    seating = seat_council(seats, question, experience, Prices(usd, free), effort, dice)
+    failing = [] if question.experts else [seat for seat in seats if seat.model in out]
+    well = [seat for seat in seats if seat not in failing]
+    seating = seat_council(well or seats, question, experience, Prices(usd, free), effort, dice)
+    if well and failing:
+        names = ", ".join(seat.name for seat in failing)
+        why = f"{seating.why} Last in reserve, since every call failed lately: {names}."
+        seating = seating._replace(reserve=(*seating.reserve, *failing), why=why)
     why = f"{seating.why} Effort {effort}: {because}." if seating.why else ""
     return Convened(seating, experience, domain, effort, why, pricing)
 

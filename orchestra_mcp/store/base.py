@@ -39,6 +39,11 @@ class Store(Protocol):
         ...
 
     @property
+    def makeshift(self) -> str:
+        """Why this store stands in for the real one, which then is not seen; empty when it is the real one."""
+        ...
+
+    @property
     def purses(self) -> Purses:
         """What budgets hold; wired into the gateway."""
         ...

@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from orchestra_mcp.store import forgetting, memoryrows, rows
+from orchestra_mcp.store import forgetting, memoryrows, rows, wordsearch
 from orchestra_mcp.store.database import Unit
 from orchestra_mcp.store.memorywords import scope_expression, terms, terms_of
 from orchestra_mcp.store.vectors import Shelf, pack
@@ -83,11 +83,12 @@ class Memories:
         last = min(max(offset, 0) + max(limit, 0), MOST)
 
         def unit(connection: sqlite3.Connection) -> tuple[Found, ...]:
-            snippets = memoryrows.by_words(connection, wanted, scope, last)
-            running = memoryrows.going_on(connection, wanted, scope, last)
+            words = wordsearch.by_words(connection, wanted, scope, last)
+            running = wordsearch.going_on(connection, wanted, scope, last)
             near = memoryrows.by_meaning(connection, self._shelf, vector, embedder, project, workspace, last)
-            scores = list(memoryrows.fused(list(snippets), list(running), near).items())[max(offset, 0) : last]
-            return memoryrows.shown(connection, dict(scores), snippets | running, self._alive)
+            scores = dict(list(memoryrows.fused(list(words), list(running), near).items())[max(offset, 0) : last])
+            said = wordsearch.snippets(connection, {number: words[number] for number in scores if number in words})
+            return memoryrows.shown(connection, scores, said | running, self._alive)
 
         found: tuple[Found, ...] = await self._read(unit)
         return found

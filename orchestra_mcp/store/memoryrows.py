@@ -1,7 +1,6 @@
 """The rows of memories: written with the consultation that they are of, and found by words and by meaning.
 
-Words are ranked by BM25 (Robertson et al., Okapi at TREC-3, 1994; FTS5 has it built in), where a word in the question
-counts most. Lists by words and by meaning are joined by reciprocal rank fusion (Cormack, Clarke, Büttcher, SIGIR 2009).
+How words are looked for is in `wordsearch`. Lists by words and by meaning are joined by reciprocal rank fusion (Cormack, Clarke, Büttcher, SIGIR 2009).
 Each function runs inside one transaction.
 """
 
@@ -10,34 +9,23 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from functools import cache
-from itertools import islice
 from typing import Final, Literal
 
 from orchestra_mcp.errors import StoreError
 from orchestra_mcp.store import lookup, rows
 from orchestra_mcp.store.memorywords import (
-    MOST_TERMS,
     Term,
     all_of,
-    any_of,
     plain,
     project_token,
     question_words,
     verdict_words,
 )
 from orchestra_mcp.store.vectors import Shelf
+from orchestra_mcp.store.wordsearch import bounded, newest
 from orchestra_mcp.types import Found, Grounds, Memory, Question, Verdict
 
-WEIGHTS: Final = "4.0, 1.0, 2.0, 0.0"
-"""Of the columns question, answer, names, scope."""
-MANY: Final = 1000
-"""So many of the newest that fit are ranked. Words that more consultations have say little anyway."""
-ENOUGH: Final = 10
-"""When fewer have all the words, those with some of them follow."""
-RAREST: Final = 5
-"""So many of the rarest words are looked for when not all have to be there."""
 RAREST_OF_A_QUESTION: Final = 16
 FEW: Final = 500
 """So many of the newest that have a word are compared with a new question."""
@@ -49,8 +37,6 @@ FUSION: Final = 60
 """The constant of reciprocal rank fusion, as its authors chose it."""
 ALIKE: Final = 0.3
 """Least cosine of what is similar in meaning."""
-SNIPPETS: Final = ", ".join(f"snippet(memory_words, {column}, char(2), char(3), ' … ', 28)" for column in (1, 0, 2))
-"""From the answer, the question, the names; the first that has a hit is shown, and the question stands beside it anyway."""
 HEAD_CHARS: Final = 200
 
 INSERT: Final = """
@@ -61,13 +47,6 @@ INSERT: Final = """
         :scope || coalesce((SELECT ' w' || lower(hex(workspace)) || 'z9' FROM consultation_owners
             WHERE consultation = :id), ''),
         :question, '', :names)
-"""
-MOST_GOING_ON: Final = 200
-"""Newest consultations without an end whose questions are searched."""
-SMALL_INDEX: Final = """
-    CREATE VIRTUAL TABLE memory_words USING fts5 (
-        question, answer, names, scope, tokenize = 'porter unicode61 remove_diacritics 2'
-    )
 """
 FINISHED: Final = "status IN ('complete', 'degraded') AND verdict IS NOT NULL"
 
@@ -141,74 +120,6 @@ def settle(connection: sqlite3.Connection, alive: lookup.Alive) -> None:
     for id, status, owner in left:
         if status != "running" or not alive(owner):
             ended(id, None)(connection)
-
-
-# -------------------------------------------------------------------------------------------------- by words
-
-
-def by_words(connection: sqlite3.Connection, wanted: Sequence[Term], scope: str, count: int) -> dict[int, str]:
-    """Numbers of the memories that fit, best first, each with its snippet."""
-    counted = [(_bounded(connection, all_of((term,), scope)), term) for term in wanted]
-    found: dict[int, str] = {}
-    if counted and all(number for number, _ in counted):
-        fewest = min(number for number, _ in counted)
-        found = _ranked(connection, all_of(wanted, scope), fewest >= MANY, count)
-    # Words that stand together nowhere are looked for one by one.
-    apart = dict.fromkeys(part for number, term in counted if not number for part in term.parts)
-    counted += [(_bounded(connection, all_of((part,), scope)), part) for part in list(apart)[:MOST_TERMS]]
-    if len(found) < ENOUGH and len(counted) > 1 and (rare := _rarest(counted)):
-        some = any_of([term for _, term in rare], scope)
-        others = _ranked(connection, some, sum(number for number, _ in rare) >= MANY, count)
-        found |= {number: text for number, text in others.items() if number not in found}
-    return dict(islice(found.items(), count))
-
-
-def going_on(connection: sqlite3.Connection, wanted: Sequence[Term], scope: str, count: int) -> dict[int, str]:
-    """Like `by_words`, of the consultations that have not ended. There are few: they get an index of their own, now."""
-    asked = connection.execute(
-        "SELECT id, question, names, scope FROM memories WHERE answer = '' ORDER BY id DESC LIMIT ?", (MOST_GOING_ON,)
-    ).fetchall()
-    if not asked or not wanted:
-        return {}
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as small:
-        small.execute(SMALL_INDEX)
-        small.executemany(
-            "INSERT INTO memory_words (rowid, question, answer, names, scope) VALUES (?, ?, '', ?, ?)", asked
-        )
-        return by_words(small, wanted, scope, count)
-
-
-def _rarest(counted: Sequence[tuple[int, Term]]) -> list[tuple[int, Term]]:
-    """The rarest terms that occur at all; common ones only when there is nothing else to go by."""
-    present = sorted((one for one in counted if one[0]), key=lambda one: one[0])
-    return [one for place, one in enumerate(present[:RAREST]) if not place or one[0] < MANY]
-
-
-def _bounded(connection: sqlite3.Connection, expression: str) -> int:
-    """How many fit, at most `MANY`."""
-    found = connection.execute(
-        "SELECT count(*) FROM (SELECT rowid FROM memory_words WHERE memory_words MATCH ? LIMIT ?)", (expression, MANY)
-    )
-    return int(found.fetchone()[0])
-
-
-def _ranked(connection: sqlite3.Connection, expression: str, common: bool, count: int) -> dict[int, str]:
-    """The numbers of those that fit, best first, with their snippets; of very many, only the newest are ranked."""
-    least = 0
-    if common:
-        newest = connection.execute(
-            "SELECT rowid FROM memory_words WHERE memory_words MATCH ? ORDER BY rowid DESC LIMIT 1 OFFSET ?",
-            (expression, MANY),
-        ).fetchone()
-        least = newest[0] if newest else 0
-    # Ordered by `rank` itself, so that FTS5 sorts and makes snippets only for what is returned.
-    found = connection.execute(
-        f"SELECT rank, rowid, {SNIPPETS} FROM memory_words WHERE memory_words MATCH ? AND rowid >= ? "
-        f"AND rank MATCH 'bm25({WEIGHTS})' ORDER BY rank LIMIT ?",
-        (expression, least, count),
-    ).fetchall()
-    found.sort(key=lambda row: (row[0], -row[1]))  # the newer of those that fit alike
-    return {number: next((text for text in texts if "\x02" in text), "") for _, number, *texts in found}
 
 
 # ------------------------------------------------------------------------------------------------- by meaning
@@ -303,19 +214,20 @@ def alike(connection: sqlite3.Connection, wanted: Sequence[Term], scope: str, co
 
     A word says as much as it is rare: log(1 + all / those that have it), its inverse document frequency.
     """
-    held: list[tuple[float, list[int]]] = []
     (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM memories").fetchone()
+    held = list[tuple[float, str]]()
+    total = 0.0
     for term in wanted:
-        found = [
-            number
-            for (number,) in connection.execute(
-                "SELECT rowid FROM memory_words WHERE memory_words MATCH ? ORDER BY rowid DESC LIMIT ?",
-                (all_of((term,), scope), FEW),
-            )
-        ]
-        held.append((math.log(1 + last / (len(found) + 0.5)), found))
-    total = sum(weight for weight, _ in held)
-    present = sorted((one for one in held if one[1]), key=lambda one: -one[0])[:RAREST_OF_A_QUESTION]
+        expression = all_of((term,), scope)
+        found = bounded(connection, expression, FEW)
+        weight = math.log(1 + last / (found + 0.5))
+        total += weight
+        if found:
+            held.append((weight, expression))
+    present = [
+        (weight, newest(connection, expression, FEW))
+        for weight, expression in sorted(held, key=lambda one: -one[0])[:RAREST_OF_A_QUESTION]
+    ]
     said: dict[int, float] = {}
     times: dict[int, int] = {}
     for weight, numbers in present:
@@ -330,13 +242,14 @@ def alike(connection: sqlite3.Connection, wanted: Sequence[Term], scope: str, co
 def memory(connection: sqlite3.Connection, number: int, score: float) -> Memory | None:
     """What a later council is shown of a consultation; None when it has not ended well, or cannot be read."""
     row = connection.execute(
-        "SELECT consultations.id, consultations.project, consultations.question, started, confidence, verdict "
+        "SELECT consultations.id, consultations.project, consultations.question, started, confidence, verdict, "
+        "coalesce((SELECT workspace FROM consultation_owners WHERE consultation = consultations.id), '') "
         f"FROM memories JOIN consultations ON consultations.id = consultation WHERE memories.id = ? AND {FINISHED}",
         (number,),
     ).fetchone()
     if row is None:
         return None
-    id, project, asked, started, confidence, said = row
+    id, project, asked, started, confidence, said, workspace = row
     try:
         turn = rows.turn(id, rows.decode(Question, asked), started, rows.decode(Verdict, said))
         places = tuple(
@@ -352,6 +265,7 @@ def memory(connection: sqlite3.Connection, number: int, score: float) -> Memory 
     return Memory(
         id=id,
         project=project,
+        workspace=workspace,
         question=turn.question,
         outcome=turn.outcome,
         at=turn.at,

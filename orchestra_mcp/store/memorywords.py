@@ -54,7 +54,8 @@ class Term(NamedTuple):
         written = _quoted(self.text) + (" *" if self.prefix else "")
         parts = [] if self.prefix or not _COMPOUND.search(self.text) else subwords(self.text)
         apart = " ".join(parts)
-        return f"({written} OR {_quoted(apart)})" if len(parts) > 1 and apart != self.text.lower() else written
+        same = [word.lower() for word in _RUN.findall(self.text)] == parts  # FTS5 takes it apart at the same places
+        return written if len(parts) < 2 or same else f"({written} OR {_quoted(apart)})"
 
 
 def _quoted(text: str) -> str:

@@ -153,6 +153,11 @@ class SqliteStore:
         """Why what is kept is not kept as it should be; empty when all is well."""
         return self._trouble or self._failing
 
+    @property
+    def makeshift(self) -> str:
+        """Why this store stands in for another one; empty when it is the real one."""
+        return self._trouble
+
     # ------------------------------------------------------------------------------------------------- writing
 
     async def begin(self, id: str, question: Question, thread: str) -> None:

@@ -38,7 +38,6 @@ NEEDS: tuple[tuple[str, Permission], ...] = (
     ("/v1/", "ask"),
     ("/api/", "read"),
     ("/admin/", "manage"),
-    ("/metrics", "manage"),
 )
 """What a path needs at least, the first that fits; whatever is not here (MCP reads all projects) is the owner's."""
 
@@ -185,6 +184,8 @@ class Guard:
             return HTTPStatus.MISDIRECTED_REQUEST, "This server does not answer to that Host."
         if (origin := given.get(b"origin")) and not self._addresses.ours(origin.decode("latin-1"), scope):
             return HTTPStatus.FORBIDDEN, "Web pages of other origins may not call this server."
+        if not scope["path"].startswith("/"):  # `OPTIONS *`
+            return HTTPStatus.NOT_FOUND, "There is nothing at this address."
         if scope["path"].startswith("/.well-known/"):
             return HTTPStatus.NOT_FOUND, "There is no OAuth here; send a key."
         return None

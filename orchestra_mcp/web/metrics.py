@@ -241,7 +241,7 @@ class Metrics:
                 self._sums.fold(news)  # nothing is awaited between these two
                 self._mark = news.mark
                 self._sums.gauges = await self._now()
-                up = 1.0
+                up = 0.0 if self._orchestra.trouble else 1.0
             self._trouble = self._trouble and not up
         except StoreError as error:
             if not self._trouble:

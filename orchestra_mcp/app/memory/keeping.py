@@ -13,7 +13,7 @@ import anyio.to_thread
 
 from orchestra_mcp.app.memory.meaning import Meaning
 from orchestra_mcp.context.index.indexing import place
-from orchestra_mcp.errors import NotFound, OrchestraError, UserError
+from orchestra_mcp.errors import NotFound, OrchestraError, StoreError, UserError
 from orchestra_mcp.settings import Settings
 from orchestra_mcp.store.base import Store
 from orchestra_mcp.store.wiping import wipe_index, wipe_indexes, wipe_replies
@@ -67,6 +67,8 @@ class Keeping:
         self, project: str | None, since: datetime | None, before: datetime | None, ids: Sequence[str]
     ) -> AsyncGenerator[Consultation]:
         """As `Orchestra.exported`."""
+        if self._store.makeshift:
+            raise StoreError(self._store.makeshift)
         for id in await self._store.memory.chosen(project=project, before=before, ids=ids):
             try:
                 found = await self._store.get(id)

@@ -137,18 +137,20 @@ class Recall:
         words = await anyio.to_thread.run_sync(words_of, question, wanted.dossier, abandon_on_cancel=True)
         if not words and not vector:
             return ()
-        everywhere = wanted.settings.memory.across_projects
+        everywhere, workspace = wanted.settings.memory.across_projects, ASKING.get().workspace
         found = await self._store.memory.recall(
-            words, question.project, CANDIDATES, everywhere=everywhere, vector=vector, embedder=tag
+            words,
+            question.project,
+            CANDIDATES,
+            everywhere=everywhere,
+            workspace=workspace or None,
+            vector=vector,
+            embedder=tag,
         )
         same_thread = {turn.id for turn in await self._store.thread(question.continues)} if question.continues else ()
-        found = tuple(memory for memory in found if memory.id not in same_thread)
-        workspace = ASKING.get().workspace
-        if found and workspace:  # a key sees of the past what its workspace asked
-            own = await self._store.memory.search(" ".join(words), None, 200, workspace=workspace)
-            ids = {one.summary.id for one in own}
-            found = tuple(memory for memory in found if memory.id in ids)
-        return found
+        # Everybody is shown their own past: a key what its workspace asked, and the owner nothing that somebody with a
+        # key could have written for that.
+        return tuple(memory for memory in found if memory.id not in same_thread and memory.workspace == workspace)
 
     async def _judged(
         self, wanted: Wanted, memories: Sequence[Memory], vector: tuple[float, ...]

@@ -101,14 +101,21 @@ class Harvest:
             return
         held = [label.consultation for label in await self._store.labels() if label.source == "commit"]
         fresh = await self._unmarked(project)
-        for id in (*fresh, *held[:NEWEST]):
-            if self._looked.get(id) == head:
+        credited = list[frozenset[tuple[str, str]]]()
+        for id in (*held[:NEWEST], *fresh):
+            looked = self._looked.get(id) == head
+            one = await self._of(id, project, again=id not in fresh and not looked)
+            if one is None or not one.base or not one.patches:
                 continue
-            one = await self._of(id, project, again=id not in fresh)
-            if one is not None and one.base and one.patches:
+            if not looked:
                 seen = await _seen(git, one, head)
-                await self._mark(one, await anyio.to_thread.run_sync(commits_say, one, seen))
-            _remember(self._looked, id, head)
+                told = await anyio.to_thread.run_sync(commits_say, one, seen)
+                if id in fresh:  # one commit speaks for the newest council that suggested it, however often it was asked
+                    told = {rank: word for rank, word in told.items() if not _among(one.lines(rank), credited)}
+                await self._mark(one, told)
+                credited += [one.lines(rank) for rank, word in told.items() if word == "taken"]
+                _remember(self._looked, id, head)
+            credited += [one.lines(rank) for rank, word in one.held.items() if word == "taken"]
 
     async def _green(self, project: str) -> None:
         git, _ = await Git.open(Path(project))
@@ -145,6 +152,10 @@ class Harvest:
         kept = await self._store.get(id)
         if all(label.source == "commit" for label in kept.labels):  # nobody with a better word was quicker
             await self._store.mark(label_of(kept, ((rank, outcome),), source), outcome, rank)
+
+
+def _among(lines: frozenset[tuple[str, str]], credited: Sequence[frozenset[tuple[str, str]]]) -> bool:
+    return any(lines <= others for others in credited)
 
 
 def _remember(kept: OrderedDict[str, T], id: str, what: T) -> None:

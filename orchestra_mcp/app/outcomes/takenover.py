@@ -69,6 +69,11 @@ class Suggested:
         found = (path for patches in self.patches.values() for patch in patches for path in patch.added)
         return tuple(dict.fromkeys(found))
 
+    def lines(self, rank: int) -> frozenset[tuple[str, str]]:
+        """The telling lines that a solution's patches add, each with its file."""
+        patches = self.patches.get(rank, ())
+        return frozenset((path, line) for patch in patches for path, added in patch.added.items() for line in added)
+
 
 @dataclass(frozen=True)
 class Made:

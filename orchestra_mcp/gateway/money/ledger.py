@@ -110,6 +110,8 @@ class Ledger:
                 self._spent[run] = self.spent(run) + reservation.cost
 
     def _check(self, run: str, amount: Decimal) -> None:
+        if not amount:  # a free one costs nothing that is not there
+            return
         if run and amount > (left := self._left_of_run(run)):
             advice = "raise max_cost_usd of the question or of [limits] in orchestra.toml"
             raise BudgetExceeded(_too_dear("this consultation", amount, left, self._cap(run), advice))
