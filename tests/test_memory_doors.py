@@ -249,6 +249,32 @@ def test_forgetting_needs_a_word_and_leaves_nothing_behind(
     assert run("forget", "--all", "--before", "1d").returncode == 2
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("forget", "--all", "--yes"), ("export", "--all", "-o", "backup.jsonl"), ("history", "--all"), ("show",),
+        ("history", "--all", "--search", "newline"), ("outcome", "worked"), ("experts",), ("history", "--json"),
+    ],
+)  # fmt: skip
+def test_what_is_about_kept_records_fails_when_they_cannot_be_seen(
+    command: tuple[str, ...], run: Shell, council: Upstream, environ: dict[str, str], repo: Path
+) -> None:
+    id = anyio.run(ask, environ, QUESTION)
+    database = Path(environ["ORCHESTRA_HOME"]) / "orchestra.db"
+    with closing(sqlite3.connect(database)) as connection:
+        [(version,)] = connection.execute("PRAGMA user_version")
+        connection.execute("PRAGMA user_version = 99")
+        connection.commit()
+    (repo / "backup.jsonl").write_text("what was kept before\n")
+    done = run(*command)
+    assert done.returncode == 1
+    assert "has schema 99" in done.stdout + done.stderr
+    assert (repo / "backup.jsonl").read_text() == "what was kept before\n"
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute(f"PRAGMA user_version = {version}")
+        assert connection.execute("SELECT id FROM consultations").fetchall() == [(id,)]
+
+
 @pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals are POSIX")
 @pytest.mark.parametrize(("said", "code", "left"), [(b"n\n", 1, 1), (b"y\n", 0, 0)])
 def test_on_a_terminal_it_is_asked_first(

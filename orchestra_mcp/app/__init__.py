@@ -457,6 +457,7 @@ class Orchestra:
 
     async def experts(self, project: str | None = None) -> tuple[ExpertRecord, ...]:
         """The track record of every expert, after a look at what commits of the project say; see `app.experts`."""
+        self._require_past()
         current = self._table.settings(project)
         if project and current.memory.learn_from_commits:
             await self._harvest.commits(project)
