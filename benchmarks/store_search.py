@@ -108,25 +108,33 @@ def queries(texts: Texts) -> dict[str, Callable[[], str]]:
     }
 
 
-async def measure(home: Path, count: int, times: int) -> None:
-    """Print how long searches among `count` consultations take, each kind asked `times` times."""
+async def measure(home: Path, count: int, times: int, keep: bool = False) -> None:
+    """Print how long searches among `count` consultations take, each kind asked `times` times.
+
+    With `keep`, those that are in the directory already are searched, and nothing is forgotten.
+    """
     texts = Texts()
-    async with open_store(home, strict=True):
-        pass
+    async with open_store(home, strict=True) as store:
+        there = bool(await store.list(1))
     begun = time.perf_counter()
-    fill(home, count, texts)
+    if not there:
+        fill(home, count, texts)
     took = time.perf_counter() - begun
     size = (home / "orchestra.db").stat().st_size
-    print(f"{count} consultations, {size / 1e6:.0f} MB, made in {took:.0f} s", flush=True)
+    print(
+        f"{'those of before' if there else count} consultations, {size / 1e6:.0f} MB, made in {took:.0f} s", flush=True
+    )
+    texts.chance.seed(count)  # the same queries, whether they have been made just now or not
     async with open_store(home, strict=True) as store:
         await searches(store, texts, times)
-        await forgetting(home, store)
+        if not keep:
+            await forgetting(home, store)
 
 
 async def searches(store: Store, texts: Texts, times: int) -> None:
     """Kinds of queries, each in all projects and in one."""
     print(f"{'search, ms':44}{'median':>9}{'p95':>9}{'worst':>9}{'found':>8}")
-    everything = list[float]()
+    everything, used = list[float](), list[float]()
     for query in ("warm", texts.words[0], texts.some(20)):
         await store.memory.search(query)
     for kind, make in queries(texts).items():
@@ -134,12 +142,14 @@ async def searches(store: Store, texts: Texts, times: int) -> None:
             waits, found = list[float](), 0
             for _ in range(times):
                 query = make()
-                start = time.perf_counter()
+                start, cpu = time.perf_counter(), time.process_time()
                 found += len(await store.memory.search(query, project))
                 waits.append((time.perf_counter() - start) * 1000)
+                used.append((time.process_time() - cpu) * 1000)
             everything += waits
             _line(kind + scope, waits, f"{found / times:8.1f}")
     _line("all", everything, "")
+    _line("all, CPU time", used, "")
     waits = []
     for _ in range(times):
         words = texts.some(40).split()

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -53,7 +53,7 @@ SOLUTION = Solution(
 )
 GROUNDS = Grounds(places=(Place(path="src/parser.py", lines=3, digest="0123456789abcdef"),))
 
-Step = tuple[str, Callable[[], Awaitable[None]]]
+Step = tuple[str, Callable[[], Coroutine[None, None, None]]]
 
 
 def steps(store: Store, id: str) -> list[Step]:
@@ -74,14 +74,46 @@ def steps(store: Store, id: str) -> list[Step]:
     ]
 
 
-async def one_process(home: Path, name: str, consultations: int) -> None:
-    """Write so many consultations, and print what it took."""
+def council_steps(store: Store, id: str) -> list[Step]:
+    """The writes of a council as the application makes them (counted in runs of `Orchestra.ask`).
+
+    What is watched goes with each entry, and alone where half a second passes without one; the end is two writes at a
+    time, and two small ones follow.
+    """
+    begun, dossier, *_, finished = steps(store, id)
+    usage = Usage(calls=1, cost_usd=Decimal("0.01"))
+    call = CallRecord(run=id, purpose="opinion", model="m", provider="p", usage=usage)
+    events = tuple(Event(run=id, kind="answered", seat="s", seconds=float(n)) for n in range(2))
+    watched = Watched(events=events, spans=SPANS[:2])
+    resident = OPINION.model_copy(update={"kind": "resident"})
+
+    async def end() -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(store.add, id, call, watched)
+            group.start_soon(finished[1])
+
+    return [
+        begun,
+        dossier,
+        *(("opinion", lambda: store.add(id, resident, watched)),) * 2,
+        *(("opinion", lambda: store.add(id, watched, OPINION, call)),) * OPINIONS,
+        *(("ballot", lambda: store.add(id, watched, BALLOT, call)),) * 5,
+        *(("watched", lambda: store.add(id, watched)),) * 4,
+        ("finished", end),
+        ("grounds", lambda: store.add(id, GROUNDS)),
+        ("watched", lambda: store.add(id, watched)),
+    ]
+
+
+async def one_process(home: Path, name: str, consultations: int, council: bool) -> None:
+    """Write so many consultations, and print what it took. What is written is made before the clock starts."""
     async with open_store(home, strict=True) as store:
+        made = [(council_steps if council else steps)(store, f"{name}-{number}") for number in range(consultations)]
         print("ready", flush=True)
         await anyio.to_thread.run_sync(sys.stdin.readline)
         cpu, begun, waits = time.process_time(), time.time(), list[float]()
-        for number in range(consultations):
-            for _, step in steps(store, f"{name}-{number}"):
+        for consultation in made:
+            for _, step in consultation:
                 start = time.perf_counter()
                 await step()
                 waits.append(time.perf_counter() - start)
@@ -104,12 +136,12 @@ def _child(program: Path, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
-def at_once(program: Path, processes: int, consultations: int) -> None:
+def at_once(program: Path, processes: int, consultations: int, council: bool = False) -> None:
     """All processes write at once; print the figures, and count what is missing afterwards."""
     with tempfile.TemporaryDirectory() as directory:
         home = Path(directory)
         anyio.run(_opened, home)
-        common = ("--consultations", str(consultations), "--home", directory, "--name")
+        common = (*("--council",) * council, "--consultations", str(consultations), "--home", directory, "--name")
         children = [_child(program, *common, f"p{n}") for n in range(processes)]
         for child in children:
             assert child.stdout is not None
@@ -121,11 +153,12 @@ def at_once(program: Path, processes: int, consultations: int) -> None:
         said = [child.communicate(timeout=600)[0] for child in children]
         errors = sum(child.returncode != 0 for child in children)
         results = [json.loads(text) for text in said if text.strip()]
-        lost = anyio.run(_lost, home, {f"p{p}-{n}" for p in range(processes) for n in range(consultations)})
+        lost = anyio.run(_lost, home, {f"p{p}-{n}" for p in range(processes) for n in range(consultations)}, council)
         sound = _sound(home)
     waits = sorted(wait for result in results for wait in result["waits"])
     wall = max(r["ended"] for r in results) - min(r["begun"] for r in results)
     cpu = sum(r["cpu"] for r in results) / (processes * consultations)
+    print("councils as the application writes them" if council else "consultations of eleven writes")
     print(f"{processes} processes, {processes * consultations} consultations, {len(waits)} writes in {wall:.2f} s")
     print(f"errors {errors}, lost {lost}, {sound}")
     print(f"writes per second         {len(waits) / wall:10.0f}")
@@ -174,13 +207,14 @@ async def _opened(home: Path) -> None:
         pass
 
 
-async def _lost(home: Path, wanted: set[str]) -> int:
+async def _lost(home: Path, wanted: set[str], council: bool) -> int:
+    whole_one = (OPINIONS + 2, 5, OPINIONS + 6, 36) if council else (OPINIONS, BALLOTS, OPINIONS + BALLOTS, len(SPANS))
     async with open_store(home, strict=True) as store:
         whole = 0
         for id in wanted:
             found = await store.get(id)
             said = (len(found.opinions), len(found.ballots), len(found.calls), len(found.spans))
-            whole += said == (OPINIONS, BALLOTS, OPINIONS + BALLOTS, len(SPANS)) and found.verdict is not None
+            whole += said == whole_one and found.verdict is not None
         found_by_words = len(await store.memory.search("parser", limit=1000))
         assert found_by_words == min(len(wanted), 1000), found_by_words
     return len(wanted) - whole
@@ -221,9 +255,9 @@ def _sound(home: Path) -> str:
     return f"integrity {said}, full-text index ok"
 
 
-def child(home: Path, name: str, consultations: int) -> None:
+def child(home: Path, name: str, consultations: int, council: bool) -> None:
     """The program of one process of `at_once`."""
-    anyio.run(one_process, home, name, consultations)
+    anyio.run(one_process, home, name, consultations, council)
 
 
 def victim(home: Path, name: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import PurePath
 
 from orchestra_mcp.foreign import inert, one_line, open_fence, plain
@@ -16,6 +17,7 @@ from orchestra_mcp.types import (
     Consultation,
     CouncilStatus,
     Detail,
+    Dossier,
     Excerpt,
     ExpertRecord,
     Found,
@@ -80,7 +82,19 @@ EXPERTS_NOTE = (
 )
 BEGINS, ENDS = "\ue000", "\ue001"
 """Stand for the marks around a hit until the text around it is harmless; private characters, which `foreign` keeps."""
+NOTHING_FITS = "Nothing that was asked before fits these words."
 LEAST = {"headline": 300, "answer": 240, "line": 40}
+
+
+def dollars(usd: Decimal | float) -> str:
+    """US dollars as they are written everywhere: cents, and below a dollar hundredths of cents too where there are any."""
+    value = Decimal(str(usd))
+    if value and abs(value) < Decimal("0.00005"):
+        return "<$0.0001"
+    exact = value.quantize(Decimal("0.0001"), ROUND_HALF_UP)
+    if abs(exact) >= 1 or exact == exact.quantize(Decimal("0.01")):
+        return f"${value.quantize(Decimal('0.01'), ROUND_HALF_UP):,}"
+    return f"${exact}"
 
 
 def verdict_report(verdict: Verdict, detail: Detail = "standard") -> str:
@@ -189,15 +203,24 @@ def transcript(consultation: Consultation) -> str:
         ]
         head = "| for | model | provider | attempt | tokens | cost | seconds | outcome |\n|---|---|---|---|---|---|---|---|"
         parts += ["## Calls", f"{head}\n" + "\n".join(rows)]
-    if dossier := consultation.dossier:
-        where = f"{dossier.tokens:,} tokens" + (f" of {dossier.project} at {dossier.head}" if dossier.project else "")
-        parts += [f"## Context that was sent ({where}; redactions: {_redactions(dossier.redactions)})"]
-        for excerpt in dossier.excerpts:
-            place = excerpt.path + (f":{excerpt.start}-{excerpt.end}" if excerpt.start else "")
-            parts += [f"**{one_line(place or excerpt.source, 300)}** — {one_line(excerpt.why)}", _code(excerpt.text)]
-        if dossier.left_out:
-            parts.append("Left out: " + "; ".join(one_line(line) for line in dossier.left_out))
+    if consultation.dossier:
+        parts += _sent(consultation.dossier)
     return "\n\n".join(part for part in parts if part)
+
+
+def _sent(dossier: Dossier) -> list[str]:
+    """The context that was sent."""
+    where = f"{dossier.tokens:,} tokens" + (f" of {dossier.project} at {dossier.head}" if dossier.project else "")
+    parts = [f"## Context that was sent ({where}; redactions: {_redactions(dossier.redactions)})"]
+    for excerpt in dossier.excerpts:
+        place = excerpt.path + (f":{excerpt.start}-{excerpt.end}" if excerpt.start else "")
+        parts += [f"**{one_line(place or excerpt.source, 300)}** — {one_line(excerpt.why)}", _code(excerpt.text)]
+    if dossier.past:
+        cases = (f"`{p.id}` ({p.at:%Y-%m-%d}{f', {one_line(p.told, 120)}' if p.told else ''})" for p in dossier.past)
+        parts.append(f"Shown as similar cases of the past, in words that are not kept: {', '.join(cases)}.")
+    if dossier.left_out:
+        parts.append("Left out: " + "; ".join(one_line(line) for line in dossier.left_out))
+    return parts
 
 
 def plan_report(plan: Plan) -> str:
@@ -212,7 +235,7 @@ def plan_report(plan: Plan) -> str:
             parts.append(one_line(plan.why, 300))
         if plan.reserve:
             parts.append("In reserve: " + "; ".join(_seat(seat) for seat in plan.reserve) + ".")
-        cost = f"Estimated cost: at most ${plan.estimated_cost_usd:.4f} (openers, one review, chair)"
+        cost = f"Estimated cost: at most {dollars(plan.estimated_cost_usd)} (openers, one review, chair)"
         unknown = f"; without {', '.join(plan.unpriced)}, whose price is unknown" if plan.unpriced else ""
         parts.append(f"{cost}{unknown}.")
     else:
@@ -266,12 +289,12 @@ def status_report(status: CouncilStatus) -> str:
             f"| {one_line(s.name, 80)} | {s.state} | {one_line(s.model, 80)} | {one_line(s.provider, 80)} | {one_line(s.why, 200)} |"
             for s in status.seats
         ),
-        f"Spent today: ${status.spent_today_usd:.4f} of ${status.daily_limit_usd:.2f}.",
+        f"Spent today: {dollars(status.spent_today_usd)} of {dollars(status.daily_limit_usd)}.",
     ]
     if status.running:
         parts.append(f"Running: {', '.join(status.running)}.")
     parts += [
-        f"- **Alert** since {alert.since:%Y-%m-%d %H:%M} UTC: {one_line(alert.rule, 60)}: {one_line(alert.message, 300)}"
+        f"- **Alert** since {alert.since:%Y-%m-%d %H:%M} UTC: {one_line(alert.rule, 60)}, when it began: {one_line(alert.message, 300)}"
         for alert in status.alerts
     ]
     if status.can_be_added:
@@ -312,7 +335,23 @@ def _by_mode(records: Sequence[ExpertRecord], mode: str) -> list[tuple[ExpertRec
         overall = record.records[0]
         nothing = overall.model_copy(update={"mode": mode, "cases": 0.0, "right": 0.0})
         found.append((record, next((r for r in record.records if r.mode == mode), nothing)))
-    return sorted(found, key=lambda pair: -pair[1].rate)
+    return sorted(found, key=lambda pair: place(*pair))
+
+
+def place(record: ExpertRecord, shown: ModeRecord | None) -> tuple[bool, bool, bool, bool, float, str]:
+    """The order of experts, wherever they are listed: seated ones before those who sit no more, residents last.
+
+    Among these come those that never answer a call after all others, then those of whom no case is known; the most often
+    right first.
+
+    Args:
+        record: the expert.
+        shown: its record in what is shown; None when it has none there.
+    """
+    silent = bool(record.failed) and not record.answered
+    rate = shown.rate if shown else record.prior
+    unknown = shown is None or not shown.cases
+    return record.provider == "resident", not record.seats, silent, unknown, -rate, record.model_id
 
 
 def _expert(record: ExpertRecord, shown: ModeRecord, mode: str) -> str:
@@ -328,7 +367,7 @@ def _expert(record: ExpertRecord, shown: ModeRecord, mode: str) -> str:
     median = "" if record.p50_s is None else f"{record.p50_s:.1f} s"
     return (
         f"| {model} ({who}) | {shown.rate:.0%} | {shown.low:.0%} to {shown.high:.0%} | {cases} | {record.prior:.0%} | {more} "
-        f"| {record.answered}{failed} | ${record.cost_usd:.4f} | {median} |"
+        f"| {record.answered}{failed} | {dollars(record.cost_usd)} | {median} |"
     )
 
 
@@ -338,7 +377,7 @@ def history_report(summaries: Sequence[Summary]) -> str:
         return "No consultations yet."
     rows = [
         f"| {s.id} | {s.started:%Y-%m-%d %H:%M} | {s.status} | {s.strategy}/{s.mode} | "
-        f"{'' if s.confidence is None else f'{s.confidence:.0%}'} | ${s.cost_usd:.4f} | {one_line(s.question, 80)} |"
+        f"{'' if s.confidence is None else f'{s.confidence:.0%}'} | {dollars(s.cost_usd)} | {one_line(s.question, 80)} |"
         for s in summaries
     ]
     return (
@@ -348,34 +387,67 @@ def history_report(summaries: Sequence[Summary]) -> str:
 
 
 def found_report(found: Sequence[Found], told: Mapping[str, str], *, projects: bool = False) -> str:
-    """What a search found, best first, each with what became of it (`told`, by id) and the words around the hits.
+    """What a search found as Markdown, best first, each with what became of it (`told`, by id) and words around the hits.
 
     `projects`: say of which project each is.
     """
     if not found:
-        return "Nothing that was asked before fits these words."
+        return NOTHING_FITS
     rows = []
     for number, one in enumerate(found, 1):
-        summary = one.summary
-        facts = [
-            f"{summary.started:%Y-%m-%d}",
-            summary.status,
-            "" if summary.confidence is None else f"confidence {summary.confidence:.0%}",
-            told.get(summary.id, ""),
-            PurePath(summary.project).name if projects else "",
-            "by meaning" if one.by == "meaning" else "",
-        ]
-        head = f"{number}. `{summary.id}` {one_line(', '.join(filter(None, facts)), 200)}: {one_line(summary.question, 160)}"
-        around = _highlighted(one.snippet)
+        facts, summary = one_line(_facts(one, told, projects), 200), one.summary
+        head = f"{number}. `{summary.id}` {facts}: {one_line(summary.question, 160)}"
+        around = _highlighted(one_line(_hits(one.snippet), 400), "**", "**")
         rows.append(f"{head}  \n   {around}" if around else head)
     return "\n".join(rows)
 
 
-def _highlighted(snippet: str) -> str:
-    """The words around hits as one line, the hits in bold type."""
-    line = one_line(snippet.replace("\x02", BEGINS).replace("\x03", ENDS), 400)
+def found_text(
+    found: Sequence[Found], told: Mapping[str, str], projects: bool = False, begins: str = "", ends: str = ""
+) -> str:
+    """As `found_report`, for a terminal: what was said as it is, with `begins` and `ends` around the hits."""
+    if not found:
+        return NOTHING_FITS
+    rows = []
+    for number, one in enumerate(found, 1):
+        facts, summary = _unmarked(_facts(one, told, projects), 200), one.summary
+        rows.append(f"{number}. {summary.id} {facts}: {_unmarked(summary.question, 160)}")
+        if around := _highlighted(_plain_line(_hits(one.snippet), 400), begins, ends):
+            rows.append(f"   {around}")
+    return "\n".join(rows)
+
+
+def _facts(one: Found, told: Mapping[str, str], projects: bool) -> str:
+    summary = one.summary
+    facts = (
+        f"{summary.started:%Y-%m-%d}",
+        summary.status,
+        "" if summary.confidence is None else f"confidence {summary.confidence:.0%}",
+        told.get(summary.id, ""),
+        PurePath(summary.project).name if projects else "",
+        "by meaning" if one.by == "meaning" else "",
+    )
+    return ", ".join(filter(None, facts))
+
+
+def _hits(snippet: str) -> str:
+    """A snippet with marks around its hits that stay while the text around them is made harmless."""
+    return snippet.replace(BEGINS, "").replace(ENDS, "").replace("\x02", BEGINS).replace("\x03", ENDS)
+
+
+def _highlighted(line: str, begins: str, ends: str) -> str:
     line += ENDS * (line.count(BEGINS) - line.count(ENDS))  # it may have been cut within one
-    return line.replace(BEGINS, "**").replace(ENDS, "**")
+    return line.replace(BEGINS, begins).replace(ENDS, ends)
+
+
+def _plain_line(text: str, limit: int) -> str:
+    """Untrusted text as one line of plain text, cut."""
+    line = " ".join(plain(text).split())
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def _unmarked(text: str, limit: int) -> str:
+    return _plain_line(text.replace(BEGINS, "").replace(ENDS, ""), limit)
 
 
 def _shift(shift: Shift, line: int) -> str:
@@ -509,7 +581,7 @@ def _code(text: str, language: str = "") -> str:
 
 
 def _money(usage: Usage) -> str:
-    known = f"${usage.cost_usd:.4f}" if usage.cost_usd else "$0"
+    known = dollars(usage.cost_usd)
     return f"{known} + {usage.unpriced} calls of unknown price" if usage.unpriced else known
 
 

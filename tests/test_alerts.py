@@ -29,6 +29,7 @@ from orchestra_mcp.gateway.posting import host_of, may_be_posted_to, post
 from orchestra_mcp.report import status_report
 from orchestra_mcp.settings import AlertRule, Limits, Settings
 from orchestra_mcp.store import Store, open_store
+from orchestra_mcp.store.sqlite import SqliteStore
 from orchestra_mcp.telemetry.notifying import Desktop
 from orchestra_mcp.types import Agreement, Alert, CallRecord, CouncilStatus, Label, Question, Usage, Verdict
 
@@ -336,8 +337,9 @@ async def test_the_webhook_gets_what_is_documented(store: Store, hook: tuple[Ven
     [alert] = await look(store, spend, posting=post)
     assert await look(store, rule("spend", 9.0, to=("webhook",), url=url), posting=post) == []
     began, over = vendor.bodies
+    number = alert.since.strftime("%Y%m%dT%H%M%S%f")  # another one than that of the first alert of another database
     assert began == {
-        "id": "1-began",
+        "id": f"{number}-1-began",
         "state": "began",
         "rule": "spend",
         "kind": "spend",
@@ -350,11 +352,50 @@ async def test_the_webhook_gets_what_is_documented(store: Store, hook: tuple[Ven
         "text": "Orchestra spend: $2.00 spent in an hour, above $1.00 http://127.0.0.1:8321/",
         "link": "http://127.0.0.1:8321/",
     }
-    assert (over["id"], over["state"], over["since"]) == ("1-over", "over", began["since"])
+    assert (over["id"], over["state"], over["since"]) == (f"{number}-1-over", "over", began["since"])
     assert over["over"] is not None
     assert vendor.headers[0]["content-type"] == "application/json"
     await store.alerts.gone("http://127.0.0.1:8321/")
     assert await store.alerts.dashboard() == ""
+
+
+async def test_a_store_that_stands_in_for_another_tells_nobody_but_its_log(
+    hook: tuple[Vendor, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    vendor, url = hook
+    store = await SqliteStore.open(None, "no disk")
+    try:
+        await keep(store, call(cost="2"))
+        every: Any = ("log", "webhook", "desktop")
+        assert len(await look(store, rule("spend", 1.0, to=every, url=url), posting=post)) == 1
+        assert await look(store, rule("spend", 9.0, to=every, url=url), posting=post) == []
+        assert await tellings(store) == []
+    finally:
+        await store.close()
+    assert vendor.bodies == []
+    assert len(said(caplog)) == 2, "that it began, and that it is over"
+
+
+@pytest.mark.parametrize(
+    ("spent", "bound", "text"),
+    [
+        ("0.0105", 0.01, "$0.011 spent in an hour, above $0.010"),
+        ("0.01004", 0.01, "$0.010040 spent in an hour, above $0.010000"),
+        ("5.2", 5.0, "$5.20 spent in an hour, above $5.00"),
+    ],
+)
+async def test_an_amount_and_its_bound_are_never_said_to_be_the_same(
+    store: Store, spent: str, bound: float, text: str
+) -> None:
+    await keep(store, call(cost=spent))
+    [alert] = await look(store, rule("spend", bound))
+    assert alert.message == text
+
+
+async def test_a_share_and_its_bound_are_never_said_to_be_the_same(store: Store) -> None:
+    await keep(store, *(call("server") for _ in range(101)), *(call() for _ in range(100)))
+    [alert] = await look(store, rule("errors", 0.5))
+    assert alert.message == "101 of 201 calls failed in an hour (50.2%), above 50.0%"
 
 
 async def test_a_busy_webhook_is_asked_again_and_then_later(
@@ -483,7 +524,7 @@ def test_the_report_of_the_status_says_what_lasts() -> None:
         daily_limit_usd=Decimal(20),
         alerts=(lasting,),
     )
-    line = f"- **Alert** since {NOW:%Y-%m-%d %H:%M} UTC: outage: sol \\| does not answer"
+    line = f"- **Alert** since {NOW:%Y-%m-%d %H:%M} UTC: outage, when it began: sol \\| does not answer"
     assert line in status_report(status).splitlines()
 
 

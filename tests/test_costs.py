@@ -183,7 +183,7 @@ def test_a_cheaper_model_is_named_with_what_is_known_of_it() -> None:
 def test_advice_says_what_it_does_not_know() -> None:
     bought = [Paid("debug", "dear", 100, Decimal(10)), Paid("debug", "cheap", 50, Decimal(1))]
     text = told(advise(bought, [Tried("debug", "dear", 3, 4)])[0])
-    assert "cheap in place of dear costs $0.0200 an answer against $0.1000, $8.0000 less" in text
+    assert "cheap in place of dear costs $0.02 an answer against $0.10, $8.00 less" in text
     assert "not enough outcomes" in text
     assert "right in 0 of 0 against 3 of 4" in text
     text = told(advise(bought, [Tried("debug", "dear", 30, 40), Tried("debug", "cheap", 28, 40)])[0])
@@ -226,7 +226,7 @@ async def test_the_report_names_a_cheaper_model_and_how_much_is_known_of_it(
             await store.mark(label, "worked", 1)
     done = await anyio.run_process([sys.executable, "-m", "orchestra_mcp", "cost"], cwd=Path(__file__).parent.parent)
     printed = done.stdout.decode()
-    assert "debug: small-1 in place of big-1 costs $0.0100 an answer against $0.1000, $2.2500 less" in printed
+    assert "debug: small-1 in place of big-1 costs $0.01 an answer against $0.10, $2.25 less" in printed
     assert "right in 25 of 25 against 25 of 25: +0 points (90 % interval -10 to +10)" in printed
 
 
@@ -265,7 +265,7 @@ def test_the_command_prints_a_table_a_document_and_lines(
     anyio.run(fill)
     assert run_command(["cost", "--by", "key"]) == 0
     printed = capsys.readouterr().out
-    assert "| ci | 1 |  |  | 100 | 10 | $0.2500 | 100% |" in printed
+    assert "| ci | 1 |  |  | 100 | 10 | $0.25 | 100% |" in printed
     assert "| (none) | 1 | 1 |" in printed
     assert "Calls without a known price, which are not in the cost: 1" in printed
     assert "genai-prices" in printed

@@ -126,7 +126,7 @@ def test_judges_residents_and_models_that_sit_no_more_are_listed_in_their_places
         )
     ]
     found = records([seat("a", 0.5), seat("z", 0.9)], made, (), (), NOW)
-    assert [record.model_id for record in found] == ["model-z", "model-a", "j", "old-model", "walker"]
+    assert [record.model_id for record in found] == ["model-a", "model-z", "old-model", "j", "walker"]
     assert of(found, "walker").provider == "resident"
     assert (of(found, "old-model").seats, of(found, "model-a").seats) == ((), ("a",))
     judged = {record.model_id: record.records[-1] for record in found if record.records[-1].mode == "judging"}
@@ -151,9 +151,9 @@ def test_the_report_of_one_mode_puts_those_first_who_are_right_there() -> None:
     found = records([seat("a"), seat("b"), seat("c", 0.3)], made, (), (), NOW)
     shown = experts_report(found, "security").splitlines()
     rows = [line for line in shown if line.startswith("| model-")]
-    assert [row.split()[1] for row in rows] == ["model-b", "model-c", "model-a"]
+    assert [row.split()[1] for row in rows] == ["model-b", "model-a", "model-c"]
     assert "20 of 20" in rows[0]
-    assert "prior only" in rows[1]
+    assert "prior only" in rows[2], "of whom nothing is known stands last"
 
 
 # -------------------------------------------------------------------------------------------- two councils and a mark

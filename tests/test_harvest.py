@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from scripting import expert
 from upstream import Expert, Upstream
 
 from orchestra_mcp.app import Orchestra
-from orchestra_mcp.app.outcomes.followup import same_code, wording
+from orchestra_mcp.app.outcomes import followup
+from orchestra_mcp.app.outcomes.followup import asked_about, same_code, wording
 from orchestra_mcp.app.outcomes.takenover import Made, Patch, Seen, Suggested, commits_of, commits_say, telling
 from orchestra_mcp.gateway.provider import ASKING, Caller
 from orchestra_mcp.report import verdict_report
@@ -347,6 +349,49 @@ async def test_tests_that_are_green_later_with_the_patch_in_the_tree_tell_that_i
 # ------------------------------------------------------------------------------------------------ the question back
 
 
+@pytest.fixture
+def no_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also what has only just ended is asked about."""
+    monkeypatch.setattr(followup, "QUIET", timedelta(0))
+
+
+async def test_what_has_only_just_ended_is_not_asked_about_yet(
+    repo: Path, environ: dict[str, str], tmp_path: Path
+) -> None:
+    async with council(one(), environ, tmp_path) as (orchestra, _):
+        first = await orchestra.ask(question(repo))
+        assert (await orchestra.ask(question(repo))).follow_up == ""
+        with closing(sqlite3.connect(Path(environ["ORCHESTRA_HOME"]) / "orchestra.db")) as database:
+            ago = 10 * 60 * 1_000_000  # times are kept in microseconds
+            database.execute("UPDATE consultations SET ended = ended - ? WHERE id = ?", (ago, first.id))
+            database.commit()
+        assert first.id in (await orchestra.ask(question(repo))).follow_up
+
+
+@pytest.mark.usefixtures("no_quiet")
+async def test_the_question_back_is_left_out_once_it_is_answered_or_cannot_be(
+    repo: Path, environ: dict[str, str], tmp_path: Path
+) -> None:
+    async with council(one(), environ, tmp_path) as (orchestra, _):
+        first = await orchestra.ask(question(repo, "Does MARKERWORD read_lines lose a line?"))
+        second = await orchestra.ask(question(repo))
+        kept = await orchestra.consultation(second.id)
+        assert kept.verdict
+        assert first.id in kept.verdict.follow_up
+        assert "MARKERWORD" not in kept.verdict.model_dump_json(), "forgetting the first one forgets its words"
+        assert await followup.as_it_stands(kept, orchestra.consultation) == kept
+        await orchestra.mark(first.id, 1, "worked")
+        marked = await followup.as_it_stands(kept, orchestra.consultation)
+        assert marked.verdict
+        assert first.id in verdict_report(kept.verdict).splitlines()[-1]
+        assert first.id not in verdict_report(marked.verdict).splitlines()[-1]
+        await orchestra.forget([first.id])
+        gone = await followup.as_it_stands(kept, orchestra.consultation)
+        assert gone.verdict
+        assert gone.verdict.follow_up == ""
+
+
+@pytest.mark.usefixtures("no_quiet")
 async def test_the_next_consultation_on_the_same_code_asks_once_with_the_command(
     repo: Path, environ: dict[str, str], tmp_path: Path
 ) -> None:
@@ -369,8 +414,12 @@ async def test_the_next_consultation_on_the_same_code_asks_once_with_the_command
 
 ASKER = """
 import sys, anyio
+from datetime import timedelta
 from orchestra_mcp.app import Orchestra
+from orchestra_mcp.app.outcomes import followup
 from orchestra_mcp.types import Question
+
+followup.QUIET = timedelta(0)
 
 async def main(project):
     async with Orchestra.open() as orchestra:
@@ -381,6 +430,7 @@ anyio.run(main, sys.argv[1])
 """
 
 
+@pytest.mark.usefixtures("no_quiet")
 async def test_two_processes_at_once_ask_once(repo: Path, environ: dict[str, str], tmp_path: Path) -> None:
     async with council(one(), environ, tmp_path) as (orchestra, whole):
         await orchestra.ask(question(repo))
@@ -393,6 +443,7 @@ async def test_two_processes_at_once_ask_once(repo: Path, environ: dict[str, str
     assert len(questions) == len(set(questions))
 
 
+@pytest.mark.usefixtures("no_quiet")
 async def test_nobody_is_asked_about_other_projects_other_workspaces_or_against_the_setting(
     repo: Path, environ: dict[str, str], tmp_path: Path
 ) -> None:
@@ -450,10 +501,9 @@ def test_the_same_code_is_the_same_files_or_names(
     assert same_code(*before, now, dossier) is same
 
 
-def test_the_question_back_is_one_harmless_line() -> None:
-    _, verdict = earlier()
-    hostile = verdict.solutions[0].model_copy(update={"position": "a\n# `b` ![x](http://e.org/x)"})
-    said = wording(verdict.model_copy(update={"solutions": (hostile,)}), START + timedelta(hours=1))
+def test_the_question_back_is_one_line_that_names_its_consultation_and_quotes_nothing() -> None:
+    said = wording("abc-12", START)
     assert "\n" not in said
-    assert "http://e.org" not in said
-    assert said.count("`") == 8  # those of the command, the two words and the tool
+    assert said.count("`") == 10  # those of the id, the command, the two words and the tool
+    assert asked_about(said) == "abc-12"
+    assert asked_about("") == asked_about("What became of “x”?") == ""

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestra_mcp.errors import NotFound
-from orchestra_mcp.store import Store, open_store
+from orchestra_mcp.store import Store, open_store, wordsearch
 from orchestra_mcp.store.access import open_access
 from orchestra_mcp.store.forgetting import AT_ONCE
 from orchestra_mcp.store.migrations import MIGRATIONS, statements
@@ -113,6 +113,52 @@ async def test_all_words_come_first_and_some_of_them_follow(store: Store) -> Non
     await ask(store, "c3", "The scheduler starves")
     assert ids(await store.memory.search("deadlock scheduler"))[0] == "c2"
     assert set(ids(await store.memory.search("deadlock scheduler"))) == {"c1", "c2", "c3"}
+
+
+async def test_what_a_dead_process_asked_is_found_among_others_and_once_it_is_settled(home: Path) -> None:
+    async with open_store(home, strict=True) as other:
+        await ask(other, "dead", "Why does the tokenizer hang?", project="/p")
+        await ask(other, "ended", "Does the tokenizer wait?", "It waits.", "/p")
+    async with open_store(home, strict=True) as store:
+        await ask(store, "alive", "Where is the tokenizer called?", project="/p")
+        for _ in range(2):
+            found = {one.summary.id: one.summary.status for one in await store.memory.search("tokenizer", "/p")}
+            assert found == {"dead": "interrupted", "ended": "complete", "alive": "running"}
+        assert "\x02called\x03" in (await store.memory.search("called"))[0].snippet
+        await store.finish("alive", "cancelled", None)
+        assert await store.memory.search("possessive") == ()
+        await store.finish(
+            "alive", "complete", Verdict(id="alive", question="?", headline="All.", answer="Possessive.")
+        )
+        assert ids(await store.memory.search("possessive tokenizer"))[0] == "alive"
+        assert await store.memory.forget(["alive", "dead"]) == 2
+        assert ids(await store.memory.search("tokenizer")) == ["ended"]
+    with closing(sqlite3.connect(home / "orchestra.db")) as raw:
+        assert raw.execute("SELECT count(*) FROM memories WHERE answer = ''").fetchone() == (0,)
+        raw.execute("INSERT INTO memory_words (memory_words, rank) VALUES ('integrity-check', 1)")
+
+
+async def test_common_words_rank_by_where_they_stand_and_rare_ones_by_more(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wordsearch, "COMMON", 10)
+    monkeypatch.setattr(wordsearch, "MANY", 15)
+    for number in range(20):
+        await ask(store, f"c{number}", f"Something about {number}", "The server is slow.", f"/p{number % 2}")
+    await ask(store, "asked", "Is the server slow when the server starts?", "It is.", "/p0")
+    await ask(store, "rare", "Something else", "The server drops a websocket.", "/p0")
+    for number in range(20, 26):
+        await ask(store, f"c{number}", f"Something about {number}", "The server is slow.", f"/p{number % 2}")
+    assert ids(await store.memory.search("server"))[0] == "asked"
+    assert ids(await store.memory.search("slow server"))[0] == "asked"
+    assert ids(await store.memory.search('"the server"', "/p0"))[0] == "asked"
+    assert ids(await store.memory.search("serv*"))[0] == "asked"
+    assert ids(await store.memory.search("server websocket")) == ["rare"]
+    assert ids(await store.memory.search("server websocket nowhere"))[0] == "rare"
+    assert ids(await store.memory.search("why does the server that is slow drop a websocket"))[0] == "rare"
+    found = await store.memory.search("the serv*", "/p0", limit=50)
+    assert all("\x02" in one.snippet for one in found)
+    assert len({one.summary.id for one in found}) == len(found) == 15  # the newest that are ranked
 
 
 @pytest.mark.parametrize(

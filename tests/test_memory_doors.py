@@ -133,6 +133,8 @@ async def test_the_tool_finds_consultations_of_its_own_project_by_words(
     assert f'get_consultation(id="{mine}")' in text
     assert "Nothing that was asked before" in await search(environ, query="kubernetes ingress")
     assert mine in await search(environ, id=mine)  # ids are what they were
+    both = await search(environ, query="newline", id=mine, detail="full")
+    assert both.startswith("A search takes no `id` and `detail`")
     configure(environ, tmp_path, council, "\n[memory]\nacross_projects = true\n")
     text = await search(environ, query="newline end of file")
     assert mine in text
@@ -181,8 +183,9 @@ def test_the_command_line_searches_with_highlights_and_as_json(
     id = anyio.run(ask, environ, QUESTION, repo)
     done = run("history", "--search", "newline")
     assert done.returncode == 0, done.stderr
-    assert f"`{id}`" in done.stdout
-    assert "**newline**" in done.stdout
+    assert f"1. {id} " in done.stdout
+    assert "newline" in done.stdout
+    assert "**" not in done.stdout, "a terminal reads no Markdown"
     (one,) = json.loads(run("history", "--search", '"last line"', "--json").stdout)
     assert one["summary"]["id"] == id
     assert "\x02" in one["snippet"]

@@ -412,6 +412,8 @@ async def test_any_consultation_is_read_back_as_it_was(
     question: Question, entries: list[Entry], status: Status, end: Verdict | None, failure: str
 ) -> None:
     entries = [e.model_copy(update=OF_A_CALL) if isinstance(e, CallRecord) else e for e in entries]
+    # Earlier turns that are not in the store were forgotten, and are not kept.
+    entries = [e.model_copy(update={"history": ()}) if isinstance(e, Dossier) else e for e in entries]
     for backend in BACKENDS.values():
         with tempfile.TemporaryDirectory() as home:
             async with backend(Path(home)) as store:

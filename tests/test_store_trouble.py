@@ -20,11 +20,14 @@ from scripting import expert
 from upstream import Expert, Upstream
 
 from orchestra_mcp.app import Orchestra
-from orchestra_mcp.errors import StoreError
+from orchestra_mcp.cli.checks import CHECKS
+from orchestra_mcp.cli.doctor import guarded
+from orchestra_mcp.errors import SettingsError, StoreError
 from orchestra_mcp.store import database, makeshift, open_store
 from orchestra_mcp.store.access import open_access
 from orchestra_mcp.store.migrations import LATEST
 from orchestra_mcp.store.replies import SqliteReplies
+from orchestra_mcp.store.secretfile import secret_file
 from orchestra_mcp.store.sqlite import SqliteStore
 from orchestra_mcp.store.tenants import EVERYWHERE
 from orchestra_mcp.types import Question, Verdict
@@ -127,20 +130,13 @@ async def test_what_was_allowed_is_taken_over_so_that_nobody_is_asked_twice(tmp_
         assert raw.execute("SELECT provider FROM consents").fetchall() == [("anthropic",)]
 
 
-async def test_the_makeshift_store_leaves_nothing_behind_and_does_without_a_disk(
+async def test_the_makeshift_store_writes_no_file_and_keeps_everything_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scratch, home = tmp_path / "scratch", tmp_path / "home"
     scratch.mkdir()
     home.write_text("no directory")
     monkeypatch.setattr("tempfile.tempdir", str(scratch))
-    async with open_store(home) as store:
-        (directory,) = scratch.iterdir()
-        assert directory.stat().st_mode & 0o077 == 0
-        assert (directory / "orchestra.db").is_file()
-        await store.begin("c1", Question(text="Why?"), "c1")
-    assert list(scratch.iterdir()) == []
-    monkeypatch.setattr("tempfile.tempdir", str(scratch / "nowhere"))
     async with open_store(home) as store:
         assert "cannot be written" in store.trouble
         await store.begin("c1", Question(text="Why does the tokenizer hang?"), "c1")
@@ -149,6 +145,8 @@ async def test_the_makeshift_store_leaves_nothing_behind_and_does_without_a_disk
         assert await store.memory.forget(["c1"]) == 0
         await store.finish("c1", "failed", None)
         assert await store.memory.forget(["c1"]) == 1
+        await store.look_after()
+        assert list(scratch.iterdir()) == []  # so that nothing stays after `kill -9` either
 
 
 async def test_a_store_in_memory_keeps_what_it_is_told() -> None:
@@ -366,3 +364,29 @@ async def test_the_cache_goes_on_after_a_disk_was_full(disk: Path) -> None:
 
 def test_consents_of_nothing_are_none(tmp_path: Path) -> None:
     assert makeshift.consents_of(database.Place(tmp_path / "missing")) == {}
+
+
+# ------------------------------------------------------------------------------------------------------- said clearly
+
+
+async def test_the_doctor_says_what_to_do_about_a_newer_database(environ: dict[str, str]) -> None:
+    await newer(Path(environ["ORCHESTRA_HOME"]))
+    (found,) = await guarded("store", CHECKS["store"], environ, 30)
+    assert found.state == "fail"
+    assert found.detail.endswith(f"has schema {LATEST + 1}; this orchestra knows {LATEST} at most.")
+    assert found.mend == "Upgrade orchestra, or set ORCHESTRA_HOME to another directory."
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX")
+def test_a_secret_that_others_can_read_is_named_with_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "me" / "data" / "pepper"
+    assert secret_file(file) == secret_file(file)
+    file.chmod(0o644)
+    monkeypatch.setenv("HOME", str(tmp_path / "me"))
+    with pytest.raises(
+        SettingsError, match=r"^~/data/pepper can be read by other users\. Run: chmod 600 ~/data/pepper$"
+    ):
+        secret_file(file)
+    monkeypatch.setenv("HOME", str(tmp_path / "you"))
+    with pytest.raises(SettingsError, match=r"Run: chmod 600 \$ORCHESTRA_HOME/pepper$"):
+        secret_file(file)

@@ -464,7 +464,7 @@ def test_a_trace_is_shown_as_a_tree() -> None:
         "━━━━━━━━━━━━━━━━━━━━━━━━    4.000 s  invoke_workflow council",
         "━━━━━━━━━━━━                2.000 s    collect",
         "            ━━━━━━━━━━━━    2.000 s    invoke_agent ada",
-        "            ━━━━━━━━━       1.500 s      chat ada  (! timeout, 100 in, 50 out, $0.2500)",
+        "            ━━━━━━━━━       1.500 s      chat ada  (! timeout, 100 in, 50 out, $0.25)",
     ]
 
 

@@ -206,7 +206,7 @@ class Orchestra:
         minutes = Minutes(id, shown, mode=pick_mode(question), seats=seated)
         run = Run(id, shown, minutes, redactor)
         minutes.notes.extend([await clean(warning, evidence, redactor) for warning in current.warnings])
-        minutes.notes.extend(filter(None, [redactor.redact(self._store.trouble)]))
+        minutes.notes.extend(filter(None, [redactor.redact(self._store.makeshift)]))
         minutes.notes.extend(() if question.project else (NO_PROJECT,))
         try:
             await self._store.begin(id, shown, thread or id)
@@ -443,7 +443,7 @@ class Orchestra:
         """Remove consultations that fit all that is given; those that run are left alone. Their costs stay, without a reason.
 
         With a project (as in `search`) or everything, and no ids or date, the words of its code and all cached replies
-        go too.
+        go too. Of ids or a date the cached replies of that time go.
 
         Raises:
             NotFound: an id fits none, or several.

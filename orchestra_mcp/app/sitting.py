@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
 
 import anyio
@@ -62,7 +61,7 @@ WINDOW_SHARE = 0.5
 """Share of a model's context window that evidence may take; the rest is for the others' words and the reply."""
 GROUNDS_S = 1.0
 """Longest time that noting what a verdict rests on takes, in seconds."""
-SEEN_S = 0.5
+SEEN_S = 1.0
 """What is seen of a run is stored so often, in seconds, when nothing else is."""
 LARGE_WINDOW = 128_000
 """What is taken for a window of unknown size, in tokens."""
@@ -272,7 +271,7 @@ class Sitting:
         try:
             found = await grounds(verdict, case.evidence)
             if found.places:
-                await self._store.add(run.id, found)
+                await self._store.add(run.id, found, *run.seen())
         except Exception as error:  # noqa: BLE001 - without it the case counts as one that cannot be compared
             logger.warning("the places of %s were not kept: %s", run.id, type(error).__name__)
 
@@ -334,19 +333,11 @@ class Sitting:
             return Decimal(0)
 
     async def _finish(self, run: Run, status: Status, verdict: Verdict | None, failure: str) -> None:
-        """Store the end. Both writes are under way before either is waited for: whoever stops waiting stops neither."""
-
-        async def keep(write: Callable[[], Awaitable[None]]) -> None:
-            try:
-                await write()
-            except StoreError as error:
-                _note_once(run, f"The end of this consultation was not recorded: {error}")
-
-        entries: tuple[Entry, ...] = (*run.pending, *run.late, *run.seen())
-        async with anyio.create_task_group() as group:
-            if entries:
-                group.start_soon(keep, partial(self._store.add, run.id, *entries))
-            group.start_soon(keep, partial(self._store.finish, run.id, status, verdict, failure))
+        """Store the end with all that is not stored yet; whoever stops waiting does not stop the write."""
+        try:
+            await self._store.finish(run.id, status, verdict, failure, *run.pending, *run.late, *run.seen())
+        except StoreError as error:
+            _note_once(run, f"The end of this consultation was not recorded: {error}")
 
     async def dossier(
         self,

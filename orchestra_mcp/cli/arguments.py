@@ -207,7 +207,7 @@ def forget_options(parser: Parser) -> None:
         help="all of a project (default: the one you are in), with what was learnt of its code and cached answers",
     )  # fmt: skip
     parser.add_argument("--before", default="", metavar="WHEN", help="begun before that: 90d, 52w, or 2026-11-01 (UTC)")
-    parser.add_argument("--all", action="store_true", help="everything")
+    parser.add_argument("--all", action="store_true", help="everything; cached answers of the time always go too")
     parser.add_argument("--yes", "-y", action="store_true", help="do not ask")
 
 

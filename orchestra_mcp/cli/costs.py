@@ -17,6 +17,7 @@ from orchestra_mcp.cli.terminal import Desk
 from orchestra_mcp.council.scales.records import TRUST, hits_of, model_key
 from orchestra_mcp.gateway.money.advice import ENOUGH, Advice, Paid, Tried, advise
 from orchestra_mcp.gateway.money.prices import price, table_date
+from orchestra_mcp.report import dollars
 from orchestra_mcp.settings import ModelSpec, Settings, load
 from orchestra_mcp.store.costs import TIMES, CostLine, CostRow, lines, total
 from orchestra_mcp.types import Label
@@ -139,9 +140,9 @@ def report(by: str, since: datetime, made: Sequence[CostLine], advices: Sequence
     if summed.unpriced:
         remarks.append(f"Calls without a known price, which are not in the cost: {summed.unpriced:,} (see [[prices]]).")
     if summed.cached:
-        remarks.append(f"Answers from our caches saved about ${summed.cache_saved_usd:.4f}.")
+        remarks.append(f"Answers from our caches saved about {dollars(summed.cache_saved_usd)}.")
     if summed.discount_usd:
-        remarks.append(f"The vendors' prompt caches saved ${summed.discount_usd:.4f}, at today's prices.")
+        remarks.append(f"The vendors' prompt caches saved {dollars(summed.discount_usd)}, at today's prices.")
     remarks.append(f"Prices: {_prices()}; what was paid then stays as it was booked.")
     return "\n".join([title, "", *table, "", *(f"- {remark}" for remark in remarks), "", *_advice(advices)])
 
@@ -152,7 +153,7 @@ def _row(name: str, line: CostLine, summed: CostLine) -> str:
     unpriced = " +?" if line.unpriced else ""
     return (
         f"| {name} | {line.attempts:,} | {line.errors or ''} | {line.cached or ''} | {line.input_tokens:,} | "
-        f"{line.output_tokens:,} | ${line.cost_usd:.4f}{unpriced} | {share} |"
+        f"{line.output_tokens:,} | {dollars(line.cost_usd)}{unpriced} | {share} |"
     )
 
 
@@ -176,8 +177,8 @@ def _advice(advices: Sequence[Advice]) -> list[str]:
 def told(advice: Advice) -> str:
     """A recommendation in words."""
     start = (
-        f"{advice.use_case or 'all'}: {advice.cheap} in place of {advice.dear} costs ${advice.cheap_usd:.4f} an answer "
-        f"against ${advice.dear_usd:.4f}, ${advice.saves_usd:.4f} less in this time"
+        f"{advice.use_case or 'all'}: {advice.cheap} in place of {advice.dear} costs {dollars(advice.cheap_usd)} an answer "
+        f"against {dollars(advice.dear_usd)}, {dollars(advice.saves_usd)} less in this time"
     )
     shares = (
         f"right in {advice.cheap_tried[0]:g} of {advice.cheap_tried[1]:g} against "
@@ -217,6 +218,8 @@ def as_csv(by: str, made: Sequence[CostLine]) -> str:
     table = csv.writer(written, lineterminator="\n")
     table.writerow([by, *names])
     for line in made:
-        value = f"'{line.value}" if line.value[:1] in ("=", "+", "-", "@") else line.value
+        # One line without blanks before it: a carriage return would not be quoted, and blanks hide a formula.
+        value = " ".join(line.value.split())
+        value = f"'{value}" if value[:1] in ("=", "+", "-", "@") else value
         table.writerow([value, *(getattr(line, name) for name in names)])
     return written.getvalue().rstrip("\n")

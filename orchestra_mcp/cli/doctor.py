@@ -40,20 +40,20 @@ def doctor(args: argparse.Namespace, desk: Desk) -> int:
 async def _examine(environ: Mapping[str, str], call: bool, desk: Desk) -> list[Finding]:
     findings: list[Finding] = []
     for name, check in CHECKS.items():
-        for finding in await _guarded(name, check, environ, CHECK_S):
+        for finding in await guarded(name, check, environ, CHECK_S):
             findings.append(finding)
             show(finding, desk)
 
     async def models(environ: Mapping[str, str]) -> list[Finding]:
         return await check_models(environ, call)
 
-    for finding in await _guarded("models", models, environ, CALL_S if call else CHECK_S):
+    for finding in await guarded("models", models, environ, CALL_S if call else CHECK_S):
         findings.append(finding)
         show(finding, desk)
     return findings
 
 
-async def _guarded(name: str, check: Check, environ: Mapping[str, str], limit_s: float) -> list[Finding]:
+async def guarded(name: str, check: Check, environ: Mapping[str, str], limit_s: float) -> list[Finding]:
     """What a check found; one that fails in a way it did not foresee, or takes too long, has failed."""
     try:
         with anyio.fail_after(limit_s):
@@ -61,7 +61,8 @@ async def _guarded(name: str, check: Check, environ: Mapping[str, str], limit_s:
     except TimeoutError:
         return [Finding(name, "fail", f"no result within {limit_s} s", "look at what this check touches; it hangs")]
     except OrchestraError as error:
-        return [Finding(name, "fail", str(error), "mend what the message names")]
+        what, _, mend = str(error).partition(". ")  # errors say what is wrong, then what to do
+        return [Finding(name, "fail", f"{what.rstrip('.')}.", mend or "do what the message says")]
     except Exception as error:  # noqa: BLE001 - the doctor must survive every patient
         return [Finding(name, "fail", f"{type(error).__name__}: {error}", "this is a bug; please report it")]
 

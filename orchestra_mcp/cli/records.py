@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+import re
+import sys
+from collections.abc import Mapping, Sequence
 
 from orchestra_mcp.app import Orchestra
+from orchestra_mcp.app.outcomes.followup import as_it_stands
 from orchestra_mcp.cli.running import with_orchestra
-from orchestra_mcp.cli.terminal import Desk
+from orchestra_mcp.cli.terminal import Desk, console
 from orchestra_mcp.council.labels import noted
-from orchestra_mcp.report import found_report, history_report, status_report, transcript, verdict_report
+from orchestra_mcp.report import BEGINS, ENDS, found_text, history_report, status_report, transcript, verdict_report
 from orchestra_mcp.types import Consultation, CouncilStatus, Found, Label, Summary
 
 
@@ -57,7 +60,10 @@ def _search(args: argparse.Namespace, desk: Desk) -> int:
     if desk.as_json:
         desk.document([{**one.model_dump(mode="json"), "told": told.get(one.summary.id, "")} for one in found])
     else:
-        desk.markdown(found_report(found, told, projects=everywhere))
+        if sys.stdout.isatty():
+            _draw(found, told, everywhere)
+        else:
+            desk.text(found_text(found, told, projects=everywhere))
         if found:
             desk.say(f"All that was said in one: orchestra show {found[0].summary.id} --detail full")
         elif not everywhere:
@@ -65,11 +71,22 @@ def _search(args: argparse.Namespace, desk: Desk) -> int:
     return 0
 
 
+def _draw(found: Sequence[Found], told: Mapping[str, str], everywhere: bool) -> None:
+    """The matches on a terminal, with the hits in bold type."""
+    from rich.text import Text
+
+    text = Text()
+    # The marks are put around what is plain already, so whatever stands in a record can neither make nor break them.
+    for number, part in enumerate(re.split(f"[{BEGINS}{ENDS}]", found_text(found, told, everywhere, BEGINS, ENDS))):
+        text.append(part, "bold" if number % 2 else "")
+    console(sys.stdout).print(text)
+
+
 def show(args: argparse.Namespace, desk: Desk) -> int:
     """One consultation: its report, or with `--detail full` everything that was said and sent."""
 
     async def work(orchestra: Orchestra) -> Consultation:
-        return await orchestra.consultation(args.id)
+        return await as_it_stands(await orchestra.consultation(args.id), orchestra.consultation)
 
     found = with_orchestra(work)
     if desk.as_json:

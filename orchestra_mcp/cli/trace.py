@@ -10,12 +10,19 @@ from orchestra_mcp.app import Orchestra
 from orchestra_mcp.cli.running import with_orchestra
 from orchestra_mcp.cli.terminal import Desk, console
 from orchestra_mcp.foreign import plain
+from orchestra_mcp.report import dollars
 from orchestra_mcp.telemetry import names
 from orchestra_mcp.types import Consultation, Span, SpanValue
 
 BAR = 24
 """Characters of the bar that shows when a span began and how long it took."""
-NO_SPANS = "Nothing is known of how consultation {id} went: it was kept before traces were, or is forgotten in part."
+NO_SPANS = "Nothing is known of how consultation {id} went: {why}."
+WHY = {
+    "running": "it has only just begun; look again in a moment",
+    "interrupted": "its process ended before that was written; what was said is in `orchestra show {id}`",
+}
+"""Why there are no spans, by the state of the consultation."""
+OLD = "it was kept by a version that wrote none, or they were dropped when the store could not keep up"
 
 
 def trace(args: argparse.Namespace, desk: Desk) -> int:
@@ -29,7 +36,7 @@ def trace(args: argparse.Namespace, desk: Desk) -> int:
         spans = [span.model_dump(mode="json") for span in in_order(found.spans)]
         desk.document({"id": found.id, "status": found.status, "spans": spans})
     elif not found.spans:
-        desk.say(NO_SPANS.format(id=found.id))
+        desk.say(NO_SPANS.format(id=found.id, why=WHY.get(found.status, OLD).format(id=found.id)))
     elif sys.stdout.isatty():
         _draw(found)
     else:
@@ -83,7 +90,7 @@ def _remarks(span: Span) -> str:
         parts.append(f"{tokens[0]:.0f} in, {tokens[1]:.0f} out")
     cost = _number(told.get(names.COST, told.get(names.ROLLUP_COST)))
     if cost:
-        parts.append(f"${cost:.4f}")
+        parts.append(dollars(cost))
     if told.get(names.UNPRICED):
         parts.append("price unknown")
     return f"  ({', '.join(parts)})" if parts else ""

@@ -59,10 +59,13 @@ class AlertBook:
     Args:
         write: runs a unit as one transaction in the writer's thread.
         read: runs a unit on one consistent state.
+        standing_in: these are not the records that all processes share, so that nobody is told but whoever reads our log:
+            each process would tell the same again.
     """
 
-    def __init__(self, write: Run, read: Run) -> None:
+    def __init__(self, write: Run, read: Run, *, standing_in: bool = False) -> None:
         self._write, self._read = write, read
+        self._channels: tuple[Channel, ...] = ("log",) if standing_in else get_args(Channel)
 
     async def look(self, at: Callable[[Facts], T]) -> T:
         """What is seen of the records, as they are at one moment."""
@@ -94,7 +97,7 @@ class AlertBook:
             if begun.rowcount != 1:
                 return False
             connection.execute("DELETE FROM alerts WHERE over < ?", (rows.now() - KEPT,))
-            _tell(connection, begun.lastrowid or 0, "began", to)
+            self._tell(connection, begun.lastrowid or 0, "began", to)
             return True
 
         return await self._write(unit)
@@ -110,7 +113,7 @@ class AlertBook:
             if found is None:
                 return None
             connection.execute("UPDATE alerts SET over = ? WHERE id = ?", (rows.stamp(at), found[0]))
-            _tell(connection, found[0], "over", to)
+            self._tell(connection, found[0], "over", to)
             return _alert((*found[1:-1], rows.stamp(at)))
 
         return await self._write(unit)
@@ -211,9 +214,11 @@ class AlertBook:
 
         await self._write(unit)
 
-
-def _tell(connection: sqlite3.Connection, id: int, what: Literal["began", "over"], to: Sequence[Channel]) -> None:
-    connection.executemany(TAKE, [(f"tell/{id}/{what}/{channel}", rows.now()) for channel in dict.fromkeys(to)])
+    def _tell(
+        self, connection: sqlite3.Connection, id: int, what: Literal["began", "over"], to: Sequence[Channel]
+    ) -> None:
+        channels = [channel for channel in dict.fromkeys(to) if channel in self._channels]
+        connection.executemany(TAKE, [(f"tell/{id}/{what}/{channel}", rows.now()) for channel in channels])
 
 
 def _telling(connection: sqlite3.Connection, name: str) -> Telling | None:

@@ -70,8 +70,10 @@ class Store(Protocol):
         """Append what just happened (dossier, opinion, absence, ballot, call), in one transaction."""
         ...
 
-    async def finish(self, id: str, status: Status, verdict: Verdict | None, failure: str = "") -> None:
-        """Record the end of a consultation."""
+    async def finish(
+        self, id: str, status: Status, verdict: Verdict | None, failure: str = "", *entries: Entry
+    ) -> None:
+        """Record the end of a consultation, and what happened just before it, in one transaction."""
         ...
 
     async def mark(self, label: Label, outcome: OutcomeName, solution: int) -> Label:
@@ -146,6 +148,10 @@ class Store(Protocol):
 
     async def allow(self, project: str, providers: frozenset[str]) -> None:
         """Remember the user's consent."""
+        ...
+
+    async def look_after(self) -> None:
+        """Finish what other processes left undone, by being killed or being of an earlier version; for now and then."""
         ...
 
     async def close(self) -> None:

@@ -186,9 +186,15 @@ def _line(
         output_tokens=sum(row.output_tokens + row.reasoning_tokens for row in group),
         cost_usd=sum((row.cost_usd for row in group), Decimal(0)),
         cache_saved_usd=sum(
-            (row.cached * averages.get((row.provider, row.model), Decimal(0)) for row in group), Decimal(0)
+            (row.cached * averages.get((row.provider, row.model), Decimal(0)) for row in group if row.cached),
+            Decimal(0),
         ),
         discount_usd=sum(
-            (row.cache_read_tokens * (discount(row) or Decimal(0)) / 1_000_000 for row in group), Decimal(0)
+            (
+                row.cache_read_tokens * (discount(row) or Decimal(0)) / 1_000_000
+                for row in group
+                if row.cache_read_tokens
+            ),
+            Decimal(0),
         ),
     )

@@ -2,7 +2,8 @@
 
 `PRAGMA secure_delete` overwrites what is deleted. That is not enough for two places: the full-text index keeps words
 of deleted rows until its segments are merged (`merge`), and the write-ahead log keeps pages as they were (it is cut off
-by `database.wipe`). Each function runs inside one transaction.
+by `database.wipe`). Whoever removes notes that both are due, in the same transaction (`unfinished`), so that any process
+finishes what a killed one began. Each function runs inside one transaction.
 """
 
 from __future__ import annotations
@@ -12,15 +13,25 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from orchestra_mcp.store import lookup, rows
+from pydantic_core import from_json, to_json
 
+from orchestra_mcp.store import lookup, rows
+from orchestra_mcp.types import Dossier
+
+UNFINISHED: Final = "words to forget"
+"""The row of `turns` that says since when words of what was removed may still be in the files."""
+ASKED_LATER: Final = 86_400_000_000
+"""A verdict that asks what became of another consultation is of one that began at most so long before, in microseconds."""
 AT_ONCE: Final = 20
 """Consultations that are removed in one transaction, in a fraction of a second."""
 PAGES: Final = 200
 """Of the full-text index that are merged in one transaction."""
+OTHER_FORM: Final = b"\xff\x00\x00\x01"
+"""After the cookie, of records that FTS5 writes for tables without content (SQLite 3.43 and newer)."""
 STRUCTURE: Final = 10
 """Where FTS5 keeps the record of its levels and segments."""
-MOST_LEVELS: Final = 200
+MOST_LEVELS: Final = 60
+"""Newer versions of SQLite keep to 64 themselves."""
 
 # In this order, since rows refer to each other.
 REMOVE: Final = (
@@ -58,10 +69,72 @@ def remove(connection: sqlite3.Connection, ids: Sequence[str], alive: lookup.Ali
         row = connection.execute("SELECT status, owner FROM consultations WHERE id = ?", (id,)).fetchone()
         if row is None or (row[0] == "running" and alive(row[1])):
             continue
+        _remove_from_others(connection, id)
         for statement in REMOVE:
             connection.execute(statement, (id,))
         gone += 1
+    if gone:
+        connection.execute(
+            "INSERT INTO turns (name, at) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET at = max(at + 1, excluded.at)",
+            (UNFINISHED, rows.now()),
+        )
     return gone
+
+
+def unfinished(connection: sqlite3.Connection) -> int:
+    """Which removal's words may still be in the files; 0 when none's. Each removal has another number."""
+    row = connection.execute("SELECT at FROM turns WHERE name = ?", (UNFINISHED,)).fetchone()
+    return int(row[0]) if row else 0
+
+
+def finished(connection: sqlite3.Connection, number: int) -> None:
+    """The words are out of the files, of all removals up to that which `unfinished` named."""
+    connection.execute("DELETE FROM turns WHERE name = ? AND at = ?", (UNFINISHED, number))
+
+
+def without_the_forgotten(connection: sqlite3.Connection, id: str, dossier: Dossier) -> Dossier:
+    """The dossier of a consultation that goes on with others, without those that were forgotten while it was made."""
+    if not connection.execute("SELECT 1 FROM consultations WHERE id = ? AND thread <> id", (id,)).fetchone():
+        return dossier
+    there = "SELECT 1 FROM consultations WHERE id = ?"
+    kept = tuple(turn for turn in dossier.history if connection.execute(there, (turn.id,)).fetchone())
+    return dossier if len(kept) == len(dossier.history) else dossier.model_copy(update={"history": kept})
+
+
+def _remove_from_others(connection: sqlite3.Connection, id: str) -> None:
+    """Take a consultation's words out of the records of others: it is an earlier turn of those that went on with it, and
+    one was asked what became of it.
+
+    The JSON is changed as it stands, since a newer Orchestra may have put more into it than we know.
+    """
+    later = connection.execute(
+        "SELECT entries.rowid, body FROM entries JOIN consultations ON consultations.id = consultation WHERE "
+        "kind = 'dossier' AND id <> :id AND thread = (SELECT thread FROM consultations WHERE id = :id)",
+        {"id": id},
+    ).fetchall()
+    for number, body in later:
+        said = from_json(body)
+        turns = said.get("history", ())
+        said["history"] = [turn for turn in turns if turn["id"] != id]
+        if len(said["history"]) < len(turns):
+            connection.execute("UPDATE entries SET body = ? WHERE rowid = ?", (_json(said), number))
+    asking = connection.execute(
+        "SELECT other.rowid, other.verdict FROM follow_ups JOIN consultations AS this ON this.id = follow_ups.consultation "
+        "JOIN consultations AS other ON other.project = this.project "
+        "AND other.started BETWEEN follow_ups.at - :long AND follow_ups.at "
+        "WHERE this.id = :id AND other.id <> :id AND other.verdict IS NOT NULL",
+        {"id": id, "long": ASKED_LATER},
+    ).fetchall()
+    for number, body in asking:
+        said = from_json(body)
+        if id in said.get("follow_up", ""):
+            said["follow_up"] = ""
+            connection.execute("UPDATE consultations SET verdict = ? WHERE rowid = ?", (_json(said), number))
+
+
+def _json(value: object) -> str:
+    """As `rows.encode` writes it."""
+    return to_json(value, inf_nan_mode="constants").decode()
 
 
 def merge(connection: sqlite3.Connection, begin: bool) -> bool:
@@ -88,17 +161,20 @@ def merge(connection: sqlite3.Connection, begin: bool) -> bool:
 
 def crowded(connection: sqlite3.Connection) -> bool:
     """Whether the full-text index has so many levels that `flatten` is due."""
-    levels, _ = _varint(_structure(connection), 4)
-    return levels > MOST_LEVELS
+    block = _structure(connection)
+    return block[4:8] != OTHER_FORM and _varint(block, 4)[0] > MOST_LEVELS
 
 
 def flatten(connection: sqlite3.Connection) -> None:
     """Take the empty levels out of the full-text index.
 
     The connection must be one that has not used the index yet, and is closed afterwards: others see that the file has
-    changed, it would not.
+    changed, it would not. A record of another form than this is left as it is, and one that FTS5 cannot read
+    afterwards fails the transaction.
     """
     block = _structure(connection)
+    if block[4:8] == OTHER_FORM:
+        return
     levels, at = _varint(block, 4)
     _, at = _varint(block, at)
     _, at = _varint(block, at)
@@ -117,6 +193,7 @@ def flatten(connection: sqlite3.Connection) -> None:
     _, after = _varint(block, 4)
     flat = block[:4] + bytes([len(kept)]) + block[after:head_end] + b"".join(kept)
     connection.execute("UPDATE memory_words_data SET block = ? WHERE id = ?", (flat, STRUCTURE))
+    connection.execute("SELECT rowid FROM memory_words WHERE memory_words MATCH 'scope : p' LIMIT 1").fetchall()
 
 
 def _structure(connection: sqlite3.Connection) -> bytes:

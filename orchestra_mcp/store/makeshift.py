@@ -1,16 +1,14 @@
 """A store for the time in which the real one cannot be used: a council must not wait for a disk.
 
-It keeps everything as the real one does, but for this process only, in a private directory that is removed at its end;
-where not even that can be made, in memory. What the user has allowed is taken over from the real one as far as that can
-be read, so that nobody is asked twice.
+It keeps everything as the real one does, but for this process only and in memory, so that a process that is killed leaves
+no texts behind. What the user has allowed is taken over from the real one as far as that can be read, so that nobody is
+asked twice.
 """
 
 from __future__ import annotations
 
 import logging
-import shutil
 import sqlite3
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
@@ -39,33 +37,13 @@ async def open_makeshift(home: Path, error: StoreError) -> AsyncIterator[SqliteS
     trouble = f"{error} {MEANWHILE}"
     _LOG.warning("%s", trouble)
     allowed = await anyio.to_thread.run_sync(consents_of, Place(home))
-    directory = await anyio.to_thread.run_sync(_private_directory)
+    store = await SqliteStore.open(None, trouble)
     try:
-        store = await _open(directory, trouble)
-        try:
-            for project, providers in allowed.items():
-                await store.allow(project, providers)
-            yield store
-        finally:
-            await store.close()
+        for project, providers in allowed.items():
+            await store.allow(project, providers)
+        yield store
     finally:
-        if directory is not None:
-            with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(lambda: shutil.rmtree(directory, ignore_errors=True))
-
-
-async def _open(directory: Path | None, trouble: str) -> SqliteStore:
-    if directory is not None:
-        with suppress(StoreError):
-            return await SqliteStore.open(directory, trouble)
-    return await SqliteStore.open(None, trouble)
-
-
-def _private_directory() -> Path | None:
-    try:
-        return Path(tempfile.mkdtemp(prefix="orchestra-"))
-    except OSError:
-        return None
+        await store.close()
 
 
 def consents_of(place: Place) -> dict[str, frozenset[str]]:

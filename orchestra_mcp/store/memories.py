@@ -255,8 +255,5 @@ class Memories:
             batch = given[start : start + forgetting.AT_ONCE]
             gone += await self._write(partial(forgetting.remove, ids=batch, alive=self._alive))
         if gone:
-            begin = True
-            while await self._write(partial(forgetting.merge, begin=begin)):
-                begin = False
             await self._clean()
         return gone

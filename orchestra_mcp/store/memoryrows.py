@@ -115,7 +115,7 @@ def settle(connection: sqlite3.Connection, alive: lookup.Alive) -> None:
     alive = cache(alive)
     left = connection.execute(
         "SELECT consultations.id, status, owner FROM memories JOIN consultations ON consultations.id = consultation "
-        "WHERE answer = ''"
+        "WHERE answer = '' AND verdict IS NULL"
     ).fetchall()
     for id, status, owner in left:
         if status != "running" or not alive(owner):
@@ -218,16 +218,15 @@ def alike(connection: sqlite3.Connection, wanted: Sequence[Term], scope: str, co
     held = list[tuple[float, str]]()
     total = 0.0
     for term in wanted:
-        expression = all_of((term,), scope)
-        found = bounded(connection, expression, FEW)
+        found = bounded(connection, all_of((term,), ""), FEW)
         weight = math.log(1 + last / (found + 0.5))
         total += weight
         if found:
-            held.append((weight, expression))
-    present = [
-        (weight, newest(connection, expression, FEW))
-        for weight, expression in sorted(held, key=lambda one: -one[0])[:RAREST_OF_A_QUESTION]
-    ]
+            held.append((weight, all_of((term,), scope)))
+    present = list[tuple[float, list[int]]]()
+    for weight, expression in sorted(held, key=lambda one: -one[0]):
+        if len(present) < RAREST_OF_A_QUESTION and (numbers := newest(connection, expression, FEW)):
+            present.append((weight, numbers))
     said: dict[int, float] = {}
     times: dict[int, int] = {}
     for weight, numbers in present:

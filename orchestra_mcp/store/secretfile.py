@@ -6,6 +6,7 @@ import os
 import secrets
 import stat
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from orchestra_mcp.errors import SettingsError
@@ -33,9 +34,16 @@ def secret_file(file: Path) -> str:
 
 def _read(file: Path) -> str:
     if os.name == "posix" and stat.S_IMODE(file.stat().st_mode) & 0o077:
-        raise SettingsError(f"The {file.name} file can be read by other users; run chmod 600 on it, or delete it.")
+        raise SettingsError(f"{_place(file)} can be read by other users. Run: chmod 600 {_place(file)}")
     for _ in range(20):  # another process may just be writing it
         if secret := file.read_text("ascii", errors="replace").strip():
             return secret
         time.sleep(0.05)
-    raise SettingsError(f"The {file.name} file is empty; delete it, and a new one is made.")
+    raise SettingsError(f"{_place(file)} is empty; delete it, and a new one is made.")
+
+
+def _place(file: Path) -> str:
+    """Where it is, as people may see it: no absolute path, which would name the user."""
+    with suppress(ValueError, RuntimeError):
+        return f"~/{file.absolute().relative_to(Path.home()).as_posix()}"
+    return f"$ORCHESTRA_HOME/{file.name}"

@@ -10,6 +10,7 @@ import errno
 import logging
 import sqlite3
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
@@ -20,7 +21,7 @@ from typing import Final, TypeVar
 import anyio
 
 from orchestra_mcp.errors import StoreError
-from orchestra_mcp.store import database, forgetting, lookup, memoryrows, rows
+from orchestra_mcp.store import aftercare, database, forgetting, lookup, memoryrows, rows
 from orchestra_mcp.store.alerts import AlertBook
 from orchestra_mcp.store.calls import CallLog
 from orchestra_mcp.store.costs import CostRow, Dimension, spending
@@ -33,6 +34,7 @@ from orchestra_mcp.types import (
     Ballot,
     CallRecord,
     Consultation,
+    Dossier,
     Entry,
     Label,
     Latency,
@@ -104,7 +106,7 @@ class SqliteStore:
         """What budgets hold; see `ledger`."""
         self.memory = Memories(self._write, self._read, self._alive, self._clean)
         """What is remembered of finished consultations."""
-        self.alerts = AlertBook(self._write, self._read)
+        self.alerts = AlertBook(self._write, self._read, standing_in=bool(trouble))
         """Rules that have fired."""
 
     @classmethod
@@ -178,49 +180,24 @@ class SqliteStore:
 
     async def add(self, id: str, *entries: Entry) -> None:
         """Append entries in one transaction, in the order given."""
-        if not entries:
-            return
-        calls = [rows.call_row(id, entry) for entry in entries if isinstance(entry, CallRecord)]
-        others = [rows.entry_row(id, entry) for entry in entries if not isinstance(entry, CallRecord)]
-
-        def unit(connection: sqlite3.Connection) -> None:
-            # Nothing is deleted here, and overwriting what is free costs a fifth of the time.
-            connection.execute("PRAGMA secure_delete = FAST")
-            try:
-                connection.executemany(INSERT_ENTRY, others)
-                connection.executemany(INSERT_CALL, calls)
-            except sqlite3.IntegrityError:  # foreign keys do not say which
-                lookup.require(connection, id)
-                raise
-            finally:
-                connection.execute("PRAGMA secure_delete = ON")
-
-        await self._write(unit)
+        if entries:
+            await self._write(_appending(id, entries))
 
     def note(self, call: CallRecord) -> None:
         """Keep a call that no consultation adds itself; written within a second, never waited for."""
         self._calls.note(call)
 
-    @property
-    def dropped_calls(self) -> int:
-        """Calls whose record could not be kept, since this store was opened."""
-        return self._calls.dropped
-
-    async def finish(self, id: str, status: Status, verdict: Verdict | None, failure: str = "") -> None:
+    async def finish(
+        self, id: str, status: Status, verdict: Verdict | None, failure: str = "", *entries: Entry
+    ) -> None:
         """Record the end. A verdict that is there is never replaced by none: what was answered stays answered."""
-        row = (
-            status,
-            rows.now(),
-            None if verdict is None else verdict.confidence,
-            rows.clean(failure),
-            None if verdict is None else rows.encode(verdict),
-            id,
-            verdict is not None,
-        )
-
+        append = _appending(id, entries)
+        stated, body = (None, None) if verdict is None else (verdict.confidence, rows.encode(verdict))
+        row = (status, rows.now(), stated, rows.clean(failure), body, id, verdict is not None)
         remember = memoryrows.ended(id, verdict)
 
         def unit(connection: sqlite3.Connection) -> None:
+            append(connection)
             if not connection.execute(FINISH, row).rowcount:
                 lookup.require(connection, id)
             remember(connection)
@@ -253,10 +230,24 @@ class SqliteStore:
         except StoreError as error:
             _LOG.warning("What was allowed counts until Orchestra ends, and was not kept: %s", error)
 
+    async def look_after(self) -> None:
+        """Finish what other processes left undone, by being killed or being of an earlier version; for now and then."""
+        if await self._read(forgetting.unfinished):
+            await self._clean()
+        missed = await self._read(partial(aftercare.missed, alive=self._alive))
+        for start in range(0, len(missed), aftercare.AT_ONCE):
+            batch = missed[start : start + aftercare.AT_ONCE]
+            await self._write(partial(aftercare.remember, numbers=batch, alive=self._alive))
+
     async def _clean(self) -> None:
-        """Cut off the journal once nobody reads an older state; when that does not happen soon, closing tries again."""
+        """Take the words of what was removed out of the index, and cut off the journal once nobody reads an older state;
+        when that does not happen soon, closing tries again, and then the next process.
+        """
         if self._alone:
             return
+        number, begin = await self._read(forgetting.unfinished), True
+        while await self._write(partial(forgetting.merge, begin=begin)):
+            begin = False
         if await self._read(forgetting.crowded):
             await self._run(self._writer, self._flatten)
         self._unclean = True
@@ -264,6 +255,7 @@ class SqliteStore:
             await anyio.sleep(wait)
             if await self._run(self._writer, partial(database.wipe, lock=self._lock)):
                 self._unclean = False
+                await self._write(partial(forgetting.finished, number=number))
                 return
 
     def _flatten(self, _: sqlite3.Connection) -> None:
@@ -388,3 +380,27 @@ class SqliteStore:
             await self._writer.ended()
         if self._owner:
             self._owner.release()
+
+
+def _appending(id: str, entries: Sequence[Entry]) -> Unit[None]:
+    """Puts entries after those that a consultation has."""
+    calls = [rows.call_row(id, entry) for entry in entries if isinstance(entry, CallRecord)]
+    said = [entry for entry in entries if not isinstance(entry, CallRecord)]
+    others = [rows.entry_row(id, entry) for entry in said]
+    continued = [(at, entry) for at, entry in enumerate(said) if isinstance(entry, Dossier) and entry.history]
+
+    def unit(connection: sqlite3.Connection) -> None:
+        for at, dossier in continued:
+            others[at] = rows.entry_row(id, forgetting.without_the_forgotten(connection, id, dossier))
+        # Nothing is deleted here, and overwriting what is free costs a fifth of the time.
+        connection.execute("PRAGMA secure_delete = FAST")
+        try:
+            connection.executemany(INSERT_ENTRY, others)
+            connection.executemany(INSERT_CALL, calls)
+        except sqlite3.IntegrityError:  # foreign keys do not say which
+            lookup.require(connection, id)
+            raise
+        finally:
+            connection.execute("PRAGMA secure_delete = ON")
+
+    return unit

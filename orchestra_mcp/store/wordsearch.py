@@ -9,7 +9,7 @@ rarity of words, which for common ones is next to nothing.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import cached_property
 from itertools import islice
@@ -37,8 +37,12 @@ K1, B = 1.2, 0.75
 SHOWN: Final = (1, 0, 2)
 """The snippet is from the answer, the question or the names; from the first that has a hit: the question stands beside it."""
 SNIPPET: Final = "snippet(memory_words, {column}, char(2), char(3), ' … ', 28)"
-CLOSE: Final = 40
-"""Rows of which not even one in so many is wanted are looked up one by one."""
+SENTENCE: Final = 6
+"""Of more words than these, those that `MANY` have need not be there, when there are others: nobody means them."""
+CLOSE: Final = 1000
+"""Rows of which not even one in so many is wanted are looked up one by one, when the words are common."""
+FEW: Final = 200
+"""Beginnings of words that more have count as common ones: FTS5 gathers all that have them to rank by them."""
 MARKED: Final = ", ".join(f"highlight(memory_words, {column}, char(2), '')" for column in range(3))
 MOST_GOING_ON: Final = 200
 """Newest consultations without an end whose questions are searched."""
@@ -49,6 +53,26 @@ SMALL_INDEX: Final = """
 """
 
 
+class Fit:
+    """What some memories fit.
+
+    Args:
+        within: an expression, with the scope.
+        anywhere: the same without it, for rows that are known to be within.
+        light: whether FTS5 passes few rows to find all that fit.
+    """
+
+    def __init__(self, within: str, anywhere: str, light: bool) -> None:
+        self.within, self.anywhere, self.light = within, anywhere, light or within != anywhere
+        self.gathers = '" *' in within
+        """Whether it has a beginning of a word: FTS5 gathers all that have it each time, however few are wanted."""
+        self.snippets: dict[int, str] = {}
+        """Those that came along."""
+
+
+Joined = Callable[[Sequence[Term], str], str]
+
+
 class _Sought:
     """A term and what has it; what is not asked for is not looked up."""
 
@@ -56,8 +80,12 @@ class _Sought:
         self._connection = connection
         self.term = term
         self._expression = all_of((term,), scope)
-        self.held = bounded(connection, self._expression, MANY)
+        self._costly = term.prefix or bool(term.parts)  # as costly to count as to list
+
+    @cached_property
+    def held(self) -> int:
         """How many have it, within the scope, at most `MANY`."""
+        return len(self.newest) if self._costly else bounded(self._connection, self._expression, MANY)
 
     @cached_property
     def newest(self) -> list[int]:
@@ -67,6 +95,8 @@ class _Sought:
     @cached_property
     def common(self) -> bool:
         """Whether it is everywhere, not only within the scope: FTS5 goes through all that have it to rank by it."""
+        if self.term.prefix:
+            return self.held >= FEW
         parts = self.term.parts or (self.term,)
         return all(bounded(self._connection, all_of((part,), ""), COMMON) >= COMMON for part in parts)
 
@@ -87,23 +117,29 @@ def newest(connection: sqlite3.Connection, expression: str, most: int) -> list[i
     return [number for (number,) in found]
 
 
-def by_words(connection: sqlite3.Connection, wanted: Sequence[Term], scope: str, count: int) -> dict[int, str]:
-    """Numbers of the memories that fit, best first, each with the expression that it fits (for `snippets`)."""
+def by_words(connection: sqlite3.Connection, wanted: Sequence[Term], scope: str, count: int) -> dict[int, Fit]:
+    """Numbers of the memories that fit, best first, each with what it fits (for `snippets`)."""
     sought = [_Sought(connection, term, scope) for term in wanted]
-    found: dict[int, str] = {}
+    found: dict[int, Fit] = {}
     if sought and all(one.held for one in sought):
-        expression = all_of(wanted, scope)
-        candidates = _with_all(connection, sought, scope)
-        found = dict.fromkeys(_ranked(connection, candidates, sought, expression, all_of, scope), expression)
+        needed = [one for one in sought if one.held < MANY] if len(sought) > SENTENCE else sought
+        needed = needed or sought
+        fit = _fit(needed, all_of, scope, light=any(not one.common for one in needed))
+        found = dict.fromkeys(_ranked(connection, _with_all(connection, needed, fit), needed, fit, all_of, scope), fit)
     # Words that stand together nowhere are looked for one by one.
     apart = dict.fromkeys(part for one in sought if not one.held for part in one.term.parts)
     sought += [_Sought(connection, part, scope) for part in list(apart)[:MOST_TERMS]]
     if len(found) < ENOUGH and len(sought) > 1 and (rare := _rarest(sought)):
-        expression = any_of([one.term for one in rare], scope)
+        fit = _fit(rare, any_of, scope, light=all(not one.common for one in rare))
         some = sorted({number for one in rare for number in one.newest}, reverse=True)[:MANY]
-        for number in _ranked(connection, some, rare, expression, any_of, scope):
-            found.setdefault(number, expression)
+        for number in _ranked(connection, some, rare, fit, any_of, scope):
+            found.setdefault(number, fit)
     return dict(islice(found.items(), count))
+
+
+def _fit(sought: Sequence[_Sought], joined: Joined, scope: str, light: bool) -> Fit:
+    terms = [one.term for one in sought]
+    return Fit(joined(terms, scope), joined(terms, ""), light)
 
 
 def going_on(connection: sqlite3.Connection, wanted: Sequence[Term], scope: str, count: int) -> dict[int, str]:
@@ -121,39 +157,39 @@ def going_on(connection: sqlite3.Connection, wanted: Sequence[Term], scope: str,
         return snippets(small, by_words(small, wanted, scope, count))
 
 
-def snippets(connection: sqlite3.Connection, numbers: dict[int, str]) -> dict[int, str]:
-    """What is shown of memories: where the words stand of the expression that each of them fits. Empty where none does."""
+def snippets(connection: sqlite3.Connection, numbers: Mapping[int, Fit]) -> dict[int, str]:
+    """What is shown of memories: where the words stand of what each of them fits. Empty where none does."""
     made = dict.fromkeys(numbers, "")
-    for expression in dict.fromkeys(numbers.values()):
-        left = sorted((number for number, fits in numbers.items() if fits == expression), reverse=True)
+    for fit in dict.fromkeys(numbers.values()):
+        made |= {number: text for number, text in fit.snippets.items() if number in made}
+        left = sorted((number for number, fits in numbers.items() if fits is fit and not made[number]), reverse=True)
         for column in SHOWN:
-            for number, text in _read(connection, expression, left, SNIPPET.format(column=column)):
+            for number, text in _read(connection, fit, left, SNIPPET.format(column=column)):
                 if "\x02" in text:
                     made[number] = text
             left = [number for number in left if not made[number]]
     return made
 
 
-def _read(connection: sqlite3.Connection, expression: str, numbers: list[int], what: str) -> list[tuple[Any, ...]]:
-    """Rows of `rowid` and what FTS5 says of some numbers, newest first, that fit an expression.
+def _read(connection: sqlite3.Connection, fit: Fit, numbers: list[int], what: str) -> list[tuple[Any, ...]]:
+    """What FTS5 says of some numbers, newest first, that fit: rows of the number and that.
 
-    Each row by itself, or all in one go: what has a beginning of a word is gathered anew for each go, and rows that are
-    close together are passed faster than looked up.
+    All in one go where rows are passed faster than looked up, else each by itself.
     """
     if not numbers:
         return []
-    if '" *' not in expression and numbers[0] - numbers[-1] > CLOSE * len(numbers):
+    if not fit.light and not fit.gathers and numbers[0] - numbers[-1] > CLOSE * len(numbers):
         query = f"SELECT rowid, {what} FROM memory_words WHERE memory_words MATCH ? AND rowid = ?"
-        return [row for number in numbers for row in connection.execute(query, (expression, number))]
+        return [row for number in numbers for row in connection.execute(query, (fit.anywhere, number))]
     wanted = ",".join(map(str, numbers))  # the plus keeps SQLite from looking up each
     return connection.execute(
         f"SELECT rowid, {what} FROM memory_words WHERE memory_words MATCH ? AND rowid BETWEEN ? AND ? "
         f"AND +rowid IN ({wanted})",
-        (expression, numbers[-1], numbers[0]),
+        (fit.within, numbers[-1], numbers[0]),
     ).fetchall()
 
 
-def _with_all(connection: sqlite3.Connection, sought: Sequence[_Sought], scope: str) -> list[int]:
+def _with_all(connection: sqlite3.Connection, sought: Sequence[_Sought], fit: Fit) -> list[int]:
     """The newest that have every term, newest first."""
     if len(sought) == 1:
         return sought[0].newest
@@ -163,8 +199,9 @@ def _with_all(connection: sqlite3.Connection, sought: Sequence[_Sought], scope: 
     if whole and (not both or not others):
         return sorted(both, reverse=True)
     if not whole or len(both) > CHECKED:
-        return newest(connection, all_of([one.term for one in sought], scope), MANY)
-    return [number for number, _ in _read(connection, all_of(others, ""), sorted(both, reverse=True), "1")]
+        return newest(connection, fit.within, MANY)
+    commons = Fit(all_of(others, ""), all_of(others, ""), light=False)
+    return [number for number, _ in _read(connection, commons, sorted(both, reverse=True), "1")]
 
 
 def _rarest(sought: Sequence[_Sought]) -> list[_Sought]:
@@ -177,8 +214,8 @@ def _ranked(
     connection: sqlite3.Connection,
     candidates: list[int],
     sought: Sequence[_Sought],
-    expression: str,
-    joined: Callable[[Sequence[Term], str], str],
+    fit: Fit,
+    joined: Joined,
     scope: str,
 ) -> list[int]:
     """Candidates, newest first, put into the order of how well they fit."""
@@ -188,7 +225,7 @@ def _ranked(
     scores = (
         _by_index(connection, candidates, joined(rare, scope))
         if rare
-        else _by_reading(connection, candidates[:READ], expression)
+        else _by_reading(connection, candidates[:READ], fit)
     )
     # Of those that fit alike, the newer.
     return sorted(candidates, key=lambda number: (scores.get(number, 0.0), -number))
@@ -204,9 +241,14 @@ def _by_index(connection: sqlite3.Connection, candidates: list[int], expression:
     return dict(found)
 
 
-def _by_reading(connection: sqlite3.Connection, candidates: list[int], expression: str) -> dict[int, float]:
+def _by_reading(connection: sqlite3.Connection, candidates: list[int], fit: Fit) -> dict[int, float]:
     """Scores by how often the terms occur in texts of what length."""
-    found = _read(connection, expression, candidates, MARKED)
+    found = [] if fit.gathers else _read(connection, fit, candidates, MARKED)
+    if fit.gathers:
+        snippet = SNIPPET.format(column=SHOWN[0])
+        found = _read(connection, fit, candidates, f"{snippet}, {MARKED}")
+        fit.snippets |= {number: text for number, text, *_ in found if "\x02" in text}
+        found = [(number, *texts) for number, _, *texts in found]
     mean = sum(sum(map(len, texts)) for _, *texts in found) / max(len(found), 1) or 1.0
     scores: dict[int, float] = {}
     for number, *texts in found:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 from mcp.server.mcpserver import ListRoots, Resolve
@@ -49,9 +50,12 @@ async def get_consultation(
 
     detail="full" gives the whole transcript.
     """
+    from orchestra_mcp.app.outcomes.followup import as_it_stands  # here: the app is not loaded before it is needed
+
     orchestra = await host_of(ctx).orchestra()
     if query.strip():
-        return await _search(orchestra, query, locate(orchestra, "", roots))
+        ignored = [name for name, given in (("id", id != "latest"), ("detail", detail != "standard")) if given]
+        return await _search(orchestra, query, locate(orchestra, "", roots), ignored)
     patience = patience_s(ctx)
     wait = wait_s if patience is None else min(wait_s, patience)
     run = orchestra.run(id)
@@ -66,7 +70,7 @@ async def get_consultation(
         await progress.beat(f"{kept.id} runs in another process, {len(kept.opinions)} answered so far")
         kept = await orchestra.consultation(kept.id, min(SLICE_S, left))
     return answer(
-        _report(kept, detail),
+        _report(await as_it_stands(kept, orchestra.consultation), detail),
         kept.status,
         kept.id,
         kept.verdict.confidence if kept.verdict else None,
@@ -74,8 +78,11 @@ async def get_consultation(
     )
 
 
-async def _search(orchestra: Orchestra, query: str, here: str | None) -> Result:
-    """The best matches of the project that is asked from; of all where the user's settings say so."""
+async def _search(orchestra: Orchestra, query: str, here: str | None, ignored: Sequence[str] = ()) -> Result:
+    """The best matches of the project that is asked from; of all where the user's settings say so.
+
+    `ignored`: what was given beside the query and has no meaning for a search, which is said.
+    """
     everywhere = orchestra.user_settings.memory.across_projects
     found = await orchestra.search(query, None if everywhere else here or "", FOUND)
     report = found_report(found, await orchestra.told(), projects=everywhere)
@@ -83,6 +90,9 @@ async def _search(orchestra: Orchestra, query: str, here: str | None) -> Result:
         report += (
             f'\n\nOpen one: `get_consultation(id="{found[0].summary.id}")`, with detail="full" for all that was said.'
         )
+    if ignored:
+        names = " and ".join(f"`{name}`" for name in ignored)
+        report = f"A search takes no {names}; leave `query` out to open one consultation.\n\n{report}"
     return answer(report)
 
 
@@ -137,9 +147,11 @@ async def full_transcript(host: Host, id: str) -> str:
         ResourceNotFoundError: there is no such consultation.
         ResourceError: it cannot be read.
     """
+    from orchestra_mcp.app.outcomes.followup import as_it_stands
+
     try:
         orchestra = await host.orchestra()
-        return transcript(await orchestra.consultation(id))
+        return transcript(await as_it_stands(await orchestra.consultation(id), orchestra.consultation))
     except NotFound as error:
         raise ResourceNotFoundError(str(error)) from None
     except OrchestraError as error:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
+import anyio.to_thread
 from pydantic import ValidationError
 from pydantic_core import to_json
 from starlette.requests import ClientDisconnect, Request
@@ -17,6 +18,15 @@ from orchestra_mcp.web.errors import Declined, Trouble, trouble
 
 N = TypeVar("N", bound=Noun)
 Handler = Callable[[Request], Awaitable[Response]]
+
+HEADERS: Final = {
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
+    "cross-origin-resource-policy": "same-origin",
+    "referrer-policy": "no-referrer",
+}
+"""With every answer: browsers get these too, by cookie, and should neither keep, run, guess at nor lend what is private."""
 
 BODY_BYTES = 2 * 1024 * 1024
 
@@ -32,6 +42,25 @@ def reply(value: Any, status: int = 200) -> Response:
     return Response(to_json(value, by_alias=True, inf_nan_mode="null"), status, media_type="application/json")
 
 
+async def reply_whole(noun: Noun) -> Response:
+    """A JSON answer that may be many megabytes: made in a thread, and piece by piece, since each piece holds up others."""
+    text = await anyio.to_thread.run_sync(_pieces, noun)
+    return Response(text, media_type="application/json")
+
+
+def _pieces(noun: Noun) -> bytes:
+    """As `reply` writes it; the items of its lists one by one."""
+    fields = []
+    for name, field in type(noun).model_fields.items():
+        value = getattr(noun, name)
+        if isinstance(value, tuple):
+            made = b"[" + b",".join(to_json(item, by_alias=True, inf_nan_mode="null") for item in value) + b"]"
+        else:
+            made = to_json(value, by_alias=True, inf_nan_mode="null")
+        fields.append(to_json(field.alias or name) + b":" + made)
+    return b"{" + b",".join(fields) + b"}"
+
+
 def failure(error: Exception) -> Response:
     """An error as its status and `{"error": {…}}`."""
     match error:
@@ -43,15 +72,18 @@ def failure(error: Exception) -> Response:
 
 
 def answering(handler: Handler) -> Handler:
-    """The handler, whose errors become answers."""
+    """The handler, whose errors become answers; all of them get `HEADERS`."""
 
     async def answered(request: Request) -> Response:
         try:
-            return await handler(request)
+            answer = await handler(request)
         except ClientDisconnect:
-            return Response(status_code=499)
+            answer = Response(status_code=499)
         except Exception as error:  # noqa: BLE001 - the door: each error becomes an answer, unforeseen ones are logged
-            return failure(error)
+            answer = failure(error)
+        for name, value in HEADERS.items():
+            answer.headers.setdefault(name, value)
+        return answer
 
     return answered
 

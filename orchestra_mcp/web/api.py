@@ -14,18 +14,19 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from orchestra_mcp.errors import NotFound, RateLimited, UserError
+from orchestra_mcp.errors import NotFound, RateLimited, StoreError, UserError
 from orchestra_mcp.report import transcript, verdict_report
 from orchestra_mcp.store.costs import TIMES, VALUES, CostRow, Dimension, lines
 from orchestra_mcp.store.rows import encode
 from orchestra_mcp.types import Consultation, JsonObject, Question, Summary
 from orchestra_mcp.web.access import Forbidden, Principal
-from orchestra_mcp.web.answering import answering, body, number, principal_of, reply
+from orchestra_mcp.web.answering import answering, body, number, principal_of, reply, reply_whole
 from orchestra_mcp.web.asking import Asking
 from orchestra_mcp.web.events import (
     HEARTBEAT_S,
@@ -144,12 +145,14 @@ class Api:
         """One consultation; `detail=full` with everything that was said and sent."""
         who = principal_of(request.scope)
         kept = await self._asking.get(who, request.path_params["id"], number(request, "wait_s", 0, 0, 600))
-        return reply(_consultation(who, kept, request.query_params.get("detail") == "full"))
+        return await reply_whole(_consultation(who, kept, request.query_params.get("detail") == "full"))
 
     async def forget(self, request: Request) -> Response:
         """Remove a consultation, with everything that was said in it."""
         who = principal_of(request.scope)
-        await self._asking.forget(who, request.path_params["id"])
+        id = await self._asking.own_id(who, request.path_params["id"])
+        await self._asking.forget(who, id)
+        self._asking.hub.forget(id)
         return reply({"forgotten": True})
 
     async def export(self, request: Request) -> Response:
@@ -176,11 +179,9 @@ class Api:
         if detail not in ("brief", "standard", "full"):
             raise UserError("detail must be brief, standard or full.")
         kept = await self._asking.get(who, request.path_params["id"])
-        if kept.verdict is None or detail == "full":
-            text = transcript(kept)
-        else:
-            text = verdict_report(kept.verdict, "brief" if detail == "brief" else "standard")
-        return PlainTextResponse(text.encode("utf-8", "replace"), media_type="text/markdown")
+        # In a thread: of large answers it takes a second, and the loop serves models meanwhile.
+        text = await anyio.to_thread.run_sync(_report, kept, detail)
+        return PlainTextResponse(text, media_type="text/markdown")
 
     async def cancel(self, request: Request) -> Response:
         """Stop a consultation of this process."""
@@ -209,6 +210,8 @@ class Api:
         id = await self._asking.own_id(who, request.path_params["id"])
         after = _after(request.headers.get("last-event-id") or request.query_params.get("after", ""))
         hub = self._asking.hub
+        if await self._forgotten(id):
+            raise NotFound(f"There is no consultation {id[:60]!r}.")
         if hub.over(id, after):
             return Response(status_code=204)  # by which an EventSource knows that it need not come back
         if self._places.full(who.caller.key):
@@ -217,6 +220,20 @@ class Api:
         events = while_allowed(said, self._standing(who), self._places, who.caller.key)
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         return StreamingResponse(events, media_type="text/event-stream", headers=headers)
+
+    async def _forgotten(self, id: str) -> bool:
+        """True when a consultation is gone from the store, by another process perhaps; then its events go too."""
+        run = self._asking.orchestra.run(id)
+        if run is not None and not run.done:
+            return False
+        try:
+            await self._asking.orchestra.consultation(id)
+        except NotFound:
+            self._asking.hub.forget(id)
+            return True
+        except StoreError:  # nobody can tell
+            return False
+        return False
 
     async def _looked_up(self, id: str) -> AsyncGenerator[bytes, None]:
         """Events of a run that another door or process holds, or held: what is kept of it, looked at now and then."""
@@ -249,6 +266,9 @@ class Api:
             await socket.close(1013, "too many listen already")
             return
         with self._places.taken(who.caller.key):
+            for id in self._asking.hub.runs():
+                if (not run or id == run) and self._asking.may_watch(who, id):
+                    await self._forgotten(id)
             await socket.accept()
             await self._say(socket, who, run, after)
 
@@ -364,6 +384,14 @@ class Api:
     async def openapi(self, _: Request) -> Response:
         """This API as an OpenAPI document."""
         return reply(document())
+
+
+def _report(kept: Consultation, detail: str) -> bytes:
+    if kept.verdict is None or detail == "full":
+        text = transcript(kept)
+    else:
+        text = verdict_report(kept.verdict, "brief" if detail == "brief" else "standard")
+    return text.encode("utf-8", "replace")
 
 
 def _need(who: Principal, permission: Any) -> None:

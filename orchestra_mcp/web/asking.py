@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from orchestra_mcp.app import Forgotten, Orchestra, Run
+from orchestra_mcp.app.outcomes.followup import as_it_stands
 from orchestra_mcp.errors import NotFound, RateLimited, Refused, UserError
 from orchestra_mcp.gateway.provider import ASKING
 from orchestra_mcp.settings import ModelSpec
@@ -184,7 +185,8 @@ class Asking:
 
     async def get(self, principal: Principal, id: str, wait_s: float = 0) -> Consultation:
         """A consultation that the principal may see. Raises NotFound."""
-        return await self.orchestra.consultation(await self.own_id(principal, id), wait_s)
+        kept = await self.orchestra.consultation(await self.own_id(principal, id), wait_s)
+        return await as_it_stands(kept, self.orchestra.consultation)
 
     async def history(
         self, principal: Principal, limit: int, project: str | None = None, before: str = ""

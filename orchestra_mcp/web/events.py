@@ -11,6 +11,7 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import anyio
 
@@ -93,14 +94,39 @@ class Places:
 
     @contextmanager
     def taken(self, key: str) -> Iterator[None]:
-        """Take a place."""
-        self._taken[key] += 1
+        """Have a place."""
+        place = self.take(key)
         try:
             yield
         finally:
-            self._taken[key] -= 1
-            if not self._taken[key]:
-                del self._taken[key]
+            place.leave()
+
+    def take(self, key: str) -> Place:
+        """Take a place, at once."""
+        self._taken[key] += 1
+        return Place(partial(self._free, key))
+
+    def _free(self, key: str) -> None:
+        self._taken[key] -= 1
+        if not self._taken[key]:
+            del self._taken[key]
+
+
+class Place:
+    """One place; it is free again when it is left, or when nobody has it any more."""
+
+    def __init__(self, free: Callable[[], None]) -> None:
+        self._free: Callable[[], None] | None = free
+
+    def leave(self) -> None:
+        """Give it back; again does nothing."""
+        free, self._free = self._free, None
+        if free is not None:
+            free()
+
+    def __del__(self) -> None:
+        # A stream that was never begun, since its reader left before, ends without a word.
+        self.leave()
 
 
 class Standing:
@@ -169,6 +195,14 @@ class Hub:
     def knows(self, run: str) -> bool:
         """True when events of that run are kept."""
         return run in self._kept
+
+    def runs(self) -> tuple[str, ...]:
+        """The ids of all runs of which events are kept."""
+        return tuple(self._kept)
+
+    def forget(self, run: str) -> None:
+        """Keep nothing of a run any more; its consultation was removed."""
+        self._kept.pop(run, None)
 
     def said(self, run: str) -> tuple[Event, ...]:
         """What is kept of a run, oldest first."""
@@ -280,15 +314,27 @@ async def stream(hub: Hub, run: str, after: int, heartbeat_s: float = HEARTBEAT_
                 return
 
 
-async def while_allowed(
+def while_allowed(
     events: AsyncGenerator[bytes, None], standing: Standing, places: Places, key: str
 ) -> AsyncGenerator[bytes, None]:
-    """A stream that takes a place while it lasts, and ends when whoever listens may not any more."""
+    """A stream that has a place while it lasts, and ends when whoever listens may not any more.
+
+    The place is taken now and not when the stream begins: of many who ask at once, no more are let in than there are
+    places. Without one the stream is empty.
+    """
+    return _with_place(events, standing, None if places.full(key) else places.take(key))
+
+
+async def _with_place(
+    events: AsyncGenerator[bytes, None], standing: Standing, place: Place | None
+) -> AsyncGenerator[bytes, None]:
     async with aclosing(events):
-        if places.full(key):  # by those who came in the meantime
+        if place is None:
             return
-        with places.taken(key):
+        try:
             async for piece in events:
                 if not await standing.holds():
                     return
                 yield piece
+        finally:
+            place.leave()

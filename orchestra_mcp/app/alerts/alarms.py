@@ -194,7 +194,8 @@ def message(telling: Telling, link: str) -> dict[str, Any]:
     """The body that a webhook gets; `text` is what chat services show. docs/observability.md describes it."""
     alert = telling.alert
     return {
-        "id": f"{telling.id}-{STATES[telling.over]}",
+        # With the moment of its beginning: numbers begin anew in a new database.
+        "id": f"{alert.since:%Y%m%dT%H%M%S%f}-{telling.id}-{STATES[telling.over]}",
         "state": STATES[telling.over],
         **alert.model_dump(mode="json"),
         "text": f"Orchestra {sentence(telling)}" + (f" {link}" if link else ""),

@@ -69,20 +69,23 @@ def read(facts: Facts, rule: AlertRule, now: datetime) -> tuple[Reading, ...]:
 
 def _spend(facts: Facts, rule: AlertRule, calls: Calls) -> Iterator[Reading]:
     value = facts.spent(calls)
-    text = f"${value:.2f} spent {WORDS[rule.window]}{_of(rule)}, above ${rule.above:.2f}"
+    spent, bound = _apart(value, rule.above, "${:.2f}", "${:.3f}", "${:.4f}", "${:.6f}")
+    text = f"{spent} spent {WORDS[rule.window]}{_of(rule)}, above {bound}"
     yield Reading(_subject(rule), value, _says(value, rule.above), text)
 
 
 def _errors(facts: Facts, rule: AlertRule, calls: Calls) -> Iterator[Reading]:
     failed, count = facts.failures(calls)
     share = failed / count if count else 0.0
-    text = f"{failed} of {count} calls{_of(rule)} failed {WORDS[rule.window]} ({share:.0%}), above {rule.above:.0%}"
+    part, bound = _apart(share, rule.above, "{:.0%}", "{:.1%}", "{:.2%}")
+    text = f"{failed} of {count} calls{_of(rule)} failed {WORDS[rule.window]} ({part}), above {bound}"
     yield Reading(_subject(rule), share, _enough(rule, count, _says(share, rule.above)), text)
 
 
 def _latency(facts: Facts, rule: AlertRule, calls: Calls) -> Iterator[Reading]:
     p95, count = facts.slowness(calls)
-    text = f"p95 of {count} calls{_of(rule)} is {p95:.1f} s {WORDS[rule.window]}, above {rule.above:g} s"
+    slow, _ = _apart(p95, rule.above, "{:.1f}", "{:.2f}", "{:.3f}")
+    text = f"p95 of {count} calls{_of(rule)} is {slow} s {WORDS[rule.window]}, above {rule.above:g} s"
     yield Reading(_subject(rule), p95, _enough(rule, count, _says(p95, rule.above)), text)
 
 
@@ -122,6 +125,12 @@ READERS: Final[dict[AlertKind, Reader]] = {
 
 def _says(value: float, bound: float) -> Says:
     return "on" if value > bound else "off" if value <= bound * RELEASE else "neither"
+
+
+def _apart(value: float, bound: float, *forms: str) -> tuple[str, str]:
+    """A value and its bound in the shortest form in which they are not the same, or in the longest."""
+    said = [(form.format(value), form.format(bound)) for form in forms]
+    return next((pair for pair in said if pair[0] != pair[1]), said[0 if value == bound else -1])
 
 
 def _enough(rule: AlertRule, count: int, says: Says, least: int = CALLS) -> Says:

@@ -9,7 +9,8 @@ import os
 import re
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 FILE: Final = "keys.env"
 MOST_CHARS: Final = 8_192
+LOCK_S: Final = 10.0
+"""So long is waited for others who write the file, in seconds."""
 NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 LOOKS_SECRET: Final = re.compile(r"KEY|TOKEN|SECRET|PASS(?:WORD|WD|PHRASE)?(?:_|$)|CREDENTIAL|_PAT$", re.IGNORECASE)
 """As `Keys.secrets` knows them: a value of another name would not be taken out of texts."""
@@ -69,6 +72,8 @@ def vendor_rows() -> tuple[ProviderRow, ...]:
 def write_key(file: Path, name: str, value: str) -> None:
     """Set or remove one line of the file, which only its owner may read; everything else in it stays.
 
+    Processes that do so at the same time wait for each other, at most `LOCK_S`. May block.
+
     Args:
         file: `keys.env`; made when it is missing.
         name: the variable.
@@ -77,25 +82,45 @@ def write_key(file: Path, name: str, value: str) -> None:
     Raises:
         SettingsError: it cannot be read or written; the old file is as it was.
     """
-    kept = [line for line, about in _lines(file) if about != name]
-    if value:
-        kept += [f"# {name} since {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", f"{name}={value}"]
     target = file.resolve()
     try:
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, draft = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)  # mode 0600
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                stream.write("".join(f"{line}\n" for line in kept))
-                stream.flush()
-                os.fsync(stream.fileno())
-            Path(draft).chmod(0o600)
-            Path(draft).replace(target)
-        except BaseException:
-            Path(draft).unlink(missing_ok=True)
-            raise
+        with _alone(target):
+            kept = [line for line, about in _lines(file) if about != name]
+            if value:
+                kept += [f"# {name} since {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}", f"{name}={value}"]
+            _replace(target, kept)
     except OSError as error:
-        raise SettingsError(f"{file.name} cannot be written ({error.strerror}); check the data directory.") from None
+        why = "others write it" if isinstance(error, TimeoutError) else error.strerror
+        raise SettingsError(f"{file.name} cannot be written ({why}); check the data directory.") from None
+
+
+@contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    """No other process changes the file meanwhile. Raises OSError."""
+    from orchestra_mcp.store.locks import WriterLock
+
+    lock = WriterLock(target.with_name(f".{target.name}.lock"))
+    try:
+        with lock.held(LOCK_S):
+            yield
+    finally:
+        lock.close()
+
+
+def _replace(target: Path, lines: Sequence[str]) -> None:
+    """Write a file anew, as a whole or not at all. Raises OSError."""
+    handle, draft = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)  # mode 0600
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write("".join(f"{line}\n" for line in lines))
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(draft).chmod(0o600)
+        Path(draft).replace(target)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise
 
 
 def saved_keys(file: Path) -> dict[str, datetime | None]:

@@ -25,7 +25,12 @@ SETTLED_S = 3.0
 """How long after opening old consultations are looked at, in seconds: the first question goes first."""
 DAY_S = 86_400.0
 LOOK_S = 3_600.0
-"""How often a process that stays looks whether a day has passed."""
+"""How often a process that stays looks again at what others left undone, and whether a day has passed."""
+AFTER = timedelta(minutes=1)
+"""So long after the end of a consultation a cached reply may still be one of it."""
+LONGEST = timedelta(hours=1)
+"""How long one is taken to have lasted whose process died before it could say."""
+EVER = datetime.min.replace(tzinfo=UTC)
 TURN = "retention"
 
 
@@ -39,7 +44,7 @@ class Forgotten:
     index: bool = False
     """A project's words, by which its code is found."""
     replies: bool = False
-    """Cached answers of models, of all projects: it is not known which belong to one."""
+    """Cached answers of models, of that time and of all projects: it is not known which belong to one."""
 
 
 class Keeping:
@@ -84,25 +89,29 @@ class Keeping:
         if not (ids or before or project is not None or everything):
             raise UserError("Say what to forget: ids, a project, a date, or everything.")
         chosen = await self._store.memory.chosen(project=project, before=before, ids=ids)
+        spans = await self._spans(chosen) if ids else [(EVER, before)] if before else None
         gone = await self._store.memory.forget(chosen)
         left = frozenset[str]()
         if gone < len(chosen):
             left = frozenset(await self._store.memory.chosen(project=project, before=before)).intersection(chosen)
-        index = replies = False
+        index = False
         if not ids and before is None:
             home = self._user.home
             if project is None:
                 index = await anyio.to_thread.run_sync(wipe_indexes, home)
             elif project:
                 index = await anyio.to_thread.run_sync(wipe_index, place(home, Path(project)))
-            replies = await anyio.to_thread.run_sync(wipe_replies, home)
+        replies = await anyio.to_thread.run_sync(wipe_replies, self._user.home, spans)
         return Forgotten(gone, len(left), index, replies), tuple(id for id in chosen if id not in left)
 
     async def keep_up(self) -> None:
-        """Make consultations of earlier versions searchable, and once a day forget those that are too old; for ever."""
+        """Make searchable what earlier versions keep, finish what killed processes began, and once a day forget what is too
+        old; for ever.
+        """
         await anyio.sleep(SETTLED_S)
-        await self._quietly(self._store.memory.fill)
-        while self._user.memory.keep_days is not None:
+        while True:
+            await self._quietly(self._store.memory.fill)
+            await self._quietly(self._store.look_after)
             await self._quietly(self.retire)
             await anyio.sleep(LOOK_S)
 
@@ -111,11 +120,27 @@ class Keeping:
         days = self._user.memory.keep_days
         if days is None or not await self._store.alerts.turn(TURN, DAY_S):
             return 0
-        old = await self._store.memory.chosen(before=datetime.now(UTC) - timedelta(days=days))
+        before = datetime.now(UTC) - timedelta(days=days)
+        old = await self._store.memory.chosen(before=before)
         gone = await self._store.memory.forget(old)
         if gone:
             logger.info("%d consultations from more than %d days ago were forgotten", gone, days)
+        await anyio.to_thread.run_sync(wipe_replies, self._user.home, [(EVER, before)])
         return gone
+
+    async def _spans(self, ids: Sequence[str]) -> list[tuple[datetime, datetime]] | None:
+        """When the replies of consultations were made, if they were cached; None when that cannot be told of all."""
+        spans = []
+        for id in ids:
+            try:
+                kept = await self._store.get(id)
+            except NotFound:  # forgotten meanwhile
+                continue
+            except StoreError:  # of a newer version, or damaged
+                return None
+            last = max((call.at for call in kept.calls), default=kept.started + LONGEST)
+            spans.append((kept.started, (kept.ended or last) + AFTER))
+        return spans
 
     @staticmethod
     async def _quietly(work: Callable[[], Awaitable[object]]) -> None:

@@ -23,6 +23,7 @@ from orchestra_mcp.council.scales.intervals import credible
 from orchestra_mcp.council.scales.records import Record, age, hits_of, model_key, model_of
 from orchestra_mcp.council.scales.weights import logit
 from orchestra_mcp.gateway.vendors.catalog import family_of, prior_of
+from orchestra_mcp.report import place
 from orchestra_mcp.store.base import Store
 from orchestra_mcp.store.costs import CostRow
 from orchestra_mcp.types import ExpertRecord, Label, Latency, ModeRecord, Seat
@@ -44,7 +45,7 @@ class _Known:
 
 
 async def experts(seats: Sequence[Seat], store: Store) -> tuple[ExpertRecord, ...]:
-    """The records of those who sit, then of those who sat once, each the most often right first; residents last.
+    """The records of those who sit, then of those who sat once, in the order of `report.place`; residents last.
 
     Args:
         seats: who sits now.
@@ -75,11 +76,7 @@ def records(
         answered, failed, cost = calls.get(key, (0, 0, Decimal(0)))
         update = {"answered": answered, "failed": failed, "cost_usd": cost, "p50_s": times.get(key)}
         made.append(found.model_copy(update=update))
-    return tuple(sorted(made, key=_place))
-
-
-def _place(record: ExpertRecord) -> tuple[bool, bool, float, str]:
-    return record.provider == "resident", not record.seats, -record.records[0].rate, record.model_id
+    return tuple(sorted(made, key=lambda record: place(record, record.records[0])))
 
 
 def _known(labels: Iterable[Label], now: datetime) -> dict[str, _Known]:

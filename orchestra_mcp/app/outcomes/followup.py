@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatch
 from pathlib import PurePosixPath
@@ -12,19 +12,22 @@ import anyio.to_thread
 
 from orchestra_mcp.app.outcomes.takenover import paths_of
 from orchestra_mcp.context.reading.mentions import mentions
-from orchestra_mcp.foreign import one_line
+from orchestra_mcp.errors import NotFound
 from orchestra_mcp.gateway.provider import Caller
 from orchestra_mcp.store.base import Store
 from orchestra_mcp.types import Claim, Consultation, Dossier, Question, Trace, Verdict
 
 BACK = timedelta(days=90)
 """What is older is forgotten by whoever would have to answer."""
+QUIET = timedelta(minutes=5)
+"""What has only just ended nobody can have tried; several that are asked at once do not ask about each other."""
 LOOKED = 20
 """Unmarked consultations that are looked at."""
 LIKELY = 3
 """So many of the files that most likely matter count as what a question is about."""
 SHORT = 4
 """Letters of a name that is too short to mean one thing."""
+_ASKED = re.compile(r"`orchestra outcome ([\w-]{1,80}) worked`")
 
 
 async def follow_up(store: Store, question: Question, dossier: Dossier, caller: Caller) -> str:
@@ -43,17 +46,19 @@ async def follow_up(store: Store, question: Question, dossier: Dossier, caller: 
     """
     if question.project is None:
         return ""
-    for id in await store.memory.unmarked(question.project, datetime.now(UTC) - BACK, LOOKED):
+    now = datetime.now(UTC)
+    for id in await store.memory.unmarked(question.project, now - BACK, LOOKED):
         kept = await store.get(id)
         verdict = kept.verdict
         if (
             verdict is None
             or not _fits(kept, verdict, caller)
+            or (kept.ended or now) > now - QUIET
             or (kept.question.local_only and not question.local_only)
         ):
             continue  # what was asked for this machine only is not spoken of elsewhere
         if await anyio.to_thread.run_sync(same_code, kept, verdict, question, dossier):
-            return wording(verdict, kept.started) if await store.memory.follow_up(id) else ""
+            return wording(kept.id, kept.started) if await store.memory.follow_up(id) else ""
     return ""
 
 
@@ -73,16 +78,40 @@ def same_code(kept: Consultation, verdict: Verdict, question: Question, dossier:
     return bool({name for name in names if len(name) >= SHORT} & set(re.findall(r"\w+", question.text)))
 
 
-def wording(verdict: Verdict, at: datetime) -> str:
-    """The question in one line, with the command and the tool call that answer it. Pure."""
-    said = one_line(verdict.solutions[0].position, 100).replace("`", "'")
-    asked = one_line(verdict.question, 80).replace("`", "'")
-    id = verdict.id
+def wording(id: str, at: datetime) -> str:
+    """The question in one line, with the command and the tool call that answer it. Pure.
+
+    It quotes nothing of what it is about: it is kept with another consultation, and would outlive its own.
+    """
     return (
-        f"What became of “{said}”, the council's answer to “{asked}” ({at:%Y-%m-%d})? Say it with "
+        f"What became of the council's answer `{id}` of {at:%Y-%m-%d}, on the same code? Say it with "
         f'`orchestra outcome {id} worked` (or `partly`, `wrong`), or `mark_outcome(id="{id}", outcome="worked")`. '
         "This is asked once."
     )
+
+
+def asked_about(said: str) -> str:
+    """The id of the consultation that such a question is about; empty for anything else. Pure."""
+    found = _ASKED.search(said)
+    return found[1] if found else ""
+
+
+async def as_it_stands(kept: Consultation, look: Callable[[str], Awaitable[Consultation]]) -> Consultation:
+    """A consultation without its question back when that was answered meanwhile, or nobody can answer it any more.
+
+    Args:
+        kept: the consultation that asks.
+        look: gives a consultation by its id and raises NotFound.
+    """
+    if kept.verdict is None or not kept.verdict.follow_up:
+        return kept
+    try:
+        id = asked_about(kept.verdict.follow_up)
+        if id and not (await look(id)).labels:
+            return kept
+    except NotFound:
+        pass
+    return kept.model_copy(update={"verdict": kept.verdict.model_copy(update={"follow_up": ""})})
 
 
 def _fits(kept: Consultation, verdict: Verdict, caller: Caller) -> bool:

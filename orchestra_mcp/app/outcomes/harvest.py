@@ -110,7 +110,9 @@ class Harvest:
             if not looked:
                 seen = await _seen(git, one, head)
                 told = await anyio.to_thread.run_sync(commits_say, one, seen)
-                if id in fresh:  # one commit speaks for the newest council that suggested it, however often it was asked
+                if (
+                    id in fresh
+                ):  # one commit speaks for the newest council that suggested it, however often it was asked
                     told = {rank: word for rank, word in told.items() if not _among(one.lines(rank), credited)}
                 await self._mark(one, told)
                 credited += [one.lines(rank) for rank, word in told.items() if word == "taken"]
@@ -179,7 +181,7 @@ async def _log(git: Git, span: str, paths: Sequence[str], since: datetime) -> tu
     mark = secrets.token_hex(12)  # a name that no diff and no message has
     logged = await git.run(
         "log", *DIFF_FLAGS, "--unified=0", "-p", "--reverse", "--no-merges", f"--max-count={MOST_COMMITS}",
-        "--no-mailmap", "--no-show-signature", "--encoding=UTF-8", f"--format={mark}%ct %H%x00%B%x00",
+        "--no-show-signature", "--no-mailmap", "--encoding=UTF-8", f"--format={mark}%ct %H%x00%B%x00",
         "--end-of-options", span, "--", *paths, timeout_s=HARVEST_S, max_bytes=MOST_BYTES,
     )  # fmt: skip
     if not logged.ok or logged.cut:  # of a part it cannot be told what became of it later

@@ -100,9 +100,12 @@ def limit(limits: Mapping[str, int]) -> None:
         if kind is None:
             continue
         _, hard = resource.getrlimit(kind)
-        value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        # A second more before the kill, so that the first word (SIGXCPU) tells what it was.
+        most = wanted + (name == "RLIMIT_CPU")
+        if hard != resource.RLIM_INFINITY:
+            most = min(most, hard)
         with suppress(OSError, ValueError):
-            resource.setrlimit(kind, (value, value))
+            resource.setrlimit(kind, (min(wanted, most), most))
 
 
 def drop_privileges() -> bool:

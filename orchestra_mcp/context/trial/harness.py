@@ -148,7 +148,8 @@ def _watched(code: str, probe: dict[str, Any], place: str, until: float, waiting
         os.close(result_in)
         os.close(print_in)
     # Ended by the kernel, whose count is a little ahead of what it reports.
-    if not why and os.WIFSIGNALED(status) and used.ru_utime + used.ru_stime >= 0.9 * probing.CPU_S:
+    spent = used.ru_utime + used.ru_stime >= 0.9 * probing.CPU_S
+    if not why and os.WIFSIGNALED(status) and (spent or os.WTERMSIG(status) == signal.SIGXCPU):
         why = _TIMEOUT
     return _judge(_frames(said, tag), output, why, status, probe["kind"])
 

@@ -201,6 +201,15 @@ def claims(given: Sequence[Claim]) -> list[tuple[str, Claim]]:
     return sorted(marked, key=lambda pair: order[pair[0]])
 
 
+def proof(shown: str) -> str:
+    """Of what trying a solution showed (`council.ranking`): `good`, `warn`, `bad`; empty where it proved nothing."""
+    if passed := re.match(r"passes (\d+) of (\d+) ", shown):
+        return "good" if passed[1] == passed[2] else "warn" if int(passed[1]) else "bad"
+    if any(words in shown for words in ("still fail", "breaks", "does not", "raises on")):
+        return "bad"
+    return "good" if shown.endswith("green") else ""
+
+
 def seconds(kept: Consultation) -> float | None:
     """How long it took; None while it runs or when nobody knows."""
     if kept.verdict and kept.verdict.seconds:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
 
 from starlette.responses import Response
 
-from orchestra_mcp.errors import UserError
-from orchestra_mcp.types import Consultation, OutcomeName
+from orchestra_mcp.app.outcomes.followup import asked_about
+from orchestra_mcp.errors import NotFound, UserError
+from orchestra_mcp.types import Consultation, OutcomeName, PastCase, Turn
 from orchestra_mcp.web.pages import case
 from orchestra_mcp.web.pages.flame import facts, flame
 from orchestra_mcp.web.pages.visit import Page, Visit
 
+SHOWN = 40
+"""Earlier consultations whose words are looked up for one page."""
 TOLD = {"worked": "worked", "partly": "worked in part", "wrong": "was wrong"}
 
 
@@ -20,6 +24,8 @@ async def one(visit: Visit) -> Response:
     """The page. What runs is shown by `live.py`, which calls this for everything else."""
     kept = await visit.house.asking.get(visit.who, visit.part("id"))
     kept = _as_seen(visit, kept)
+    words = await _words(visit, kept)
+    asked = await _look(visit, asked_about(kept.verdict.follow_up)) if kept.verdict else None
     return await visit.page(
         "consultation.html",
         kept.question.text[:80],
@@ -31,7 +37,44 @@ async def one(visit: Visit) -> Response:
         marks=case.outcomes(kept.labels),
         marked=visit.query("marked", limit=10),
         told=TOLD,
+        words=words,
+        asked=asked if asked and asked.verdict and asked.verdict.solutions else None,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What an earlier consultation was about, as it is kept."""
+
+    question: str
+    outcome: str
+
+
+async def _words(visit: Visit, kept: Consultation) -> dict[str, Words]:
+    """The words of consultations that were shown with this one, by id, as far as they are there and the visitor's.
+
+    With this one only their ids are kept, so that forgetting one forgets it everywhere.
+    """
+    sent = kept.dossier
+    found: dict[str, Words] = {}
+    shown: tuple[Turn | PastCase, ...] = (*sent.history, *sent.past) if sent else ()
+    for one in shown[:SHOWN]:
+        if not one.question and (earlier := await _look(visit, one.id)):
+            solutions = earlier.verdict.solutions if earlier.verdict else ()
+            found[one.id] = Words(
+                earlier.question.text or "(empty question)", solutions[0].position if solutions else ""
+            )
+    return found
+
+
+async def _look(visit: Visit, id: str) -> Consultation | None:
+    """A consultation that the visitor may see; None where there is none (any more)."""
+    if not id:
+        return None
+    try:
+        return await visit.house.asking.get(visit.who, id)
+    except NotFound:
+        return None
 
 
 async def mark(visit: Visit) -> Response:

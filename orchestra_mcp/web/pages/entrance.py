@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 READING: Final = frozenset({"GET", "HEAD"})
 OWN: Final = frozenset({"same-origin", "none"})
 """Values of Sec-Fetch-Site that are our own pages, and the user's own hand."""
+EMBEDDED: Final = frozenset({"iframe", "frame", "fencedframe", "object", "embed"})
+"""Values of Sec-Fetch-Dest that are a place within another page."""
 
 
 class Entrance:
@@ -35,16 +37,21 @@ class Entrance:
         """True when a request without a key is for here: a page, or something of `/api` to read with our cookie."""
         if scope["type"] != "http":
             return False
-        room = scope["path"].split("/", 2)[1]
+        room = _room(scope)
         if room == "api":
             return scope["method"] in READING and bool(cookies(scope))
         return room in ROOMS
 
     async def let_in(self, scope: Scope, receive: Receive, send: Send) -> bool:
         """Note in `scope["state"]` who comes; False when they may not enter, which they have been told then."""
-        room, reading = scope["path"].split("/", 2)[1], scope["method"] in READING
+        room, reading = _room(scope), scope["method"] in READING
         if not reading and not _from_our_page(scope):
             await _say(403, "This came from another page than Orchestra's own, so nothing was done.")(
+                scope, receive, send
+            )
+            return False
+        if reading and room != "api" and _fetched_by_others(scope):
+            await _say(403, "Pages of other origins may lead here, but not fetch or embed what is here.")(
                 scope, receive, send
             )
             return False
@@ -101,6 +108,22 @@ def _from_our_page(scope: Scope) -> bool:
     if origin:
         return bool(host) and origin.lower() in (f"http://{host}".lower(), f"https://{host}".lower())
     return _header(scope, b"sec-fetch-site") == "same-origin"
+
+
+def _fetched_by_others(scope: Scope) -> bool:
+    """True when a page of another origin loads a page of ours, and the user does not go there (W3C Fetch Metadata).
+
+    Nothing could be read that way, but that and how fast there is an answer tells something, and making it is work.
+    """
+    if _header(scope, b"sec-fetch-site") in {"", *OWN}:
+        return False
+    return _header(scope, b"sec-fetch-mode") != "navigate" or _header(scope, b"sec-fetch-dest") in EMBEDDED
+
+
+def _room(scope: Scope) -> str:
+    """The first word of a path; empty for the overview, and for what is no path (`OPTIONS *`)."""
+    path: str = scope["path"]
+    return path[1:].partition("/")[0] if path.startswith("/") else ""
 
 
 def _header(scope: Scope, wanted: bytes) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Any, Final
 
 from starlette.responses import Response
 
+from orchestra_mcp.report import place
 from orchestra_mcp.types import ExpertRecord, ModeRecord, Noun
+from orchestra_mcp.web.access import Principal
 from orchestra_mcp.web.pages.costs_later import page_then
 from orchestra_mcp.web.pages.visit import Page, Visit
 
@@ -44,8 +47,7 @@ class Row(Noun):
 
 
 SORTS: Final[dict[str, tuple[str, Callable[[Row], tuple[object, ...]]]]] = {
-    # Those who sit and of whom something is known stand before those who could only be guessed at.
-    "rate": ("Right", lambda row: (not row.cases, -row.rate)),
+    "rate": ("Right", lambda row: place(row.expert, row.record)),
     "cases": ("Cases", lambda row: (-row.cases,)),
     "calls": ("Calls", lambda row: (-(row.expert.answered + row.expert.failed),)),
     "failures": ("Failures", lambda row: (-(row.failing or 0.0), -row.expert.failed)),
@@ -54,6 +56,18 @@ SORTS: Final[dict[str, tuple[str, Callable[[Row], tuple[object, ...]]]]] = {
     "name": ("Name", lambda row: (row.name.lower(),)),
 }
 """Word in the address → how it is called, what comes first. Add an order here."""
+
+
+FIGURES: Final = frozenset({"calls", "failures", "cost", "time"})
+"""Orders by what all of this machine's calls were, which only the owner sees."""
+
+
+def without_figures(found: Sequence[ExpertRecord], who: Principal) -> Sequence[ExpertRecord]:
+    """Records as somebody may see them: what experts were called for and cost is the owner's business."""
+    if who.is_owner:
+        return found
+    hidden = {"answered": 0, "failed": 0, "cost_usd": Decimal(0), "p50_s": None}
+    return tuple(record.model_copy(update=hidden) for record in found)
 
 
 def rows(found: Sequence[ExpertRecord], mode: str, sort: str) -> tuple[Row, ...]:
@@ -78,18 +92,20 @@ async def experts(visit: Visit) -> Response:
 
 async def _records(visit: Visit) -> dict[str, Any]:
     """What is shown, as the address asks for it."""
-    found = await visit.house.orchestra.experts()
+    found = without_figures(await visit.house.orchestra.experts(), visit.who)
     known = modes(found)
     mode, sort = visit.query("mode", ALL, 40), visit.query("sort", "rate", 20)
-    mode, sort = mode if mode in known else ALL, sort if sort in SORTS else "rate"
+    mode = mode if mode in known else ALL
+    sort = sort if sort in SORTS and (visit.who.is_owner or sort not in FIGURES) else "rate"
     return {
         "rows": rows(found, mode, sort),
         "modes": known,
         "mode": mode,
         "sort": sort,
-        "sorts": SORTS,
+        "sorts": {word: order for word, order in SORTS.items() if visit.who.is_owner or word not in FIGURES},
+        "figures": visit.who.is_owner,
         "cases": sum(record.cases for expert in found for record in expert.records if record.mode == ALL),
     }
 
 
-PAGES = (Page("/experts", experts, needs="own"),)
+PAGES = (Page("/experts", experts),)

@@ -15,6 +15,7 @@ import anyio.to_thread
 
 from orchestra_mcp.council.minutes import Minutes
 from orchestra_mcp.council.verdicts import conclude
+from orchestra_mcp.errors import NotFound
 from orchestra_mcp.types import Consultation, Seat, Verdict
 from orchestra_mcp.web.asking import Asking
 from orchestra_mcp.web.pages.livenouns import Sight, View
@@ -71,7 +72,11 @@ class Feed:
                 if run is not None and not run.done:
                     sight, minutes, lasts = self._own(run), snapshot(run.minutes), OWN_S
                 else:
-                    sight, lasts = await self._stored(id), OTHER_S
+                    try:
+                        sight, lasts = await self._stored(id), OTHER_S
+                    except NotFound:  # forgotten: nothing of it stays here
+                        self._looked.pop(id, None)
+                        raise
                     minutes = minutes_of(sight.kept)
                 # In a thread: to compare many opinions takes tens of milliseconds, and the loop serves models meanwhile.
                 looked.found = await anyio.to_thread.run_sync(_see, looked, sight, minutes)

@@ -2,20 +2,26 @@
 
 Markdown is read without raw HTML (CommonMark by markdown-it-py), links lead to http and https only, images become their
 words, code is coloured with classes, and what comes out passes an allow-list once more (nh3, which is ammonia).
-Markdown is read up to `MARKDOWN_CHARS`; what is longer is shown as it is, since readers of Markdown take their time.
-Colouring stops after `COLOUR_S`: some lexers are slow on purpose-made code.
+
+Readers of Markdown take their time over purpose-made text, so there are bounds for one text and for all texts of a page
+(`one_page`); what is beyond them is shown as it is. Nothing that was made is kept: what is forgotten should be gone from
+here too.
 """
 
 from __future__ import annotations
 
 import html
-import io
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from orchestra_mcp.foreign import plain
+from orchestra_mcp.web.pages.colouring import coloured
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,18 +30,25 @@ if TYPE_CHECKING:
     from markdown_it.renderer import RendererHTML
     from markdown_it.token import Token
 
-MARKDOWN_CHARS = 40_000
+MARKDOWN_CHARS = 20_000
 """Of one text; the rest follows as plain text."""
+BRACKETS = 500
+"""A text with more of `[` is not read as Markdown: for each of them all that follows is looked through."""
 CODE_CHARS = 20_000
 """Longer blocks of code are not coloured."""
-COLOUR_S = 0.3
-"""Colouring all the code of one text takes no longer, in seconds; the rest of it stays plain."""
+PAGE_MARKDOWN_CHARS = 200_000
+PAGE_MARKDOWN_S = 2.0
+"""After so many seconds of reading, the texts of a page that are left are shown as they are."""
+PAGE_CODE_CHARS = 100_000
+"""So much code of a page is coloured."""
+PIECE_CHARS = 100_000
+"""Text is cleaned in such pieces, since one search in a long one holds up all other threads."""
 NESTING = 50
 """Lists and quotes within each other; what is nested deeper would be left out, so such a text is not read as Markdown."""
 COLUMNS = 100
 """A text with a wider table is not read as Markdown: filling up its rows takes too long."""
 SHOWN_CHARS = 2_000_000
-"""Of one text; more than that nobody reads."""
+"""Of all texts of a page; more than that nobody reads."""
 
 TAGS = {
     "p", "br", "hr", "em", "strong", "del", "code", "pre", "span", "blockquote", "ul", "ol", "li", "a", "h3", "h4",
@@ -43,22 +56,48 @@ TAGS = {
 }  # fmt: skip
 ATTRIBUTES = {"a": {"href"}, "span": {"class"}, "code": {"class"}, "pre": {"class"}, "ol": {"start"}, "div": {"class"}}
 CLASSES = re.compile(r"(?:[a-z][a-z0-9]{0,2}|code|scroll|taken-out)", re.ASCII)
-"""Those of pygments, and ours."""
+"""Those of `colouring`, and others of ours."""
 SCHEMES = {"http", "https"}
 DEEP = re.compile(r"^(?:[ \t]{40}|(?:[ \t]{0,4}(?:>|[-+*]|\d{1,9}[.)])){20})[ \t]*(?:[-+*>]|\d+[.)])", re.MULTILINE)
 """A line that may stand within more lists and quotes than are read: each takes two columns or a mark."""
 LINK = re.compile(r"https?://[^\s]", re.IGNORECASE)
 
 
+@dataclass
+class _Left:
+    """What may still be read, coloured and shown, of one page."""
+
+    markdown: int = PAGE_MARKDOWN_CHARS
+    code: int = PAGE_CODE_CHARS
+    shown: int = SHOWN_CHARS
+    until: float = field(default_factory=lambda: time.monotonic() + PAGE_MARKDOWN_S)
+
+
+_LEFT: ContextVar[_Left | None] = ContextVar("orchestra_page_left", default=None)
+
+
+@contextmanager
+def one_page() -> Iterator[None]:
+    """All texts that are made in here share the bounds of one page; alone, each has them for itself."""
+    token = _LEFT.set(_Left())
+    try:
+        yield
+    finally:
+        _LEFT.reset(token)
+
+
 def markdown(text: str) -> str:
     """Untrusted Markdown as harmless HTML."""
     import nh3
 
-    shown = plain(text[:SHOWN_CHARS])
+    left = _LEFT.get() or _Left()
+    shown, missing = _shown(text, left)
     read, rest = _cut(shown)
-    made = _reader().render(read, {"until": time.monotonic() + COLOUR_S})
+    if len(read) > left.markdown or time.monotonic() > left.until:
+        read, rest = "", shown
+    left.markdown -= len(read)
     made = nh3.clean(
-        made,
+        _reader().render(read, {"left": left}),
         tags=TAGS,
         attributes=ATTRIBUTES,
         attribute_filter=_attribute,
@@ -68,9 +107,16 @@ def markdown(text: str) -> str:
     )
     if rest:
         made += f'<pre class="code">{html.escape(rest)}</pre>'
-    if len(text) > SHOWN_CHARS:
-        made += f"<p><em>{len(text) - SHOWN_CHARS:,} further characters are not shown.</em></p>"
+    if missing:
+        made += f"<p><em>{missing}</em></p>"
     return made
+
+
+def code(text: str, language: str = "") -> str:
+    """Untrusted code as HTML with classes for its colours, without a block around it."""
+    left = _LEFT.get() or _Left()
+    shown, missing = _shown(text, left)
+    return _coloured(shown, language, left) + (f"\n<em>{missing}</em>" if missing else "")
 
 
 def inline(text: str, limit: int = 400) -> str:
@@ -83,37 +129,26 @@ def inline(text: str, limit: int = 400) -> str:
     return str(nh3.clean(_reader().renderInline(shown), tags={"code", "em", "strong"}, attributes={}))
 
 
-def coloured(code: str, language: str = "", until: float | None = None) -> str:
-    """Code as HTML with classes for its colours, without a block around it; `until` is on the monotonic clock."""
-    if len(code) > CODE_CHARS or not language:
-        return html.escape(code)
-    from pygments.formatters import HtmlFormatter
-    from pygments.lexers import get_lexer_by_name
-    from pygments.token import Text
-    from pygments.util import ClassNotFound
+def _shown(text: str, left: _Left) -> tuple[str, str]:
+    """What is shown of a text, without the characters that hide or reorder others; and a sentence on what is not."""
+    head = text[: left.shown]
+    left.shown -= len(head)
+    missing = len(text) - len(head)
+    told = f"{missing:,} further characters are not shown here; the transcript has them." if missing else ""
+    return "".join(plain(head[at : at + PIECE_CHARS]) for at in range(0, len(head), PIECE_CHARS)), told
 
-    try:
-        lexer = get_lexer_by_name(language[:40], stripnl=False, ensurenl=False)
-    except (ClassNotFound, ValueError):
-        return html.escape(code)
-    end = time.monotonic() + COLOUR_S if until is None else until
-    tokens: list[tuple[Any, str]] = []
-    read = 0
-    for kind, text in lexer.get_tokens(code):
-        tokens.append((kind, text))
-        read += len(text)
-        if time.monotonic() > end:
-            tokens.append((Text, code[read:]))
-            break
-    out = io.StringIO()
-    HtmlFormatter(nowrap=True).format(tokens, out)
-    return out.getvalue().rstrip("\n")
+
+def _coloured(text: str, language: str, left: _Left) -> str:
+    if len(text) > min(CODE_CHARS, left.code):
+        return html.escape(text)
+    left.code -= len(text)
+    return coloured(text, language)
 
 
 def _cut(text: str) -> tuple[str, str]:
     """What is read as Markdown, up to the end of a line, and what is not."""
     head = text[:MARKDOWN_CHARS]
-    if DEEP.search(head) or any(line.count("|") > COLUMNS for line in head.split("\n")):
+    if head.count("[") > BRACKETS or DEEP.search(head) or any(line.count("|") > COLUMNS for line in head.split("\n")):
         return "", text
     if len(text) <= MARKDOWN_CHARS:
         return text, ""
@@ -147,7 +182,7 @@ def _image(_self: RendererHTML, tokens: Sequence[Token], at: int, _options: Any,
 def _fence(_self: RendererHTML, tokens: Sequence[Token], at: int, _options: Any, env: Any) -> str:
     token = tokens[at]
     language = token.info.strip().split(maxsplit=1)[0] if token.info.strip() else ""
-    return f'<pre class="code"><code>{coloured(token.content, language, env["until"])}</code></pre>\n'
+    return f'<pre class="code"><code>{_coloured(token.content, language, env["left"])}</code></pre>\n'
 
 
 def _heading(_self: RendererHTML, tokens: Sequence[Token], at: int, _options: Any, _env: Any) -> str:

@@ -25,7 +25,7 @@ PLACES: tuple[Place, ...] = (
     Place("/", "Overview", "h", "home"),
     Place("/ask", "Ask", "a", "ask", "ask"),
     Place("/consultations", "Consultations", "c", "list"),
-    Place("/experts", "Experts", "e", "experts", "own"),
+    Place("/experts", "Experts", "e", "experts"),
     Place("/costs", "Costs", "m", "costs", "own"),
     Place("/providers", "Providers", "p", "pulse", "own"),
     Place("/alerts", "Alerts", "l", "bell", "own"),

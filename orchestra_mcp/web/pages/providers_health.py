@@ -26,6 +26,9 @@ LOOKS: Final[tuple[tuple[timedelta, str], ...]] = (
     (timedelta(days=7), "within 7 days"),
 )
 """Times that are looked at one after the other, each without the one before: by which calls of all processes are seen."""
+FAILING: Final = 0.5
+PARTLY: Final = 0.1
+"""Shares of failed calls within the hour from which on a model counts as failing, and as failing in part."""
 HOUR: Final = timedelta(hours=1)
 
 
@@ -71,15 +74,14 @@ class Health(Noun):
 
     @property
     def state(self) -> str:
-        """One word for the whole: `resting`, `no key`, `failing`, `well`, `idle`, `not asked yet`."""
+        """One word: `resting`, `no key`, `failing`, `partly failing`, `well`, `idle`, `not asked yet`."""
         if self.resting_s:
             return "resting"
         if self.keys and len(self.lacks) == len(self.keys) and not self.local:
             return "no key"
-        if self.calls and self.failures * 2 >= self.calls:
-            return "failing"
         if self.calls:
-            return "well"
+            share = self.failures / self.calls
+            return "failing" if share >= FAILING else "partly failing" if share >= PARTLY else "well"
         return "idle" if self.succeeded else "failing" if self.failed else "not asked yet"
 
 
@@ -101,9 +103,12 @@ class Provider(Noun):
 
     @property
     def state(self) -> str:
-        """The word of its models: the best, since another model of it may be asked."""
-        order = ("well", "idle", "not asked yet", "failing", "resting", "no key")
-        return min((model.state for model in self.models), key=order.index)
+        """The word of its models: the best, but `partly failing` where some of them do well and others do not."""
+        states = {model.state for model in self.models}
+        if "partly failing" in states or (states & {"well", "idle"} and states & {"failing", "resting"}):
+            return "partly failing"
+        order = ("well", "idle", "failing", "resting", "not asked yet", "no key")
+        return min(states, key=order.index)
 
 
 class Seen(Noun):

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from orchestra_mcp import __version__
 from orchestra_mcp.foreign import plain
-from orchestra_mcp.web.pages.markdown import coloured, inline, markdown
+from orchestra_mcp.report import dollars
+from orchestra_mcp.web.pages.markdown import code, inline, markdown, one_page
 from orchestra_mcp.web.pages.static import address
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def environment() -> Environment:
     made.globals.update(static=address, version=__version__, now=lambda: datetime.now(UTC))
     made.filters.update(
         ago=ago,
-        code=lambda text, language="": _safe(coloured(plain(text), language)),
+        code=lambda text, language="": _safe(code(text, language)),
         count=count,
         day=day,
         duration=duration,
@@ -84,8 +85,10 @@ def environment() -> Environment:
 
 def render(template: str, **values: Any) -> str:
     """A page or a piece of one."""
+    with one_page():
+        made = environment().get_template(template).render(**values)
     # Lone surrogates can stand in what others wrote, and in no page.
-    return environment().get_template(template).render(**values).encode("utf-8", "replace").decode()
+    return made.encode("utf-8", "replace").decode()
 
 
 def _safe(made: str) -> Markup:
@@ -96,14 +99,8 @@ def _safe(made: str) -> Markup:
 
 
 def money(usd: Decimal | float | None) -> str:
-    """US dollars: two digits, more where there are only cents of cents; `–` for None."""
-    if usd is None:
-        return "–"
-    value = Decimal(usd)
-    if value and abs(value) < Decimal("0.0001"):
-        return "<$0.0001"
-    digits = 2 if not value or abs(value) >= 1 else 3 if abs(value) >= Decimal("0.01") else 4
-    return f"${value:,.{digits}f}"
+    """US dollars as in reports; `–` for None."""
+    return "–" if usd is None else dollars(usd)
 
 
 def percent(share: float | None) -> str:
@@ -128,11 +125,9 @@ def duration(seconds: float | None) -> str:
 
 
 def count(number: float) -> str:
-    """A whole number with commas; from 10,000 on in thousands, from a million on in millions."""
+    """A whole number with commas; from a million on in millions."""
     if abs(number) >= 999_950:
         return f"{number / 1e6:.1f}M"
-    if abs(number) >= 10_000:
-        return f"{number / 1e3:.0f}k"
     return f"{number:,.0f}"
 
 

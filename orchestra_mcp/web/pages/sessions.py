@@ -4,18 +4,19 @@ A cookie has 256 random bits and is kept as a digest. The key that it stands for
 that nothing in this process's memory opens a door by itself. Everything is gone when the process ends.
 
 What this cannot do: browsers send cookies to every port of a host. Whoever serves another page on 127.0.0.1 can see the
-cookie when the user opens that page; such a server runs on the user's own machine.
+cookie when the user opens that page, and use it; such a server runs on the user's own machine (docs/dashboard.md).
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from starlette.types import Scope
@@ -25,7 +26,17 @@ IDLE_S = 12 * 3600.0
 TICKET_S = 120.0
 """A ticket is good for so long, in seconds."""
 MOST = 1000
-"""Sessions that are kept; then the one that was not used for longest ends."""
+"""Sessions of all keys that are kept; then the one that was not used for longest ends."""
+EACH = 20
+"""Sessions of one key, so that nobody's logging in ends those of others."""
+OWNERS = 100
+"""Sessions of the owner, which are counted apart."""
+TICKETS = 100
+"""Tickets that wait to be used; then the oldest is void."""
+COOKIE: Final = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
+"""256 bits in base64url."""
+COOKIES = 200
+"""So many with our name are looked at; browsers keep fewer for one host."""
 
 
 @dataclass(slots=True)
@@ -34,6 +45,8 @@ class _Session:
     """On the monotonic clock."""
     sealed: bytes | None
     """The key, sealed; None: the owner's own."""
+    holder: bytes
+    """Tells sessions of one key from those of others; empty: the owner."""
 
 
 class Sessions:
@@ -47,10 +60,13 @@ class Sessions:
         self._clock = clock
         self._sessions: OrderedDict[bytes, _Session] = OrderedDict()
         self._tickets: dict[bytes, float] = {}
+        self._salt = secrets.token_bytes(32)
 
     def ticket(self) -> str:
         """A ticket that lets the owner in, once."""
         made = secrets.token_urlsafe(32)
+        while len(self._tickets) >= TICKETS:
+            del self._tickets[next(iter(self._tickets))]
         self._tickets[_digest(made)] = self._clock() + TICKET_S
         return made
 
@@ -63,10 +79,17 @@ class Sessions:
         """Begin a session for a key (None: the owner); returns the cookie."""
         cookie = secrets.token_urlsafe(32)
         sealed = None if key is None else _sealed(key, cookie)
-        self._sessions[_digest(cookie)] = _Session(self._clock() + IDLE_S, sealed)
-        while len(self._sessions) > MOST:
-            self._sessions.popitem(last=False)
+        holder = b"" if key is None else hashlib.sha256(self._salt + key).digest()
+        self._sessions[_digest(cookie)] = _Session(self._clock() + IDLE_S, sealed, holder)
+        self._end_the_oldest(OWNERS if key is None else EACH, lambda each: each.holder == holder)
+        self._end_the_oldest(MOST, lambda each: bool(each.holder))
         return cookie
+
+    def _end_the_oldest(self, most: int, counts: Callable[[_Session], bool]) -> None:
+        """Keep so many of the sessions that count: those that were used last."""
+        counted = [digest for digest, session in self._sessions.items() if counts(session)]
+        for digest in counted[: max(0, len(counted) - most)]:
+            del self._sessions[digest]
 
     def find(self, cookie: str) -> tuple[bytes | None] | None:
         """The key that a cookie stands for, as (key,), (None,) for the owner; None when there is no such session."""
@@ -104,15 +127,15 @@ def cookie_name(scope: Scope) -> str:
 
 
 def cookies(scope: Scope) -> tuple[str, ...]:
-    """All cookies with our name that came with a request; another page of this host may have set one of them."""
+    """All cookies with our name and shape that came with a request; another page of this host may have set some."""
     name, found = cookie_name(scope), []
     for header, value in scope["headers"]:
         if header == b"cookie":
             for part in value.decode("latin-1").split(";"):
                 key, _, given = part.strip().partition("=")
-                if key == name and given:
+                if key == name and COOKIE.fullmatch(given):
                     found.append(given)
-    return tuple(found[:5])
+    return tuple(found[:COOKIES])
 
 
 def cookie_header(scope: Scope, value: str) -> str:

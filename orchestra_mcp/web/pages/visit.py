@@ -21,7 +21,7 @@ from orchestra_mcp.web.asking import Asking
 from orchestra_mcp.web.errors import Declined
 from orchestra_mcp.web.guard import Slowing
 from orchestra_mcp.web.pages.places import places
-from orchestra_mcp.web.pages.rendering import HEADERS, render
+from orchestra_mcp.web.pages.rendering import HEADERS, line, render
 from orchestra_mcp.web.pages.sessions import Sessions
 
 if TYPE_CHECKING:
@@ -139,14 +139,24 @@ class Visit:
         known = self.request.scope.get("state", {}).get("principal")
         who: Principal | None = known
         shared = {
-            "title": title,
+            "title": line(title),  # perhaps a question: no line breaks or marks that turn text around
             "who": who,
             "places": places(who),
             "here": "/" + self.request.url.path.split("/", 2)[1],
             "address": self.request.url.path,
             "may": who.may if who else lambda _: False,
+            "trouble": self._trouble(who),
         }
         return await self._html(template, http_status, {**shared, **values})
+
+    def _trouble(self, who: Principal | None) -> str:
+        """Why what is kept cannot be seen, for every page; its paths are the owner's business."""
+        trouble = self.house.orchestra.trouble
+        if who is None or not trouble:
+            return ""
+        return (
+            trouble if who.is_owner else "What was kept earlier cannot be read now; the owner of this machine sees why."
+        )
 
     async def piece(self, template: str, **values: Any) -> Response:
         """A piece of a page, for a script to put in its place."""

@@ -147,7 +147,8 @@
     }
     await dress(page);
     const main = document.getElementById("main");
-    const inside = main.contains(document.activeElement);
+    const at = document.activeElement;
+    const inside = !at || at === document.body || main.contains(at); // who is elsewhere, as in the search, stays there
     const swap = () => {
       main.replaceChildren(...document.adoptNode(fresh).childNodes);
       document.title = page.title;

@@ -13,7 +13,7 @@
   const short = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
   const plain = new Intl.NumberFormat("en");
   const UNITS = {
-    usd: (v) => (v === 0 ? "$0" : v < 0.0001 ? "<$0.0001" : `$${v.toLocaleString("en", { maximumSignificantDigits: v < 1 ? 2 : 4 })}`),
+    usd: (v) => (v === 0 ? "$0" : v < 0.0001 ? "<$0.0001" : `$${v.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: v < 1 ? 4 : 2 })}`),
     s: (v) => (v < 0.1 ? `${Math.round(v * 1000)} ms` : v < 60 ? `${v.toLocaleString("en", { maximumSignificantDigits: 2 })} s` : `${Math.floor(v / 60)} min ${Math.round(v % 60)} s`),
     count: (v) => (Math.abs(v) >= 10000 ? short.format(v) : plain.format(Math.round(v * 100) / 100)),
   };
@@ -69,6 +69,7 @@
         ],
         series: [{ label: "Time", value: (_u, at) => (at == null ? "–" : time(at)) }, ...series],
         cursor: { points: { show: !read.stacked }, drag: { x: false, y: false } },
+        hooks: { setCursor: [(u) => element.classList.toggle("pointed", u.cursor.idx != null)] },
         legend: { markers: { width: 10 } },
       },
       [read.times, ...order.map((at) => sums[at])],
