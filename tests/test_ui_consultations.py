@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +18,7 @@ from scripting import expert
 from upstream import Expert
 
 from orchestra_mcp.store.base import Store
+from orchestra_mcp.store.memorywords import project_token
 from orchestra_mcp.types import (
     Absence,
     Agreement,
@@ -394,7 +397,7 @@ async def test_whatever_is_searched_for_is_no_error(house: House, chromium: Any,
         assert reply.status_code == 200
 
 
-async def test_ten_thousand_are_walked_through_page_by_page(tmp_path: Path, chromium: Any) -> None:
+async def test_all_are_walked_through_page_by_page_each_once(tmp_path: Path, chromium: Any) -> None:
     with browser.house(tmp_path, {"alpha": Expert(expert("no"))}) as house:
         async with house.store() as store:
             for number in range(130):
@@ -418,6 +421,40 @@ async def test_ten_thousand_are_walked_through_page_by_page(tmp_path: Path, chro
             await page.get_by_role("link", name="Older").click()
             # Of 0 … 129 every third is complete: 44.
             await browser.until(page, "document.querySelectorAll('.row:not(.more)').length === 44")
+
+
+MANY = """
+    INSERT INTO consultations (id, thread, project, strategy, mode, status, started, ended, owner, text, question)
+    WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 9999)
+    SELECT printf('bulk%08d', i), printf('bulk%08d', i), '/work/many', 'consult', 'auto', 'failed', 1700000000000000 + i,
+        1700000000000000 + i, '', printf('Question number %d', i), printf('{"text": "Question number %d"}', i) FROM n
+"""
+
+
+async def test_ten_thousand_consultations_are_listed_and_searched(tmp_path: Path, chromium: Any) -> None:
+    with browser.house(tmp_path, {"alpha": Expert(expert("no"))}) as house:
+        async with house.store() as store:
+            where = house.home / "data" / "orchestra.db"
+            assert await store.list() == ()
+        with closing(sqlite3.connect(where)) as connection, connection:
+            connection.execute(MANY)
+            connection.execute(
+                "INSERT INTO memories (consultation, project, at, scope, question, answer, names) "
+                "SELECT id, project, started, ?, text, '', '' FROM consultations",
+                (project_token("/work/many"),),
+            )
+            connection.execute("UPDATE memories SET answer = ' '")  # they have ended, without an answer
+        async with browser.entered(chromium, house) as page:
+            await page.goto(house.url + "/consultations")
+            assert await page.locator(".row-link").first.inner_text() == "Question number 9999"
+            for pages in (2, 3, 4):
+                await page.get_by_role("link", name="Older").click()
+                await browser.until(page, f"document.querySelectorAll('.row:not(.more)').length === {40 * pages}")
+            assert await page.locator(".row-link").nth(159).inner_text() == "Question number 9840"
+            await page.goto(house.url + "/consultations?q=4711")
+            assert await page.locator(".row-link").all_inner_texts() == ["Question number 4711"]
+            await page.goto(house.url + "/")
+            assert await page.locator(".row-link").first.inner_text() == "Question number 9999"
 
 
 async def test_a_workspace_sees_its_own_and_no_paths(house: House, chromium: Any, kept: str) -> None:
