@@ -44,7 +44,7 @@ def main() -> None:
     elif given.name:
         store_writing.child(given.home, given.name, given.consultations, given.council)
     else:
-        if given.consultations:
+        if given.consultations and given.processes:
             store_writing.at_once(program, given.processes, given.consultations)
             store_writing.at_once(program, given.processes, given.consultations, council=True)
         if given.kills:

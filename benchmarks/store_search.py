@@ -57,7 +57,7 @@ class Texts:
         return " ".join(words)
 
     def consultation(self, id: str) -> tuple[Question, Verdict]:
-        project = f"/work/project{self.chance.randrange(PROJECTS)}"
+        project = f"/srv/project{self.chance.randrange(PROJECTS)}"
         question = Question(text=self.some(self.chance.randrange(10, 60)), project=project)
         answer = self.some(self.chance.randrange(150, 500))
         return question, Verdict(id=id, question=question.text, headline="All answered.", answer=answer)
@@ -138,7 +138,7 @@ async def searches(store: Store, texts: Texts, times: int) -> None:
     for query in ("warm", texts.words[0], texts.some(20)):
         await store.memory.search(query)
     for kind, make in queries(texts).items():
-        for scope, project in (("", None), (", one project", "/work/project7")):
+        for scope, project in (("", None), (", one project", "/srv/project7")):
             waits, found = list[float](), 0
             for _ in range(times):
                 query = make()
@@ -154,7 +154,7 @@ async def searches(store: Store, texts: Texts, times: int) -> None:
     for _ in range(times):
         words = texts.some(40).split()
         start = time.perf_counter()
-        await store.memory.recall(words, "/work/project7")
+        await store.memory.recall(words, "/srv/project7")
         waits.append((time.perf_counter() - start) * 1000)
     _line("recall, 40 words, one project", waits, "")
 
@@ -175,7 +175,7 @@ async def forgetting(home: Path, store: Store) -> None:
     async with open_store(home, strict=True) as other, anyio.create_task_group() as group:
         group.start_soon(write, other)
         start = time.perf_counter()
-        gone = await store.memory.forget(await store.memory.chosen(project="/work/project3"))
+        gone = await store.memory.forget(await store.memory.chosen(project="/srv/project3"))
         took = time.perf_counter() - start
         group.cancel_scope.cancel()
     print(f"{gone} forgotten without a trace in {took:.1f} s; longest wait of a writer {max(waits):.2f} s")

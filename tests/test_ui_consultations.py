@@ -224,7 +224,7 @@ def entries(id: str, answer: str) -> list[Any]:
 async def keep(store: Store, id: str, verdict: Verdict, question: Question | None = None) -> None:
     """Put a finished consultation into a store."""
     question = question or Question(
-        text="Why is the last line lost? read_lines drops it.", project="/work/records", mode="debug"
+        text="Why is the last line lost? read_lines drops it.", project="/srv/records", mode="debug"
     )
     await store.begin(id, question, id)
     await store.add(id, *entries(id, verdict.answer))
@@ -311,7 +311,7 @@ async def test_a_hostile_answer_is_shown_and_does_nothing(house: House, chromium
         }
     )  # fmt: skip
     async with house.store() as store:
-        question = Question(text=evil + HOSTILE, project="/work/records", error=evil, diff=PATCH + evil)
+        question = Question(text=evil + HOSTILE, project="/srv/records", error=evil, diff=PATCH + evil)
         await store.begin("evilcase0001", question, "evilcase0001")
         await store.add("evilcase0001", *entries("evilcase0001", HOSTILE))
         await store.add("evilcase0001", opinion(evil, evil, long), opinion("long", "long", HOSTILE * 30))
@@ -354,7 +354,7 @@ async def test_a_hostile_answer_is_shown_and_does_nothing(house: House, chromium
 
 async def test_search_as_one_types_and_open_with_the_keyboard(house: House, chromium: Any, kept: str) -> None:
     async with house.store() as store:
-        question = Question(text="How do I rotate the flux capacitor credentials?", project="/work/shop")
+        question = Question(text="How do I rotate the flux capacitor credentials?", project="/srv/shop")
         verdict = whole("fluxcase0001", "Rotate them by the vault.").model_copy(update={"status": "complete"})
         await keep(store, "fluxcase0001", verdict, question)
     async with browser.entered(chromium, house) as page:
@@ -402,7 +402,7 @@ async def test_all_are_walked_through_page_by_page_each_once(tmp_path: Path, chr
         async with house.store() as store:
             for number in range(130):
                 id = f"case{number:08d}"
-                await store.begin(id, Question(text=f"Question number {number}", project="/work/many"), id)
+                await store.begin(id, Question(text=f"Question number {number}", project="/srv/many"), id)
                 await store.finish(id, "failed" if number % 3 else "complete", None)
         async with browser.entered(chromium, house) as page:
             await page.goto(house.url + "/consultations")
@@ -426,7 +426,7 @@ async def test_all_are_walked_through_page_by_page_each_once(tmp_path: Path, chr
 MANY = """
     INSERT INTO consultations (id, thread, project, strategy, mode, status, started, ended, owner, text, question)
     WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 9999)
-    SELECT printf('bulk%08d', i), printf('bulk%08d', i), '/work/many', 'consult', 'auto', 'failed', 1700000000000000 + i,
+    SELECT printf('bulk%08d', i), printf('bulk%08d', i), '/srv/many', 'consult', 'auto', 'failed', 1700000000000000 + i,
         1700000000000000 + i, '', printf('Question number %d', i), printf('{"text": "Question number %d"}', i) FROM n
 """
 
@@ -441,7 +441,7 @@ async def test_ten_thousand_consultations_are_listed_and_searched(tmp_path: Path
             connection.execute(
                 "INSERT INTO memories (consultation, project, at, scope, question, answer, names) "
                 "SELECT id, project, started, ?, text, '', '' FROM consultations",
-                (project_token("/work/many"),),
+                (project_token("/srv/many"),),
             )
             connection.execute("UPDATE memories SET answer = ' '")  # they have ended, without an answer
         async with browser.entered(chromium, house) as page:
@@ -476,7 +476,7 @@ async def test_a_workspace_sees_its_own_and_no_paths(house: House, chromium: Any
         mine = (await client.get("/consultations")).text
         assert f"/consultations/{id}" in mine
         assert kept not in mine
-        assert "/work/records" not in mine
+        assert "/srv/records" not in mine
         assert (await client.get(f"/consultations/{id}")).status_code == 200
         for path in (f"/consultations/{kept}", f"/consultations/{kept[:6]}"):
             refused = await client.get(path)

@@ -10,6 +10,7 @@ from typing import Any, Final, get_args
 
 from pydantic import ValidationError
 
+from orchestra_mcp.foreign import plain
 from orchestra_mcp.types import Mode, Question
 from orchestra_mcp.web.nouns import Ask
 
@@ -139,7 +140,7 @@ def question_of(ask: Ask) -> Question:
 def again(asked: Question) -> Form:
     """The form filled in as an earlier question was."""
     return Form(
-        question=asked.text,
+        question=plain(asked.text),
         strategy=asked.strategy,
         mode=asked.mode,
         effort=asked.effort,

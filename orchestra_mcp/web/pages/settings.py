@@ -54,7 +54,7 @@ async def settings(visit: Visit, status: int = 200, **more: Any) -> Response:
         "roles": ROLES,
         "expiries": EXPIRIES,
         "windows": WINDOWS,
-        "wanted": visit.query("key", limit=100),
+        "wanted": wanted if NAMES.fullmatch(wanted := visit.query("key", limit=100)) else "",
         "told": "",
         "about": "",
         "changed": None,
