@@ -106,9 +106,10 @@ async def test_a_further_expert_who_costs_more_than_he_can_add_is_not_asked(
 async def test_in_a_hurry_the_next_seat_starts_with_the_openers_and_stops_when_they_agree(
     repo: Path, environ: dict[str, str], tmp_path: Path
 ) -> None:
+    # Slow enough that the third call has been sent by the time the two agree, which else might not be sent at all.
     experts = {
-        "cheap": Expert(expert(SAME, [HERE])),
-        "middle": Expert(expert(SAME, [HERE])),
+        "cheap": Expert(expert(SAME, [HERE]), latency_s=0.5),
+        "middle": Expert(expert(SAME, [HERE]), latency_s=0.5),
         "dear": Expert(expert(SAME, [HERE]), fault="hang"),
     }
     speed = '[council]\nprefer = "speed"\n'
