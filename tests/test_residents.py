@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 import anyio
 import pytest
+from conftest import git
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -1326,3 +1327,18 @@ def test_hostile_text_costs_no_time_worth_speaking_of(text: str) -> None:
         )
     )
     assert monotonic() - with_time < 5
+
+
+async def test_of_a_commit_that_touches_tests_only_the_tests_are_told(repo: Path) -> None:
+    (repo / "tests").mkdir(exist_ok=True)
+    (repo / "tests" / "test_parser.py").write_text("def test_total_of_nothing():\n    assert sum([]) == 0\n")
+    git(repo, "add", "-A")
+    git(repo, "commit", "-qm", "A test of nothing")
+    evidence = ProjectEvidence(repo)
+    question = Question(text="What do the latest commits change, and what could break?", project=str(repo))
+    dossier = await collect(question, repo, evidence, budget=6_000)
+    heard = await hear_residents(question, dossier, evidence, timeout_s=30)
+    [said] = [one for one in heard if one.seat == "historian"]
+    assert isinstance(said, Opinion)
+    assert "1 function in 1 file (1 of them a test)" in said.position
+    assert [claim.path for claim in said.claims] == ["tests/test_parser.py"]

@@ -38,13 +38,18 @@ def asks_for_culprit(question: Question) -> bool:
 
 
 async def tell(seat: str, dossier: Dossier, lineup: Lineup, evidence: Evidence) -> Opinion | None:
-    """Changed functions with the places elsewhere that their names occur at, the most used first. None without changes."""
+    """Changed functions with the places elsewhere that their names occur at, the most used first. None without changes.
+
+    Of a change that touches tests only, the tests are told.
+    """
     changes = lineup.changes
     if not changes:
         return None
-    used = [await _use(touched, evidence) for touched in lineup.changed if not is_test(touched.definition.path)]
+    code = [touched for touched in lineup.changed if not is_test(touched.definition.path)]
+    others = [change for change in changes if not is_test(change.path)]
+    used = [await _use(touched, evidence) for touched in (code if others else lineup.changed)]
     used.sort(key=lambda item: -item[0])
-    files = [await _file(change, evidence) for change in changes if not is_test(change.path)]
+    files = [await _file(change, evidence) for change in others or changes]
     claims = [claim for _, claim in used[:MAX_FUNCTIONS]] or files[:MAX_FUNCTIONS]
     if not claims:
         return None
