@@ -18,8 +18,6 @@ from orchestra_mcp.types import CallRecord
 
 logger = logging.getLogger(__name__)
 
-PORTS = {"https": 443, "http": 80}
-
 
 @asynccontextmanager
 async def tracing(environ: Mapping[str, str], user: Settings) -> AsyncIterator[None]:

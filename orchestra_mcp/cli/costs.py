@@ -8,17 +8,18 @@ import io
 import os
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+from orchestra_mcp.app.costing import discounts
 from orchestra_mcp.cli.running import Usage
 from orchestra_mcp.cli.terminal import Desk
 from orchestra_mcp.council.scales.records import TRUST, hits_of, model_key
 from orchestra_mcp.gateway.money.advice import ENOUGH, Advice, Paid, Tried, advise
-from orchestra_mcp.gateway.money.prices import price, table_date
+from orchestra_mcp.gateway.money.prices import table_date
 from orchestra_mcp.report import dollars
-from orchestra_mcp.settings import ModelSpec, Settings, load
+from orchestra_mcp.settings import Settings, load
 from orchestra_mcp.store.costs import TIMES, CostLine, CostRow, lines, total
 from orchestra_mcp.types import Label
 
@@ -38,7 +39,7 @@ def cost(args: argparse.Namespace, desk: Desk) -> int:
         raise Usage(f"--since {args.since} is not before --until {args.until or 'now'}")
     settings = load(os.environ)
     found, answers, labels = anyio.run(_read, settings, args.by, since, until)
-    made = lines(found, discounts(settings), by_time=args.by in TIMES)
+    made = lines(found, discounts(settings, settings.models), by_time=args.by in TIMES)
     advices = advise(paid(answers, settings), tried(labels))
     if args.csv:
         desk.text(as_csv(args.by, made))
@@ -75,25 +76,6 @@ def moment(text: str, now: datetime) -> datetime:
 
 
 # ------------------------------------------------------------------------------------- what is compared
-
-
-def discounts(settings: Settings) -> Callable[[CostRow], Decimal | None]:
-    """What a million tokens cost less when the vendor reads them from its cache, at today's prices."""
-    known: dict[tuple[str, str, str], Decimal | None] = {}
-
-    def of(row: CostRow) -> Decimal | None:
-        if not row.cache_read_tokens:
-            return None
-        who = (row.provider, row.model, row.model_id)
-        if who not in known:
-            spec = settings.models.get(row.model) or ModelSpec(
-                base_url=f"https://{row.provider}", model=row.model_id or row.model
-            )
-            found = price(spec, table=settings.prices)
-            known[who] = None if found is None else max(Decimal(0), found.base.input - found.base.cache_read)
-        return known[who]
-
-    return of
 
 
 def paid(answers: Iterable[CostRow], settings: Settings) -> list[Paid]:

@@ -13,6 +13,7 @@ from orchestra_mcp.errors import NotFound, UserError
 from orchestra_mcp.types import Consultation, OutcomeName, PastCase, Turn
 from orchestra_mcp.web.pages import case
 from orchestra_mcp.web.pages.flame import facts, flame
+from orchestra_mcp.web.pages.live import live_page
 from orchestra_mcp.web.pages.visit import Page, Visit
 
 SHOWN = 40
@@ -21,8 +22,10 @@ TOLD = {"worked": "worked", "partly": "worked in part", "wrong": "was wrong"}
 
 
 async def one(visit: Visit) -> Response:
-    """The page. What runs is shown by `live.py`, which calls this for everything else."""
+    """A consultation: at work while it runs (`live.py`), then its verdict."""
     kept = await visit.house.asking.get(visit.who, visit.part("id"))
+    if kept.status == "running":
+        return await live_page(visit, kept)
     kept = _as_seen(visit, kept)
     words = await _words(visit, kept)
     asked = await _look(visit, asked_about(kept.verdict.follow_up)) if kept.verdict else None

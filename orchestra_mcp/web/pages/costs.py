@@ -9,13 +9,14 @@ from urllib.parse import urlencode
 import anyio.to_thread
 from starlette.responses import Response
 
+from orchestra_mcp.app.costing import discounts
 from orchestra_mcp.store.costs import CostRow, Dimension
 from orchestra_mcp.store.tenants import EVERYWHERE
 from orchestra_mcp.web.answering import reply
 from orchestra_mcp.web.pages.costs_budgets import purses
 from orchestra_mcp.web.pages.costs_later import page_then
 from orchestra_mcp.web.pages.costs_period import METRICS, SPANS, SPLITS, STEPS, Period, period
-from orchestra_mcp.web.pages.costs_series import as_csv, discounts, series, table
+from orchestra_mcp.web.pages.costs_series import as_csv, series, table
 from orchestra_mcp.web.pages.rendering import HEADERS
 from orchestra_mcp.web.pages.visit import Page, Visit
 

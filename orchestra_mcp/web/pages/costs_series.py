@@ -5,12 +5,11 @@ from __future__ import annotations
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Final, Protocol
 
-from orchestra_mcp.settings import ModelSpec, Settings
 from orchestra_mcp.store.costs import CostLine, CostRow, Dimension, lines, total
 from orchestra_mcp.types import Latency, Noun
 from orchestra_mcp.web.pages.costs_period import Metric, Period, after
@@ -175,24 +174,3 @@ def as_csv(by: str, rows: Sequence[Row]) -> str:
         took = [getattr(row.latency, name) if row.latency else None for name in times]
         out.writerow([value, *(getattr(row.line, name) for name in names), *took])
     return written.getvalue()
-
-
-def discounts(settings: Settings, models: Mapping[str, ModelSpec]) -> Callable[[CostRow], Decimal | None]:
-    """What a million tokens cost less when the vendor reads them from its cache, at today's prices."""
-    from orchestra_mcp.gateway.money.prices import price
-
-    known: dict[tuple[str, str, str], Decimal | None] = {}
-
-    def of(row: CostRow) -> Decimal | None:
-        if not row.cache_read_tokens:
-            return None
-        who = (row.provider, row.model, row.model_id)
-        if who not in known:
-            spec = models.get(row.model) or ModelSpec(
-                base_url=f"https://{row.provider}", model=row.model_id or row.model or "-"
-            )
-            found = price(spec, table=settings.prices)
-            known[who] = None if found is None else max(Decimal(0), found.base.input - found.base.cache_read)
-        return known[who]
-
-    return of

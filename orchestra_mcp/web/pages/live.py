@@ -21,7 +21,6 @@ from orchestra_mcp.errors import OrchestraError, UserError
 from orchestra_mcp.types import Consultation
 from orchestra_mcp.web.asking import Asking
 from orchestra_mcp.web.events import HEARTBEAT_S, Places, Standing, while_allowed
-from orchestra_mcp.web.pages import consultation
 from orchestra_mcp.web.pages.livefeed import OTHER_S, Feed
 from orchestra_mcp.web.pages.livenouns import View
 from orchestra_mcp.web.pages.rendering import HEADERS, render
@@ -65,12 +64,6 @@ def watching(visit: Visit) -> Watching:
     if found is None:
         found = _WATCHING[asking] = Watching(asking)
     return found
-
-
-async def one(visit: Visit) -> Response:
-    """A consultation: at work while it runs, then its verdict."""
-    kept = await visit.house.asking.get(visit.who, visit.part("id"))
-    return await live_page(visit, kept) if kept.status == "running" else await consultation.one(visit)
 
 
 async def live_page(visit: Visit, kept: Consultation) -> Response:
@@ -197,7 +190,6 @@ def _slug(name: str) -> str:
 
 
 PAGES = (
-    Page("/consultations/{id}", one),
     Page("/consultations/{id}/live", events),
     Page("/consultations/{id}/cancel", cancel, ("POST",), "ask"),
 )
