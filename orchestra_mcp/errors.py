@@ -4,6 +4,7 @@ OrchestraError
 ├── UserError            the question or its arguments are wrong: say how to mend them
 │   ├── ProjectError         no project, or a path that leaves it
 │   ├── SettingsError        orchestra.toml, a variable or a key is wrong
+│   ├── VoiceError           no radio, no device, no engine: what the voice needs is missing
 │   ├── ConsentNeeded        code would leave the machine and nobody has allowed it yet
 │   └── NotFound             no such consultation, seat or model
 ├── BudgetExceeded       the call would cost more than what is left: stop
@@ -35,6 +36,10 @@ class ProjectError(UserError):
 
 class SettingsError(UserError):
     """A configuration file, an environment variable or a key is missing or wrong."""
+
+
+class VoiceError(UserError):
+    """The voice cannot work as it is: no radio, no device, a codec or an engine that is missing."""
 
 
 class ConsentNeeded(UserError):

@@ -4,7 +4,7 @@ Where it comes from: `ORCHESTRA_CONFIG` names the user's file (else `orchestra.t
 directory); `ORCHESTRA_HOME` names the data directory. A project may carry an `orchestra.toml` of its own, which can
 only narrow: fewer providers, fewer seats, smaller limits. The environment holds only keys and these two paths.
 
-Add a setting here: one field below or in `gateway.py` beside it, one line in `docs/configuration.md`.
+Add a setting here: one field below or in `gateway.py` or `voice.py` beside it, one line in `docs/configuration.md`.
 """
 
 from __future__ import annotations
@@ -33,11 +33,12 @@ from orchestra_mcp.settings.gateway import (
     Usd,
     WireName,
 )
+from orchestra_mcp.settings.voice import Voice
 from orchestra_mcp.types import AlertKind, Noun
 
 __all__ = [
     "AlertRule", "Budget", "Council", "Embedding", "Gateway", "Keys", "Limits", "Memory", "ModelSpec", "PriceRow", "Privacy",
-    "RateLimit", "Route", "SeatSpec", "Settings", "Telemetry", "WireName", "config_file", "home_dir", "load", "narrow",
+    "RateLimit", "Route", "SeatSpec", "Settings", "Telemetry", "Voice", "WireName", "config_file", "home_dir", "load", "narrow",
 ]  # fmt: skip
 
 MAX_PROJECT_FILE = 65_536
@@ -175,6 +176,7 @@ class Settings(Noun):
     memory: Memory = Memory()
     telemetry: Telemetry = Telemetry()
     alerts: tuple[AlertRule, ...] = ()
+    voice: Voice = Voice()
     verify: dict[str, str] = Field(default_factory=dict)
     """Project directory → the command whose tests decide about a proposed patch, such as `pytest -q`. Only the user's
     own file can allow one."""

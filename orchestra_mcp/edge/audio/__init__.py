@@ -1,0 +1,1 @@
+"""Sound: codecs, voice activity, microphone and files."""

@@ -1,0 +1,1 @@
+"""The answer: two sentences, cues, the computer's voice, notifications."""

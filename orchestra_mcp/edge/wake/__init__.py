@@ -1,0 +1,1 @@
+"""The wake phrase, spotted offline."""
