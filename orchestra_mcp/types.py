@@ -75,6 +75,8 @@ class Question(Noun):
     """Absolute path of the project root, already resolved by `context.project`; None means no project."""
     continues: str | None = None
     """Id of the consultation that this one follows."""
+    spoken: bool = False
+    """It was asked aloud and transcribed: names in it may be misheard."""
 
 
 class Turn(Noun):

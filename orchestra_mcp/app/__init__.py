@@ -208,6 +208,7 @@ class Orchestra:
         minutes.notes.extend([await clean(warning, evidence, redactor) for warning in current.warnings])
         minutes.notes.extend(filter(None, [redactor.redact(self._store.makeshift)]))
         minutes.notes.extend(() if question.project else (NO_PROJECT,))
+        minutes.notes.extend((f"You asked aloud: {shown.text[:500]}",) if question.spoken else ())
         try:
             await self._store.begin(id, shown, thread or id)
         except StoreError as error:
@@ -282,6 +283,10 @@ class Orchestra:
         """The words of a recording. Raises as a chat."""
         await self._roster.ready()
         return await self._roster.transcribing.transcribe(request)
+
+    async def may_see(self, project: str, model: str) -> bool:
+        """True when a model may see names and code of a project; False for routes, which lead to one or another."""
+        return await self._table.may_see(project, model)
 
     async def judge(self, offer: str, right: bool, workspace: str | None) -> bool:
         """Keep somebody's word on an answer that was offered for a similar question; False when there is no such offer."""
@@ -380,6 +385,10 @@ class Orchestra:
     ) -> tuple[Summary, ...]:
         """The newest consultations, newest first; see `Store.list`."""
         return await self._store.list(limit, project, before=before, workspace=workspace) or self._require_past()
+
+    async def projects(self, limit: int = 50) -> tuple[str, ...]:
+        """Roots that the owner asked about, the one asked about last first."""
+        return await self._store.projects(limit)
 
     async def search(
         self, query: str, project: str | None = None, limit: int = 20, offset: int = 0, workspace: str | None = None

@@ -54,6 +54,12 @@ class Table:
             return ()
         return tuple(dict.fromkeys(s.provider for s in seats if not s.local and s.provider not in allowed))
 
+    async def may_see(self, project: str, model: str) -> bool:
+        """True when a model of the settings may see the project's code: it is on this machine, or its provider is allowed."""
+        await self._roster.ready()
+        spec = self._roster.models.get(model)
+        return spec is not None and (spec.local or bool({spec.recipient, "*"} & await self._allowed(project)))
+
     async def require_consent(self, question: Question, seats: Sequence[Seat], config: Path) -> None:
         """Refuse a question whose project's code somebody would see who may not.
 

@@ -99,6 +99,13 @@ def rounds(text: str) -> int:
     return int(text)
 
 
+def share(text: str) -> float:
+    """A share from 0 to 0.9."""
+    if not re.fullmatch(r"0|0?\.\d{1,4}", text) or float(text) > 0.9:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share from 0 to 0.9, such as 0.1")
+    return float(text)
+
+
 def port(text: str) -> int:
     """A TCP port; 0 lets the system choose."""
     if not text.isascii() or not text.isdigit() or int(text[:9]) > 65_535:
@@ -371,6 +378,51 @@ def latency_options(parser: Parser) -> None:
     parser.add_argument("--until", default="", metavar="WHEN", help="in the same form; default: now")
 
 
+OMI_ACTIONS = (
+    "scan", "choose", "doctor", "calibrate", "mute", "unmute", "not-me", "webhook", "simulate", "forget",
+)  # fmt: skip
+
+
+def listen_options(parser: Parser) -> None:
+    """Where questions are heard."""
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--mic", action="store_true", help="this computer's microphone in place of an Omi")
+    where.add_argument("--file", metavar="WAV", help="a recording, once, from its beginning to its end")
+    where.add_argument(
+        "--simulated", metavar="ADDRESS", help="the device that `orchestra omi simulate` shows the address of"
+    )
+    parser.add_argument(
+        "--device", metavar="ADDRESS", help="the Omi that is listened to (default: the one chosen last)"
+    )
+    parser.add_argument(
+        "--no-dashboard", action="store_true", help="do not serve the dashboard, to which answers link, beside it"
+    )
+
+
+def omi_options(parser: Parser) -> None:
+    """What is done with the device, or for the voice."""
+    parser.add_argument(
+        "action", metavar="ACTION", choices=OMI_ACTIONS,
+        help="scan: which Omis are near · choose: listen to this one from now on · doctor: what is missing on this computer · "
+        "calibrate: to your own voice · mute, unmute: also while `orchestra listen` runs · not-me: a phrase that woke it by "
+        "mistake · webhook: the address for the Omi app · simulate: a device without a device · forget: device and calibration",
+    )  # fmt: skip
+    parser.add_argument("what", metavar="WHAT", nargs="?", help="choose: the address; not-me: the phrase")
+    parser.add_argument("--mic", action="store_true", help="calibrate: by this computer's microphone")
+    parser.add_argument(
+        "--file", dest="files", action="append", default=[], metavar="WAV",
+        help="calibrate: a recording of the phrase, repeatable; simulate: what is said",
+    )  # fmt: skip
+    parser.add_argument("--say", metavar="TEXT", help="simulate: what is said, with a voice of espeak-ng or flite")
+    parser.add_argument(
+        "--kind", choices=("consumer", "dev-kit"), default="consumer", help="simulate: which device (default: consumer)"
+    )
+    parser.add_argument("--loss", type=share, default=0.0, metavar="SHARE", help="simulate: lost packets, 0 to 0.9")
+    parser.add_argument(
+        "--port", type=port, default=0, metavar="PORT", help="simulate: of the virtual radio (default: any free one)"
+    )
+
+
 CLI = "orchestra_mcp.cli"
 COMMANDS: dict[str, Command] = {
     "ask": Command(
@@ -467,6 +519,18 @@ COMMANDS: dict[str, Command] = {
         (ui_options, common),
         "Serves what `orchestra serve` serves, on a free port, and opens a browser that need not show a key. "
         "It ends with Ctrl+C.",
+    ),
+    "listen": Command(
+        "ask the council aloud: through an Omi, a microphone or a recording",
+        f"{CLI}.listening:listen",
+        (listen_options, project, common),
+        "Say the wake phrase and your question, or hold the button; the answer is read aloud and waits in the dashboard. "
+        "Needs the extra `omi`. docs/voice.md. With --json: one document for each answer.",
+    ),
+    "omi": Command(
+        "the Omi wearable and the voice: find, choose, calibrate, mute, simulate",
+        f"{CLI}.omi:omi",
+        (omi_options, common),
     ),
     "keys": Command(
         "virtual keys for the HTTP server",

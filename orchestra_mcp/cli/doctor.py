@@ -27,7 +27,11 @@ MARKS = {"ok": ("ok  ", "green"), "warn": ("warn", "yellow"), "fail": ("FAIL", "
 
 def doctor(args: argparse.Namespace, desk: Desk) -> int:
     """Run all checks; returns 1 when one of them failed."""
-    findings = anyio.run(_examine, dict(os.environ), args.call, desk)
+    return conclude(anyio.run(_examine, dict(os.environ), args.call, desk), desk)
+
+
+def conclude(findings: list[Finding], desk: Desk) -> int:
+    """Sum up what was shown; returns 1 when a check failed."""
     failed = [f.name for f in findings if f.state == "fail"]
     if desk.as_json:
         desk.document({"ok": not failed, "checks": [finding._asdict() for finding in findings]})
@@ -38,11 +42,7 @@ def doctor(args: argparse.Namespace, desk: Desk) -> int:
 
 
 async def _examine(environ: Mapping[str, str], call: bool, desk: Desk) -> list[Finding]:
-    findings: list[Finding] = []
-    for name, check in CHECKS.items():
-        for finding in await guarded(name, check, environ, CHECK_S):
-            findings.append(finding)
-            show(finding, desk)
+    findings = await examine(CHECKS, environ, desk)
 
     async def models(environ: Mapping[str, str]) -> list[Finding]:
         return await check_models(environ, call)
@@ -50,6 +50,16 @@ async def _examine(environ: Mapping[str, str], call: bool, desk: Desk) -> list[F
     for finding in await guarded("models", models, environ, CALL_S if call else CHECK_S):
         findings.append(finding)
         show(finding, desk)
+    return findings
+
+
+async def examine(checks: Mapping[str, Check], environ: Mapping[str, str], desk: Desk) -> list[Finding]:
+    """Run checks one after the other, and show what each found."""
+    findings: list[Finding] = []
+    for name, check in checks.items():
+        for finding in await guarded(name, check, environ, CHECK_S):
+            findings.append(finding)
+            show(finding, desk)
     return findings
 
 

@@ -200,9 +200,13 @@ class Reply:
     """The question as it was understood."""
     spoken: str = field(repr=False)
     """Two sentences at most, in words that a voice can read."""
+    notice: tuple[str, str] = field(default=("", ""), repr=False)
+    """Title and text for the eyes; empty where what is spoken will do."""
     consultation: str = ""
     """Id of the full verdict; empty when none was asked for."""
     failed: bool = False
+    expects: bool = False
+    """True when the speaker is to answer: yes or no, or the name of a project."""
 
 
 class Mouth(Protocol):

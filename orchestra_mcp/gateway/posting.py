@@ -6,7 +6,7 @@ message goes only where it was meant to go.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -48,9 +48,20 @@ async def post(
     content_type: str = "application/json",
     *,
     allow_http: bool = False,
+    headers: Mapping[str, str] | None = None,
+    final: Mapping[int, str] | None = None,
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
 ) -> None:
     """Post a message; tried again a few times while that may help.
+
+    Args:
+        url: where it goes.
+        body: the message.
+        content_type: of the body.
+        allow_http: plain http to other machines too.
+        headers: more of them, such as one that shows a key.
+        final: statuses after which another try does not help, and what they mean, for people.
+        sleep: waits between tries.
 
     Raises:
         Refused: the address is none, or whoever is there does not want it; asking again cannot help.
@@ -60,13 +71,11 @@ async def post(
         raise Refused(
             f"The webhook at {host_of(url)} is neither https nor on this machine; `allow_http` would allow it."
         )
-    headers = {"content-type": content_type, "user-agent": "orchestra", "accept-encoding": "identity"}
+    sent = {"content-type": content_type, "user-agent": "orchestra", "accept-encoding": "identity", **(headers or {})}
     async with open_http() as http:
         for pause in (*PAUSES_S, None):
             try:
-                status, _ = await fetch(
-                    http, url, headers, method="POST", content=body, seconds=POST_S, most=REPLY_BYTES
-                )
+                status, _ = await fetch(http, url, sent, method="POST", content=body, seconds=POST_S, most=REPLY_BYTES)
             except TransportError as error:
                 if error.kind == "address":
                     raise Refused(f"The webhook at {host_of(url)} has no usable address.") from None
@@ -75,6 +84,8 @@ async def post(
                 if 200 <= status < 300:
                     return
                 said = f"The webhook at {host_of(url)} answered {status}"
+                if final and status in final:
+                    raise Refused(f"{said}: {final[status]}")
                 if status not in PASSING:
                     hint = "; redirects are not followed" if 300 <= status < 400 else ""
                     raise Refused(f"{said}{hint}.")

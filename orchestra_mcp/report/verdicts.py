@@ -145,7 +145,8 @@ def transcript(consultation: Consultation) -> str:
     parts = [
         f"# Consultation {consultation.id} ({consultation.status})",
         f"{question.strategy} · mode {question.mode} · {consultation.started:%Y-%m-%d %H:%M} UTC"
-        + (f" · continues {question.continues}" if question.continues else ""),
+        + (f" · continues {question.continues}" if question.continues else "")
+        + (" · asked aloud" if question.spoken else ""),
         _quote(question.text, 20_000),
     ]
     if consultation.status == "interrupted":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import time
 from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
@@ -52,9 +53,18 @@ class Voice(Noun):
     """Show answers as notifications of the desktop (extra `desktop`)."""
     hours: str = ""
     """Times of day in which it listens, such as `08:00-19:30` (local time); empty: always."""
+    rest_after_min: int = Field(default=0, ge=0, le=1440)
+    """After so many minutes without a voice no sound is sent before the button is pressed; 0: never."""
     low_battery: int = Field(default=15, ge=0, le=100)
     """Below so many per cent the device sends sound only while its button is used."""
     omi_app: OmiApp = OmiApp()
+
+    def listens_at(self, now: time) -> bool:
+        """True within the hours, which may go over midnight; always when there are none."""
+        if not self.hours:
+            return True
+        begin, end = (time.fromisoformat(each) for each in self.hours.split("-"))
+        return begin <= now < end if begin <= end else now >= begin or now < end
 
     @field_validator("wake_phrase")
     @classmethod

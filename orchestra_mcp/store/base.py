@@ -102,7 +102,8 @@ class Store(Protocol):
         ...
 
     async def get(self, id: str) -> Consultation:
-        """One consultation, whole; `latest` is an id, and so is any unambiguous beginning of one.
+        """One consultation, whole; `latest` is an id, `voice` is the newest that was asked aloud, and so is any unambiguous
+        beginning of one.
 
         A consultation that still says `running` but whose process is gone is returned as `interrupted`.
 
@@ -122,6 +123,10 @@ class Store(Protocol):
             before: only those that came before this one, by its id (for paging); empty for the newest.
             workspace: only what its keys asked; None for all.
         """
+        ...
+
+    async def projects(self, limit: int = 50) -> tuple[str, ...]:
+        """Roots of projects that the owner asked about (no key of a workspace), the one asked about last first."""
         ...
 
     async def thread(self, id: str) -> tuple[Turn, ...]:

@@ -63,7 +63,7 @@ def require(connection: sqlite3.Connection, id: str) -> None:
 
 
 def resolve(connection: sqlite3.Connection, given: str) -> str:
-    """The full id for `latest`, an id, or an unambiguous beginning of one.
+    """The full id for `latest`, `voice` (the newest that was asked aloud), an id, or an unambiguous beginning of one.
 
     Raises:
         NotFound: with the ids that come closest.
@@ -74,6 +74,11 @@ def resolve(connection: sqlite3.Connection, given: str) -> str:
         raise NotFound("There is no consultation in the store yet; ask a question first.")
     if given == "latest":
         return newest[0]
+    if given == "voice":
+        spoken = _ids(connection, f"SELECT id FROM consultations WHERE spoken {NEWEST_FIRST} LIMIT 1")
+        if not spoken:
+            raise NotFound("No question was asked aloud yet; `orchestra listen` hears one (docs/voice.md).")
+        return spoken[0]
     if connection.execute("SELECT 1 FROM consultations WHERE id = ?", (given,)).fetchone():
         return given
     matches = _ids(
@@ -165,6 +170,17 @@ def summaries(
     condition = f"WHERE {' AND '.join(conditions)}" if conditions else ""
     found = connection.execute(f"{SUMMARIES} {condition} {NEWEST_FIRST} LIMIT ?", (*values, max(limit, 0)))
     return tuple(summary(row, alive) for row in found)
+
+
+def projects(connection: sqlite3.Connection, limit: int) -> tuple[str, ...]:
+    """Roots that the owner asked about, the one asked about last first; see `base.Store.projects`."""
+    others = "SELECT consultation FROM consultation_owners WHERE workspace <> ''"
+    found = connection.execute(
+        f"SELECT project FROM consultations WHERE project <> '' AND id NOT IN ({others}) "
+        "GROUP BY project ORDER BY max(started) DESC LIMIT ?",
+        (max(limit, 0),),
+    )
+    return tuple(project for (project,) in found)
 
 
 def summary(row: tuple[Any, ...], alive: Alive) -> Summary:

@@ -266,6 +266,11 @@ MIGRATIONS: tuple[str, ...] = (
     );
     INSERT INTO turns (name, at) SELECT 'memories to fill', coalesce(max(rowid), 0) FROM consultations;
     """,
+    # 5: which questions were asked aloud.
+    """
+    ALTER TABLE consultations ADD COLUMN spoken INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX consultations_spoken ON consultations (started) WHERE spoken;
+    """,
 )
 
 LATEST = len(MIGRATIONS)

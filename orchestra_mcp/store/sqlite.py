@@ -58,8 +58,8 @@ CLOSE_S: Final = 1.0
 FAILURES: Final = (sqlite3.Error, OSError)
 
 INSERT_CONSULTATION: Final = """
-    INSERT INTO consultations (id, thread, project, strategy, mode, status, started, owner, text, question)
-    VALUES (?, ?, ?, ?, ?, 'running', ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING
+    INSERT INTO consultations (id, thread, project, strategy, mode, status, started, owner, text, question, spoken)
+    VALUES (?, ?, ?, ?, ?, 'running', ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING
 """
 # No INSERT … SELECT: it would copy the body into a table of its own first, since it reads the one that it writes.
 INSERT_ENTRY: Final = """
@@ -167,7 +167,7 @@ class SqliteStore:
         at = rows.now()
         row = (
             rows.clean(id), rows.clean(thread), rows.clean(question.project or ""), question.strategy, question.mode,
-            at, self._token, rows.clean(question.text), rows.encode(question),
+            at, self._token, rows.clean(question.text), rows.encode(question), question.spoken,
         )  # fmt: skip
         remember = memoryrows.added(id, question, at)
 
@@ -297,6 +297,10 @@ class SqliteStore:
             lookup.summaries, limit=limit, project=project, alive=self._alive, before=before, workspace=workspace
         )
         return await self._read(unit)
+
+    async def projects(self, limit: int = 50) -> tuple[str, ...]:
+        """Roots that the owner asked about, the one asked about last first; see `base.Store.projects`."""
+        return await self._read(lambda connection: lookup.projects(connection, limit))
 
     async def thread(self, id: str) -> tuple[Turn, ...]:
         """The finished turns of the conversation that `id` belongs to, oldest first."""

@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from http import HTTPStatus
 from importlib.util import find_spec
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Protocol
 import anyio
 from mcp.server.transport_security import TransportSecuritySettings
 
-from orchestra_mcp.errors import SettingsError
+from orchestra_mcp.errors import OrchestraError, SettingsError
 from orchestra_mcp.settings import home_dir
 from orchestra_mcp.store.secretfile import secret_file
 from orchestra_mcp.tools.server import Server, build_server
@@ -32,6 +32,7 @@ from orchestra_mcp.tools.stdio import last_word, log_to_stderr
 if TYPE_CHECKING:
     from types import FrameType
 
+    import uvicorn
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from orchestra_mcp.tools.host import Host
@@ -239,6 +240,7 @@ def serve_opened(
     ws: bool = False,
     fast: bool = False,
     drain: Draining | None = None,
+    beside: Callable[[], Awaitable[None]] | None = None,
 ) -> int:
     """As `serve`, for an application that is opened within the event loop and closed after the last request.
 
@@ -249,6 +251,7 @@ def serve_opened(
         ws: also WebSockets, where the package `websockets` is installed.
         fast: use uvloop where it is installed.
         drain: after a signal, what works may finish; a second signal ends the waiting.
+        beside: run as long as it serves; when it ends, so does this, with what it raised.
     """
     import uvicorn
 
@@ -289,12 +292,35 @@ def serve_opened(
                 timeout_graceful_shutdown=GRACE_S,
             )
             settle_memory()
-            await Quick(config).serve(sockets=[listener])
+            server = Quick(config)
+            if beside is None:
+                await server.serve(sockets=[listener])
+            else:
+                await _serve_beside(server, listener, beside)
 
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, leaving.early)
     anyio.run(main, backend_options={"use_uvloop": True} if fast and find_spec("uvloop") else {})
     return 128 + leaving.number if leaving.number else 0
+
+
+async def _serve_beside(server: uvicorn.Server, listener: socket.socket, beside: Callable[[], Awaitable[None]]) -> None:
+    failure: OrchestraError | None = None
+
+    async def accompany() -> None:
+        nonlocal failure
+        try:
+            await beside()
+        except OrchestraError as error:
+            failure = error
+        server.should_exit = True
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(accompany)
+        await server.serve(sockets=[listener])
+        group.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
 
 
 def settle_memory() -> None:

@@ -46,7 +46,7 @@ async def get_consultation(
     wait_s: arg.Wait = 0,
     detail: arg.DetailName = "standard",
 ) -> Result:
-    """Status or result of a past or running consultation by its id or "latest"; with `query`, a search of past ones.
+    """Status or result of a past or running consultation by its id, "latest" or "voice" (asked aloud); with `query`, a search of past ones.
 
     detail="full" gives the whole transcript.
     """
@@ -158,10 +158,10 @@ async def full_transcript(host: Host, id: str) -> str:
         raise ResourceError(str(error)) from None
 
 
-async def latest_transcript(host: Host) -> str:
+async def latest_transcript(host: Host, id: str = "latest") -> str:
     """As `full_transcript`; a resource that is listed can always be read, even before the first consultation."""
     try:
-        return await full_transcript(host, "latest")
+        return await full_transcript(host, id)
     except ResourceNotFoundError as error:
         return str(error)
 
@@ -181,7 +181,7 @@ async def complete(
     if isinstance(ref, PromptReference):
         values = list(get_args(Mode)) if argument.name == "mode" else []
     elif ref.uri.startswith(URI):
-        values = ["latest", *await _recent(host)]
+        values = ["latest", "voice", *await _recent(host)]
     else:
         return None
     matching: list[Any] = [value for value in values if value.startswith(argument.value)]

@@ -46,8 +46,8 @@ question with goal, observation and what was tried; pass stack traces as `error`
 as `files`. Do not paste files: it reads the project itself.
 - debate: to decide between real alternatives.
 - collect_context: to see what would be sent, to whom and at what cost, without sending it.
-- get_consultation: when a reply says "running", for an earlier consultation, or with detail="full" for a \
-transcript.
+- get_consultation: when a reply says "running", for an earlier consultation ("voice": what the user asked \
+aloud), or with detail="full" for a transcript.
 - mark_outcome: once a solution was tried and it is known whether it worked; so the council learns whom to \
 trust here.
 - council_status: when experts are missing or something fails; it says how to mend it.
@@ -208,6 +208,16 @@ def build_server(
     )
     async def latest() -> str:
         return await records.latest_transcript(host)
+
+    @server.resource(
+        URI + "voice",
+        name="voice-consultation",
+        title="Voice question",
+        description="Full transcript of the latest question that the user asked aloud",
+        mime_type="text/markdown",
+    )
+    async def voice() -> str:
+        return await records.latest_transcript(host, "voice")
 
     async def complete(
         ref: PromptReference | ResourceTemplateReference,

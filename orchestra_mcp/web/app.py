@@ -1,4 +1,4 @@
-"""The whole door as one ASGI application: `/v1`, `/api`, `/admin`, `/mcp`, `/metrics`, `/health` and the pages, behind one guard.
+"""The whole door as one ASGI application: `/v1`, `/api`, `/admin`, `/mcp`, `/metrics`, `/omi`, `/health` and pages, behind one guard.
 
 The parts are told apart by the first word of the path, so that a call to a model passes through no more than it needs.
 """
@@ -6,7 +6,7 @@ The parts are told apart by the first word of the path, so that a call to a mode
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -127,6 +127,8 @@ def build_door(
     drain: Drain | None = None,
     sessions: Sessions | None = None,
     metrics: Metrics | None = None,
+    webhook: ASGIApp | None = None,
+    webhook_hosts: Iterable[str] = (),
 ) -> ASGIApp:
     """The application behind its guard.
 
@@ -144,6 +146,8 @@ def build_door(
         drain: ends what still works when the server closes.
         sessions: who has entered with a browser.
         metrics: what `/metrics` shows.
+        webhook: what the Omi app posts, at `/omi/`, where no key is asked for; it looks after itself.
+        webhook_hosts: public names under which it, and nothing else, may be called.
     """
     from orchestra_mcp.web.completions import Completions
     from orchestra_mcp.web.v1 import nothing, v1_routes
@@ -171,6 +175,7 @@ def build_door(
         "admin": room(Admin(store, access).routes()) if admin else nowhere,
         "metrics": drain.ended(room([Route("/metrics", metrics.scrape)])) if metrics else nowhere,
         "health": health,
+        **({"omi": drain.ended(webhook)} if webhook else {}),
         **dict.fromkeys(ROOMS, for_people),
     }
     exact = {
@@ -180,4 +185,5 @@ def build_door(
         if "{" not in route.path
     }
     whole = drain.counted(Traced(Rooms(rooms, drain.ended(mcp), exact)))
-    return Guard(whole, access, addresses, slowing, Entrance(sessions, access))
+    public = {"/omi/": frozenset(host.lower() for host in webhook_hosts)} if webhook else {}
+    return Guard(whole, access, addresses, slowing, Entrance(sessions, access), public)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import time
 from collections import OrderedDict
+from collections.abc import Mapping
 from contextvars import ContextVar
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
@@ -20,7 +21,7 @@ import anyio
 from orchestra_mcp.errors import StoreError
 from orchestra_mcp.gateway.provider import Receipt
 from orchestra_mcp.store.tenants import Permission
-from orchestra_mcp.tools.http import Addresses
+from orchestra_mcp.tools.http import ADDRESS, Addresses
 from orchestra_mcp.web.access import Access, Principal
 from orchestra_mcp.web.overhead import Head, headers
 
@@ -116,7 +117,17 @@ class Slowing:
 
 
 class Guard:
-    """ASGI: lets a request through with its `Principal` and `Caller` in `scope["state"]`, or says why not."""
+    """ASGI: lets a request through with its `Principal` and `Caller` in `scope["state"]`, or says why not.
+
+    Args:
+        app: what is guarded.
+        access: knows keys.
+        addresses: names of this server.
+        slowing: makes those wait who come with wrong keys.
+        front: lets browsers in.
+        public: beginnings of paths that look after themselves, since whoever calls there can show no key, each with the
+            further names under which they, and nothing else, may be called.
+    """
 
     def __init__(
         self,
@@ -125,10 +136,12 @@ class Guard:
         addresses: Addresses,
         slowing: Slowing | None = None,
         front: Front | None = None,
+        public: Mapping[str, frozenset[str]] | None = None,
     ) -> None:
         self._app, self._access, self._addresses = app, access, addresses
         self._slowing = slowing or Slowing()
         self._front = front
+        self._public = tuple((public or {}).items())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Judge the request by its headers; nothing of its body is read before it is let in."""
@@ -144,11 +157,12 @@ class Guard:
                     await _refuse(scope, send, began, HTTPStatus.BAD_REQUEST, said)
                     return
                 given[name] = value
-        if refused := self._misled(scope, given):
+        path: str = scope["path"]
+        names = next((names for beginning, names in self._public if path.startswith(beginning)), None)
+        if refused := self._misled(scope, given, names or frozenset()):
             await _refuse(scope, send, began, *refused)
             return
-        path: str = scope["path"]
-        if path != OPEN:
+        if path != OPEN and names is None:
             key = _key(given)
             # Models are asked with keys, and at once.
             if not key and not path.startswith("/v1/") and await self._shown(scope, receive, send):
@@ -178,9 +192,9 @@ class Guard:
             await self._app(scope, receive, send)
         return True
 
-    def _misled(self, scope: Scope, given: dict[bytes, bytes]) -> tuple[HTTPStatus, str] | None:
+    def _misled(self, scope: Scope, given: dict[bytes, bytes], names: frozenset[str]) -> tuple[HTTPStatus, str] | None:
         host = given.get(b"host", b"").decode("latin-1")
-        if not self._addresses.ours(f"//{host}", scope):
+        if not self._addresses.ours(f"//{host}", scope) and not _named(host, names):
             return HTTPStatus.MISDIRECTED_REQUEST, "This server does not answer to that Host."
         if (origin := given.get(b"origin")) and not self._addresses.ours(origin.decode("latin-1"), scope):
             return HTTPStatus.FORBIDDEN, "Web pages of other origins may not call this server."
@@ -196,6 +210,12 @@ class Guard:
             await _refuse(scope, send, began, HTTPStatus.UNAUTHORIZED, why)
         else:
             await _refuse(scope, send, began, HTTPStatus.TOO_MANY_REQUESTS, "Too many wrong keys at once.")
+
+
+def _named(host: str, names: frozenset[str]) -> bool:
+    """True for a host, with or without a port, that is among some names."""
+    found = ADDRESS.fullmatch(f"//{host}") if names else None
+    return found is not None and found[1].lower() in names
 
 
 def _key(given: dict[bytes, bytes]) -> bytes:

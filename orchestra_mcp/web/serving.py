@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 from orchestra_mcp.errors import OrchestraError, SettingsError
 from orchestra_mcp.gateway.caching.keys import scope_of
 from orchestra_mcp.gateway.provider import Caller, ChatRequest, Message
-from orchestra_mcp.settings import home_dir
+from orchestra_mcp.settings import Keys, home_dir, load
 from orchestra_mcp.store.access import open_access
 from orchestra_mcp.store.feed import Feed
 from orchestra_mcp.telemetry.http import within_trace
@@ -33,10 +33,18 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from orchestra_mcp.app import Orchestra
+    from orchestra_mcp.edge.omiapp.intake import Intake
     from orchestra_mcp.gateway.front import Gateway
+    from orchestra_mcp.web.voice import Webhook
 
+LINK_S = 900.0
+"""A link to a verdict lets the owner in for so long, in seconds."""
 DRAIN_S = 10.0
 """After a signal, requests that run may go on for so long, in seconds."""
+
+
+Beside = Callable[["Orchestra", Callable[[str], str]], Awaitable[None]]
+"""Something that runs in the house beside the server; is told where the page of a consultation is."""
 
 
 @asynccontextmanager
@@ -49,12 +57,12 @@ async def open_door(
     admin: bool = False,
     drain: Drain | None = None,
     sessions: Sessions | None = None,
-    opened: Callable[[], None] = lambda: None,
+    opened: Callable[[Orchestra], None] = lambda _: None,
     address: str = "",
 ) -> AsyncIterator[ASGIApp]:
     """The whole application, ready to serve; closing it cancels and records what still runs.
 
-    `opened` is called when it is ready; `sessions` are those of browsers; alerts link to the dashboard at `address`.
+    `opened` is given the house when it is ready; `sessions` are those of browsers; alerts link to the dashboard at `address`.
 
     Raises:
         SettingsError, StoreError: the house cannot be opened.
@@ -97,6 +105,11 @@ async def open_door(
             metrics = Metrics(feed, orchestra)
             await metrics.begin()
             orchestra.alarms.dashboard = address
+            omi_app = load(environ).voice.omi_app
+            webhook = None
+            if omi_app.uids:
+                webhook, intake = _webhook(environ, orchestra, address)
+                group.start_soon(intake.run)
             door = build_door(
                 mcp=mcp,
                 desk=desk,
@@ -111,14 +124,35 @@ async def open_door(
                 drain=drain,
                 sessions=sessions,
                 metrics=metrics,
+                webhook=webhook,
+                webhook_hosts=omi_app.hosts,
             )
-            opened()
+            opened(orchestra)
             yield door
         except Exception as error:  # noqa: BLE001 - raised again below, outside the task group that would wrap it
             failure = error
         group.cancel_scope.cancel()
     if failure:
         raise failure
+
+
+def _webhook(environ: Mapping[str, str], orchestra: Orchestra, address: str) -> tuple[Webhook, Intake]:
+    """What the Omi app posts, and what takes it.
+
+    Raises:
+        SettingsError: the secret in its address cannot be kept.
+    """
+    from orchestra_mcp.edge.omiapp.address import omi_token
+    from orchestra_mcp.edge.phone import open_intake
+    from orchestra_mcp.web.voice import Webhook
+
+    home, voice = home_dir(environ), load(environ).voice
+
+    def page(id: str) -> str:
+        return f"{address}consultations/{id}" if address else ""
+
+    intake = open_intake(orchestra, voice, home, Keys(environ, home / "keys.env").get, page)
+    return Webhook(omi_token(home), intake, voice.omi_app.hosts), intake
 
 
 def _scope(caller: Caller) -> str:
@@ -151,6 +185,7 @@ def serve_door(
     admin: bool = False,
     drain_s: float = DRAIN_S,
     show: Callable[[str], None] | None = None,
+    beside: Beside | None = None,
 ) -> int:
     """Serve until a signal comes; returns the exit code.
 
@@ -162,6 +197,7 @@ def serve_door(
         admin: with the admin API.
         drain_s: after a signal, requests that run may go on for so long, in seconds; a second signal ends that.
         show: told where the dashboard is once it can be opened, with a ticket that lets the owner in once.
+        beside: runs in the same house; when it ends, so does the server, with what it raised.
     """
     log_to_stderr(environ)
     trace_process(environ)
@@ -182,10 +218,15 @@ def serve_door(
             f"Clients must send the owner's token ({home / 'token'}) or a key of `orchestra keys create`\n"
         )
         drain, sessions = Drain(drain_s), Sessions()
+        houses: list[Orchestra] = []
 
-        def opened() -> None:
+        def opened(orchestra: Orchestra) -> None:
+            houses.append(orchestra)
             if show is not None:
                 show(f"{base}/#t={sessions.ticket()}")
+
+        def page(id: str) -> str:
+            return f"{link}/consultations/{id}#t={sessions.ticket(LINK_S)}"
 
         link = base.replace(f"//{address}:", "//127.0.0.1:") if host in ANYWHERE else base
         opening = open_door(
@@ -193,7 +234,9 @@ def serve_door(
             sse=sse, admin=admin, drain=drain, sessions=sessions, opened=opened, address=f"{link}/",
         )  # fmt: skip
         try:
-            return serve_opened(opening, listener, where, ws=True, fast=True, drain=drain)
+            along = None if beside is None else lambda: beside(houses[0], page)
+            where = where if beside is None else ""
+            return serve_opened(opening, listener, where, ws=True, fast=beside is None, drain=drain, beside=along)
         except OrchestraError as error:
             sys.stderr.write(f"orchestra: {error}\n")
             return 1

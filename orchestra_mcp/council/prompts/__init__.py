@@ -26,6 +26,10 @@ __all__ = [
 NO_LIMITS: Mapping[str, int] = MappingProxyType({})
 MAX_POSITION = 300
 """Characters of a position that is to be compared with others."""
+SPOKEN = (
+    "The question was asked aloud and transcribed, so names in it may be misheard: where none of that name is in the "
+    "evidence, take the one that sounds alike, and say so."
+)
 
 
 class Writer:
@@ -156,6 +160,8 @@ class Writer:
     def _case(self, seat: Seat, fence: Fence) -> str:
         dossier = self.dossier.fitted(self._rooms.get(seat.name, self.dossier.tokens))
         parts = [f"# Question\n{self.question.text}"]
+        if self.question.spoken:
+            parts.append(SPOKEN)
         if dossier.history:
             turns = "\n\n".join(
                 f"Asked {turn.at:%Y-%m-%d}: {turn.question}\nOutcome: {turn.outcome}" for turn in dossier.history

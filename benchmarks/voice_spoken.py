@@ -1,0 +1,151 @@
+"""The measure of `voice.py` that is about words: what the offline engine makes of questions within and outside its templates.
+
+What is transcribed is what the ear took down, so that clips that did not wake it are left out (and counted). The target, under 1.5 s
+from the end of speech to the transcript, covers the sum: the quiet that the ear waits for, and the engine's work by the clock. Its processor time says what the clock would show if nothing else ran here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+from voice_clips import Clip, Condition, Kind, folder
+from voice_figures import share, table, times, word_errors
+from voice_hearing import Bench
+from voice_measures import ENGINES, WORDS_FOR
+from voice_texts import identifiers
+
+from orchestra_mcp.edge.nouns import Heard, Transcriber, Utterance, Vocabulary
+from orchestra_mcp.edge.words import open_transcriber
+from orchestra_mcp.gateway.transcription import Transcript, TranscriptionRequest
+from orchestra_mcp.settings.voice import Voice
+
+NAMES = 60
+"""Identifiers of the project that is talked about; it is as easy to hear one of them wrongly as in life."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A question and what was understood."""
+
+    clip: Clip
+    heard: Heard
+    waited_s: float
+    worked_s: float
+    processor_s: float | None
+
+    @property
+    def said(self) -> str:
+        return plain(self.clip.text.partition(", ")[2])
+
+    @property
+    def right(self) -> bool:
+        return plain(self.heard.text) == self.said
+
+
+def plain(text: str) -> str:
+    """Small letters and blanks only."""
+    return " ".join(re.sub(r"[^a-z0-9' ]", " ", text.lower()).split())
+
+
+def show_words(bench: Bench, conditions: Sequence[Condition]) -> None:
+    """Table: words."""
+    rows: list[tuple[str, ...]] = []
+    wrong: list[str] = []
+    kinds: tuple[Kind, ...] = ("words", "free")
+    for kind in kinds:
+        for condition in conditions:
+            heard = bench.heard(kind, condition)
+            answers = anyio.run(_answers, bench, kind, condition)
+            for engine in ("", *ENGINES):
+                mine = [one for one in answers if engine in ("", one.clip.engine)]
+                of = [one for one in heard if engine in ("", one.clip.engine)]
+                name = f"{'within' if kind == 'words' else 'outside'} templates, {WORDS_FOR[condition]}"
+                rows.append((f"{name}, {engine or 'all'}", *_row(mine, len(of))))
+            wrong += [
+                f"{one.clip.params['name']}, {condition}: {one.said!r} as {one.heard.text!r}"
+                for one in answers
+                if not one.right and not one.heard.doubt
+            ]
+    heads = (
+        "questions",
+        "taken down",
+        "word errors",
+        "right word for word",
+        "doubtful",
+        "wrong and not doubtful (target: about none)",
+        "quiet waited for",
+        "engine, by the clock",
+        "engine, processor",
+        "end of speech to transcript, s (target < 1.5)",
+    )
+    print(table("Words, offline engine; times: median / 95 % / worst, s", heads, rows))
+    print("\n".join(["wrong and not doubtful:", *wrong]) if wrong else "wrong and not doubtful: none", flush=True)
+
+
+def _row(answers: Sequence[Answer], of: int) -> tuple[str, ...]:
+    errors = [word_errors(one.said, plain(one.heard.text)) for one in answers]
+    total = max(1, sum(words for _, words in errors))
+    sure = [one for one in answers if not one.heard.doubt]
+    return (
+        f"{len(answers)}/{of}",
+        f"{100 * sum(count for count, _ in errors) / total:.0f} %",
+        share(sum(one.right for one in answers), len(answers)),
+        share(len(answers) - len(sure), len(answers)),
+        str(sum(not one.right for one in sure)),
+        times([one.waited_s for one in answers]),
+        times([one.worked_s for one in answers]),
+        times([one.processor_s for one in answers if one.processor_s is not None]),
+        times([one.waited_s + one.worked_s for one in answers]),
+    )
+
+
+async def _answers(bench: Bench, kind: Kind, condition: Condition) -> list[Answer]:
+    names = identifiers(bench.split)
+    step = max(1, len(names) // NAMES)
+    chosen = tuple(name.replace(" ", "_") for name in names[::step])[:NAMES]
+    vocabulary = Vocabulary(
+        project="records", identifiers=chosen, files=("parser.py", "main.ts"), branches=("main", "fix-login")
+    )
+    engine = _engine(folder(bench.home))
+    found: list[Answer] = []
+    try:
+        for one in bench.heard(kind, condition):
+            said = next(((at, what) for at, what in one.run.said if isinstance(what, Utterance)), None)
+            if said is None or not one.run.found(one.clip.phrase_end_s or 0.0):
+                continue
+            if not found:
+                await engine.transcribe(said[1], vocabulary)  # builds the model, as the product does when it starts
+            began, used = time.perf_counter(), _used()
+            heard = await engine.transcribe(said[1], vocabulary)
+            took, spent = time.perf_counter() - began, _used() - used
+            waited = said[0] - one.clip.speech_end_s
+            found.append(Answer(one.clip, heard, waited, took, spent if spent > 0 else None))
+    finally:
+        if (close := getattr(engine, "aclose", None)) is not None:
+            await close()
+    return found
+
+
+def _used() -> float:
+    """Processor time of this process and its children, in seconds; children only where there is /proc."""
+    total = time.process_time()
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+            if int(fields[1]) == os.getpid():  # proc(5): field 4 is the parent, 14 and 15 the ticks
+                total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return total
+
+
+def _engine(home: Path) -> Transcriber:
+    async def no_vendor(request: TranscriptionRequest) -> Transcript:
+        raise AssertionError(f"the offline engine sends nothing ({request.model})")
+
+    return open_transcriber(Voice(transcriber="offline"), no_vendor, home)

@@ -1,0 +1,86 @@
+"""`orchestra listen`: hear questions, and show what the listener does."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+from orchestra_mcp.app import Orchestra
+from orchestra_mcp.cli.running import with_orchestra
+from orchestra_mcp.cli.statusline import StatusLine
+from orchestra_mcp.cli.terminal import Desk
+from orchestra_mcp.edge import kept
+from orchestra_mcp.edge.listening import Listener
+from orchestra_mcp.edge.nouns import Source
+from orchestra_mcp.edge.opening import omi_source, open_listener
+
+
+def listen(args: argparse.Namespace, desk: Desk) -> int:
+    """Listen until Ctrl+C, or to the end of a recording."""
+    if args.file or args.no_dashboard:
+        with_orchestra(partial(_listen, args, desk, _nowhere))
+        return 0
+    from orchestra_mcp.web.serving import serve_door
+
+    def show(address: str) -> None:
+        desk.say(f"Verdicts are shown at {address}")
+
+    async def beside(orchestra: Orchestra, page: Callable[[str], str]) -> None:
+        await _listen(args, desk, page, orchestra)
+
+    return serve_door(os.environ, show=show, beside=beside)
+
+
+def _nowhere(_id: str) -> str:
+    return ""
+
+
+async def _listen(args: argparse.Namespace, desk: Desk, page: Callable[[str], str], orchestra: Orchestra) -> None:
+    project = orchestra.project(args.project) if args.project else None
+    listeners: list[Listener] = []
+
+    async def ready() -> None:
+        for listener in listeners:
+            await listener.ready()
+
+    with StatusLine(desk) as line:
+        async with _source(args, orchestra, ready) as source:
+            listener = await open_listener(
+                orchestra, source, orchestra.user_settings.voice,
+                project=str(project or ""), link=page, observer=line.heed, show=line.show, told=line.told,
+            )  # fmt: skip
+            listeners.append(listener)
+            await listener.run()
+
+
+@asynccontextmanager
+async def _source(
+    args: argparse.Namespace, orchestra: Orchestra, ready: Callable[[], Awaitable[None]]
+) -> AsyncIterator[Source]:
+    """Where sound comes from; heavy packages are loaded only for what was chosen."""
+    if args.file:
+        from orchestra_mcp.edge.audio.wavfile import WavSource
+
+        yield WavSource(args.file, ready=ready)
+    elif args.mic:
+        from orchestra_mcp.edge.audio.microphone import MicrophoneSource
+
+        yield MicrophoneSource()
+    elif args.simulated:
+        from orchestra_mcp.edge.omi.simulate import simulated_adapter
+
+        async with simulated_adapter(args.simulated) as adapter:
+            yield omi_source("", backends=adapter.backends)
+    else:
+        home = orchestra.user_settings.home
+        address = args.device or orchestra.user_settings.voice.device or kept.load(home).device
+        yield omi_source(address, paired=partial(remember, home))
+
+
+def remember(home: Path, address: str, name: str) -> None:
+    """Listen to this device from now on."""
+    kept.save(home, kept.load(home).model_copy(update={"device": address, "device_name": name}))

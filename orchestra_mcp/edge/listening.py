@@ -1,0 +1,506 @@
+"""One listener: sound from a source, through the ear, to the conversation; its state is shown all the while.
+
+Everything that a source tells goes through one bounded queue, in order. The ear works in a thread; a question is understood
+and answered in a task of its own, so that a `cancel` is heard meanwhile. While an answer is read aloud nobody listens, so
+that nothing is woken by its own voice. Sound is sent only while it is wanted: not when muted, outside of the hours, with a
+low battery, or in button mode before the button is pressed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, time
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar
+
+import anyio
+import anyio.to_thread
+from anyio.abc import TaskGroup
+
+from orchestra_mcp.edge.conversation import Conversation
+from orchestra_mcp.edge.ear import Ear
+from orchestra_mcp.edge.nouns import (
+    Charge,
+    Cue,
+    Link,
+    Mouth,
+    Nothing,
+    Onset,
+    Perception,
+    Pressed,
+    Reception,
+    Reply,
+    Signal,
+    Sound,
+    Source,
+    State,
+    Utterance,
+    Woken,
+    seconds,
+)
+from orchestra_mcp.edge.understanding import Understanding
+from orchestra_mcp.errors import OrchestraError
+from orchestra_mcp.settings.voice import Voice
+
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
+BATCH_S: Final = 0.04
+"""Sound is given to the ear in pieces of about so long."""
+QUEUE_S: Final = 5.0
+"""Sound that waits for the ear; more is dropped, the oldest first."""
+ANSWER_S: Final = 8.0
+"""How long a yes, or a question after a tap, is waited for."""
+LINK_S: Final = 6.0
+"""A question that was cut off by a lost connection is taken as it is after so long."""
+CUE_S: Final = 1.5
+WATCH_S: Final = 0.5
+POOR: Final = 0.10
+"""From this share of lost packets on the reception is called poor, from the next on bad."""
+BAD: Final = 0.30
+EMPTY: Final = 5
+"""Per cent of the battery at which it is said aloud."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What is shown while it listens."""
+
+    state: State = "away"
+    source: str = ""
+    link: str = ""
+    """Of the device: `connected`, `searching`, …"""
+    battery: int | None = None
+    charging: bool | None = None
+    loss: float = 0.0
+    detail: str = ""
+    """What a person should know, with the mend where there is one."""
+
+
+class Turns:
+    """A mouth that says when it speaks."""
+
+    def __init__(self, mouth: Mouth) -> None:
+        self._mouth = mouth
+        self._speaking = 0
+        self.interrupt: Callable[[], None] = lambda: None
+
+    @property
+    def speaking(self) -> bool:
+        """True while an answer is being told."""
+        return self._speaking > 0
+
+    async def tell(self, reply: Reply, link: str = "") -> bool:
+        """Deliver a reply."""
+        self._speaking += 1
+        try:
+            with anyio.CancelScope() as scope:
+                self.interrupt = scope.cancel
+                return await self._mouth.tell(reply, link)
+            return True  # interrupted by the listener: they have heard enough
+        finally:
+            self._speaking -= 1
+
+
+class Listener:
+    """Listens to one source until it ends or is cancelled.
+
+    Args:
+        source: where sound comes from.
+        ear: finds what is meant for us in it.
+        understanding: turns that into words.
+        conversation: with whoever speaks.
+        turns: the mouth that the conversation uses.
+        voice: settings.
+        muted: a file that is there while nobody listens; other processes make and remove it.
+        show: told of every change.
+        now: the time of day.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        ear: Ear,
+        understanding: Understanding,
+        conversation: Conversation,
+        turns: Turns,
+        *,
+        voice: Voice,
+        muted: Path,
+        show: Callable[[Status], None] = lambda _: None,
+        now: Callable[[], time] = lambda: datetime.now().astimezone().time(),
+    ) -> None:
+        self._source = source
+        self._ear = ear
+        self._understanding = understanding
+        understanding.trouble = self._detail
+        self._conversation = conversation
+        self._turns = turns
+        self._voice = voice
+        self._muted = muted
+        self._show = show
+        self._now = now
+        self.status = Status(source=source.name)
+        self.dropped_s = 0.0
+        """Sound that could not be listened to in time, in seconds."""
+        self._queue: deque[Signal] = deque()
+        self._queued_s = 0.0
+        self._news = anyio.Event()
+        self._ended = False
+        self._one = anyio.CapacityLimiter(1)
+        self._holding = False
+        """The talk button is held, or was pressed once."""
+        self._listening = False
+        self._expecting_until = 0.0
+        self._thinking = 0
+        self._quiet_since = 0.0
+        self._lost_since: float | None = None
+        self._hearing: bool | None = None
+        self._deaf = False
+        """What comes is dropped, and the ear knows."""
+        self._told_battery = 100
+        self._shown: Status | None = None
+        self._group: TaskGroup | None = None
+
+    async def run(self) -> None:
+        """Listen until the source ends or this is cancelled.
+
+        Raises:
+            VoiceError: the source cannot work at all here.
+        """
+        failure: OrchestraError | None = None
+        self._quiet_since = anyio.current_time()
+        async with anyio.create_task_group() as group:
+            self._group = group
+            group.start_soon(self._hear)
+            watching = anyio.CancelScope()
+            group.start_soon(self._watch, watching)
+            try:
+                await self._settle()
+                await self._source.run(self.note)
+            except OrchestraError as error:
+                failure = error
+                group.cancel_scope.cancel()
+            self._ended = True
+            self._news.set()
+            watching.cancel()
+        if failure is not None:
+            raise failure
+
+    def note(self, signal: Signal) -> None:
+        """Take a signal of the source; never blocks."""
+        if isinstance(signal, Sound):
+            self._queued_s += seconds(signal.pcm)
+            while self._queued_s > QUEUE_S and (oldest := self._oldest()) is not None:
+                self._queued_s -= seconds(oldest.pcm)
+                self.dropped_s += seconds(oldest.pcm)
+        self._queue.append(signal)
+        self._news.set()
+
+    async def ready(self) -> None:
+        """Wait until there is room for more and nothing is being answered; for a source that need not lose any."""
+        while self._queued_s > QUEUE_S / 5 or self._thinking or self._turns.speaking:  # noqa: ASYNC110 - the queue empties in steps far shorter than this
+            await anyio.sleep(BATCH_S / 4)
+
+    def _oldest(self) -> Sound | None:
+        for each in self._queue:
+            if isinstance(each, Sound):
+                self._queue.remove(each)
+                return each
+        return None
+
+    # ------------------------------------------------------------------------------------------------------- hearing
+
+    async def _hear(self) -> None:
+        while True:
+            await self._news.wait()
+            self._news = anyio.Event()
+            if not self._ended:
+                await anyio.sleep(BATCH_S)
+            while self._queue:
+                signal = self._queue.popleft()
+                if isinstance(signal, Sound):
+                    await self._sound(self._joined(signal))
+                else:
+                    await self._heed(signal)
+            if self._ended:
+                return
+
+    def _joined(self, first: Sound) -> Sound:
+        """The next sounds as one, as long as they are of one kind and shorter than a fifth of a second."""
+        pieces, length = [first.pcm], seconds(first.pcm)
+        while self._queue and length < 0.2:
+            following = self._queue[0]
+            if not isinstance(following, Sound) or following.lost != first.lost:
+                break
+            self._queue.popleft()
+            pieces.append(following.pcm)
+            length += seconds(following.pcm)
+        self._queued_s -= length
+        return Sound(b"".join(pieces), first.lost)
+
+    async def _sound(self, sound: Sound) -> None:
+        if self._turns.speaking or not self._wanted:
+            if not self._deaf:
+                self._deaf, self._listening = True, False
+                await self._with_ear(self._ear.reset)
+            return
+        self._deaf = False
+        for perception in await self._with_ear(partial(self._ear.feed, sound)) or ():
+            self._perceived(perception)
+
+    async def _with_ear(self, work: Callable[[], T]) -> T:
+        return await anyio.to_thread.run_sync(work, limiter=self._one)
+
+    def _perceived(self, perception: Perception) -> None:
+        match perception:
+            case Onset():
+                self._quiet_since = anyio.current_time()
+            case Woken():
+                self._listening = True
+                self._cue("woken")
+            case Utterance():
+                self._listening = self._holding = False
+                self._expecting_until = 0.0
+                self._cue("captured")
+                self._thinking += 1
+                self._begin(partial(self._understand, perception))
+            case Nothing():
+                self._listening = self._holding = False
+                self._expecting_until = 0.0
+        self._changed()
+
+    # -------------------------------------------------------------------------------------------------- understanding
+
+    async def _understand(self, utterance: Utterance) -> None:
+        try:
+            heard = await self._understanding.of(utterance, await self._conversation.project())
+            if heard is None or (utterance.by == "expected" and not heard.text.strip()):
+                return
+            reply = await self._conversation.hear(heard)
+        except (OrchestraError, TimeoutError) as error:
+            self._detail(str(error) or "It took too long to understand the question.")
+            self._cue("failed")
+            return
+        finally:
+            self._thinking -= 1
+            self._changed()
+        self._replied(reply)
+
+    def _replied(self, reply: Reply) -> None:
+        if reply.expects:
+            self._begin(self._expect)
+        elif reply.spoken:
+            self._cue("failed" if reply.failed else "done")
+        self._changed()
+
+    async def _expect(self) -> None:
+        """Hear the next words without the wake phrase."""
+        self._expecting_until = anyio.current_time() + ANSWER_S
+        await self._settle()
+        await self._with_ear(partial(self._ear.expect, ANSWER_S))
+        self._cue("woken")
+        self._changed()
+
+    # -------------------------------------------------------------------------------------------------------- signals
+
+    async def _heed(self, signal: Signal) -> None:
+        match signal:
+            case Pressed():
+                await self._pressed(signal)
+            case Charge():
+                self.status = replace(self.status, battery=signal.percent, charging=signal.charging)
+                self._weigh_battery(signal)
+                await self._settle()
+            case Link():
+                self._linked(signal)
+            case Reception():
+                self._received(signal)
+        self._changed()
+
+    async def _pressed(self, pressed: Pressed) -> None:
+        self._quiet_since = anyio.current_time()
+        if self._turns.speaking:
+            self._turns.interrupt()
+        elif pressed.button == self._source.talk_button:
+            if self._holding and not self._source.hold_to_talk:
+                await self._release()
+            elif self._conversation.waiting and not self._holding:
+                self._begin(self._confirm)
+            else:
+                await self._hold()
+        elif pressed.button == "release" and self._holding and self._source.hold_to_talk:
+            await self._release()
+        elif pressed.button == "double":
+            if self._conversation.busy or self._conversation.waiting:
+                self._begin(self._cancel)
+            else:
+                self.mute(not self._muted.exists())
+
+    async def _hold(self) -> None:
+        if self._muted.exists():
+            self._detail("It is muted; press the button twice to end that, or run: orchestra omi unmute")
+            self._cue("failed")
+            return
+        self._holding = self._listening = True
+        await self._settle()
+        if self._source.hold_to_talk:
+            await self._with_ear(self._ear.hold)
+        else:  # a tap: what is said next counts, until it is quiet or the next tap
+            await self._with_ear(partial(self._ear.expect, ANSWER_S))
+        self._cue("woken")
+
+    async def _release(self) -> None:
+        for perception in await self._with_ear(self._ear.release):
+            self._perceived(perception)
+        self._holding = self._listening = False
+        await self._settle()
+
+    async def _confirm(self) -> None:
+        self._thinking += 1
+        self._expecting_until = 0.0
+        self._changed()
+        try:
+            reply = await self._conversation.confirm()
+        finally:
+            self._thinking -= 1
+        self._replied(reply)
+
+    async def _cancel(self) -> None:
+        self._expecting_until = 0.0
+        await self._conversation.cancel()
+        self._cue("failed")
+
+    def mute(self, on: bool) -> None:
+        """Listen to nobody, or to everybody again; other processes see it too."""
+        if on:
+            self._muted.parent.mkdir(parents=True, exist_ok=True)
+            self._muted.touch()
+            self._cue("muted")
+        else:
+            self._muted.unlink(missing_ok=True)
+            self._cue("woken")
+        self._begin(self._settle)
+        self._changed()
+
+    def _weigh_battery(self, charge: Charge) -> None:
+        low = self._voice.low_battery
+        if charge.charging or charge.percent > low:
+            self._told_battery = 100
+            return
+        if self._told_battery > low:
+            self._cue("battery")
+            how = f", until its button is pressed ({self._source.talk_button})" if self._source.talk_button else ""
+            self._detail(f"The battery is at {charge.percent} %: no sound is sent{how}.")
+        if charge.percent <= EMPTY < self._told_battery:
+            self._begin(partial(self._turns.tell, Reply("", f"The battery is at {charge.percent} per cent.")))
+        self._told_battery = min(self._told_battery, charge.percent)
+
+    def _linked(self, link: Link) -> None:
+        connected = link.state == "connected"
+        if connected:
+            self._lost_since = None
+        elif self._lost_since is None:
+            self._lost_since = anyio.current_time()
+        self.status = replace(
+            self.status, link=link.state, source=link.name or self.status.source, detail=link.detail,
+            loss=0.0 if not connected else self.status.loss,
+        )  # fmt: skip
+
+    def _received(self, reception: Reception) -> None:
+        self.status = replace(self.status, loss=reception.loss)
+        if reception.loss >= BAD:
+            self._detail(f"{reception.loss:.0%} of the sound is lost: go nearer, or hold the button while you speak.")
+        elif reception.loss >= POOR:
+            self._detail(f"{reception.loss:.0%} of the sound is lost: go nearer to the computer.")
+
+    # --------------------------------------------------------------------------------------------------- what is wanted
+
+    @property
+    def _wanted(self) -> bool:
+        """True while sound may be listened to."""
+        if self._muted.exists():
+            return False
+        if self._holding or self._expecting_until > anyio.current_time():
+            return True
+        return (
+            self._voice.mode == "wake" and self._voice.listens_at(self._now()) and not self._low and not self._resting
+        )
+
+    @property
+    def _low(self) -> bool:
+        battery, button = self.status.battery, self._source.talk_button
+        return (
+            battery is not None
+            and button is not None
+            and battery <= self._voice.low_battery
+            and not self.status.charging
+        )
+
+    @property
+    def _resting(self) -> bool:
+        after = self._voice.rest_after_min * 60
+        return bool(after and self._source.talk_button) and anyio.current_time() - self._quiet_since > after
+
+    async def _settle(self) -> None:
+        """Have sound sent or not, as it is wanted now."""
+        if (wanted := self._wanted) != self._hearing:
+            self._hearing = wanted
+            await self._source.hear(wanted)
+            if not wanted:
+                await self._with_ear(self._ear.reset)
+
+    async def _watch(self, scope: anyio.CancelScope) -> None:
+        with scope:
+            while True:
+                await anyio.sleep(WATCH_S)
+                await self._settle()
+                lost = self._lost_since
+                if self._listening and lost is not None and anyio.current_time() - lost > LINK_S:
+                    self._detail("The connection was lost in mid-question; what arrived of it is used.")
+                    await self._release()
+                self._changed()
+
+    # ------------------------------------------------------------------------------------------------------- showing
+
+    def _state(self) -> State:
+        told: tuple[tuple[bool, State], ...] = (
+            (self._muted.exists(), "muted"),
+            (self._turns.speaking, "speaking"),
+            (self._listening and not self._expecting_until, "listening"),
+            (self._expecting_until > anyio.current_time(), "confirming"),
+            (self._thinking > 0, "thinking"),
+            (self.status.link not in ("connected", ""), "away"),
+        )
+        return next((state for holds, state in told if holds), "idle")
+
+    def _changed(self) -> None:
+        if (now := replace(self.status, state=self._state())) != self._shown:
+            self.status = self._shown = now
+            self._show(now)
+
+    def _detail(self, text: str) -> None:
+        self.status = replace(self.status, detail=text)
+
+    def _cue(self, cue: Cue) -> None:
+        self._begin(partial(self._give, cue))
+
+    async def _give(self, cue: Cue) -> None:
+        with anyio.move_on_after(CUE_S):
+            await self._source.cue(cue)
+
+    def _begin(self, work: Callable[[], Awaitable[object]]) -> None:
+        if self._group is not None:
+            self._group.start_soon(_unfailing, work)
+
+
+async def _unfailing(work: Callable[[], Awaitable[object]]) -> None:
+    """Whatever goes wrong with one question, the next one is listened to."""
+    try:
+        await work()
+    except Exception as error:  # noqa: BLE001 - said by kind only: a message could hold what was said
+        logger.error("Something unexpected went wrong while a question was handled: %s", type(error).__name__)

@@ -1,0 +1,63 @@
+"""From an utterance to words: the engine of the settings, the embedded one where it fails, and the project's names for both."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Final
+
+import anyio
+
+from orchestra_mcp.edge.nouns import Heard, Transcriber, Utterance, Vocabulary
+from orchestra_mcp.errors import OrchestraError
+
+logger = logging.getLogger(__name__)
+
+TRANSCRIBE_S: Final = 45.0
+"""Longest time for one engine; then the embedded one is asked."""
+REPLACED: Final = "another engine had to be used"
+
+
+class Understanding:
+    """What was said, as sure as that is.
+
+    Args:
+        engine: turns sound into words.
+        fallback: takes its place where it fails; None: nothing does.
+        names: what a project adds to what may be said, by its root.
+    """
+
+    def __init__(
+        self, engine: Transcriber, fallback: Transcriber | None, names: Callable[[str], Awaitable[Vocabulary]]
+    ) -> None:
+        self._engine, self._fallback, self._names = engine, fallback, names
+        self.trouble: Callable[[str], None] = lambda why: logger.warning("%s", why)
+        """Told when the embedded engine had to be used, and why."""
+
+    async def of(self, utterance: Utterance, project: str) -> Heard | None:
+        """The words; None when they were not meant for us.
+
+        Args:
+            utterance: what was said.
+            project: root of the project that it is about, as far as that is known; else empty.
+
+        Raises:
+            OrchestraError, TimeoutError: no engine could say them.
+        """
+        names = await self._names(project) if project else Vocabulary()
+        heard = await self._words(utterance, names)
+        # A better ear than the spotter's did not hear the phrase.
+        return None if heard.woken is False and utterance.by == "wake" else heard
+
+    async def _words(self, utterance: Utterance, names: Vocabulary) -> Heard:
+        try:
+            with anyio.fail_after(TRANSCRIBE_S):
+                return await self._engine.transcribe(utterance, names)
+        except (OrchestraError, TimeoutError) as error:
+            if self._fallback is None:
+                raise
+            why = str(error) if isinstance(error, OrchestraError) else "it took too long"
+            self.trouble(f"{self._engine.name} failed, the embedded engine is used: {why}")
+        heard = await self._fallback.transcribe(utterance, names)
+        return replace(heard, doubt=heard.doubt or REPLACED)

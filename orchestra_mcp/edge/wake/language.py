@@ -1,0 +1,146 @@
+"""What the spotter expects to hear: a small language model around the wake phrase.
+
+Common words stand for all other speech. The rivals are what keeps the spotter from waking by mistake: words that sound nearly like
+the first word of the phrase before the rest of it, and words that sound nearly like the rest after the first word. They
+are found by their pronunciations, so that any phrase gets its own. All of it comes out of the wheel of pocketsphinx:
+pronunciations from its dictionary, how common a word is from its large language model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+from orchestra_mcp.edge.wake import pronunciation as say
+from orchestra_mcp.edge.wake.pronunciation import Phones
+from orchestra_mcp.errors import VoiceError
+
+LOG10: Final = 0.0001 * 0.4342944819032518
+"""pocketsphinx counts in logarithms to the base 1.0001."""
+COMMON: Final = 700
+"""Words for all other speech."""
+RAREST: Final = -6.6
+"""Words that are less common (decimal logarithm) are no rivals: hardly anybody says them."""
+RIVALS: Final = 60
+"""For each word of the phrase."""
+FIRST, REST = -0.5, -0.15
+"""Decimal logarithm of the odds that an utterance begins with the phrase, and that its words follow one another."""
+RIVAL_FIRST, RIVAL_REST = -1.0, -0.5
+"""The same for a rival of the first word, and of a later one."""
+ALONE: Final = -1.6
+"""Odds of a later word of the phrase by itself ("orchestra")."""
+DAMPING: Final = -0.9
+"""Taken off the odds of common words at middling sensitivity."""
+SWING: Final = 1.2
+"""More of that at the highest sensitivity, less at the lowest."""
+NOT_ME: Final = -0.3
+"""Odds of a phrase that the wearer has named as a mistake."""
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """A dictionary and a language model as the texts of the files that pocketsphinx reads."""
+
+    dictionary: str
+    model: str
+    words: tuple[str, ...]
+    """Of the phrase."""
+
+
+@lru_cache(maxsize=1)
+def odds() -> dict[str, float]:
+    """Decimal logarithm of how common each word of the dictionary is; read once (about half a second).
+
+    Raises:
+        VoiceError: pocketsphinx is not installed.
+    """
+    known = say.dictionary()
+    try:
+        import pocketsphinx
+    except ImportError as missing:
+        raise VoiceError(say.MISSING) from missing
+    model: Any = pocketsphinx.NGramModel.readfile(str(say.model_directory() / "en-us.lm.bin"))
+    return {word: model.prob([word]) * LOG10 for word in known}
+
+
+def rivals(word: str, most: int = RIVALS) -> tuple[str, ...]:
+    """Words that sound nearly like this one, the nearest and most common first: a short word differs in one sound, a long one in
+    up to half of them."""
+    ways = say.pronounce(word)
+    reach = 1 if len(ways[0]) <= 3 else len(ways[0]) // 2
+    common = odds()
+    found: list[tuple[int, float, str]] = []
+    for other, sounds in say.dictionary().items():
+        if other == word or common[other] < RAREST or other in (word + "s", word + "'s"):
+            continue
+        near = min(say.distance(way, sounds[0], reach) for way in ways)
+        if 0 < near <= reach:
+            found.append((near, -common[other], other))
+    return tuple(other for _, _, other in sorted(found)[:most])
+
+
+def language(phrase: str, *, sensitivity: float, not_me: Sequence[str] = (), ways: Sequence[str] = ()) -> Language:
+    """Dictionary and language model for a phrase.
+
+    Args:
+        phrase: its words, with a blank between them.
+        sensitivity: 0 to 1; more makes other speech less likely beside the phrase.
+        not_me: phrases that were mistaken for it.
+        ways: pronunciations of the words to keep, as `word PH ON ES`; empty: all.
+
+    Raises:
+        VoiceError: a word of it cannot be spoken, or pocketsphinx is missing.
+    """
+    words = tuple(phrase.split())
+    common, known = odds(), say.dictionary()
+    damping = DAMPING - SWING * (sensitivity - 0.5)
+    usual = sorted(known, key=lambda word: -common[word])[:COMMON]
+    pairs: dict[tuple[str, str], float] = {}
+    groups = [rivals(word) for word in words]
+    for other in groups[0]:
+        pairs[other, words[1]] = RIVAL_REST
+    for at in range(1, len(words)):
+        for other in groups[at]:
+            pairs[words[at - 1], other] = RIVAL_REST + max(-2.0, (common[other] + 4) / 2)
+    for wrong in not_me:
+        row = wrong.lower().split()
+        for one, two in zip(("<s>", *row), row, strict=False):
+            pairs[one, two] = NOT_ME
+    single = {word: common[word] + damping for word in usual}
+    for group in groups:
+        for other in group:
+            single.setdefault(other, common[other] + damping)
+    for other in groups[0]:
+        pairs["<s>", other] = RIVAL_FIRST + max(-1.5, (common[other] + 3) / 2)
+    for wrong in not_me:
+        for word in wrong.lower().split():
+            single.setdefault(word, common.get(word, -5.0) + damping)
+    for word in words:
+        single[word] = max(common.get(word, -9.0) + damping, ALONE + damping)
+    pairs["<s>", words[0]] = FIRST
+    for one, two in zip(words, words[1:], strict=False):
+        pairs[one, two] = REST
+    lines = []
+    kept = {tuple(way.split()) for way in ways}
+    for word in sorted(single):
+        sounds = _all_ways(word) if word in words else say.pronounce(word)[:2]
+        if kept and word in words:
+            sounds = tuple(way for way in sounds if (word, *way) in kept) or sounds
+        lines += [f"{word}{f'({at})' if at > 1 else ''} {' '.join(way)}" for at, way in enumerate(sounds, 1)]
+    return Language("\n".join(lines) + "\n", _arpa(single, pairs), words)
+
+
+def _all_ways(word: str) -> tuple[Phones, ...]:
+    return tuple(dict.fromkeys(way for usual in say.pronounce(word) for way in say.spoken(usual)))
+
+
+def _arpa(single: dict[str, float], pairs: dict[tuple[str, str], float]) -> str:
+    """The model as text in the ARPA format; what is no pair falls back to single words."""
+    rows = {"<s>": -99.0, "</s>": -1.5, **single}
+    after = {one for one, _ in pairs}
+    text = ["\\data\\", f"ngram 1={len(rows)}", f"ngram 2={len(pairs)}", "", "\\1-grams:"]
+    text += [f"{rows[word]:.4f} {word} {-0.2 if word in after else 0:.4f}" for word in sorted(rows)]
+    text += ["", "\\2-grams:", *(f"{weight:.4f} {one} {two}" for (one, two), weight in sorted(pairs.items()))]
+    return "\n".join([*text, "", "\\end\\", ""])

@@ -1,0 +1,447 @@
+"""The spoken answer: two honest sentences, a voice that can be stopped, ways that do not hinder each other, a beep.
+
+What a voice should say is written by hand; espeak-ng, flite and the shell are the real ones.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+import wave
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, get_args
+
+import anyio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestra_mcp.edge.audio.tones import tone
+from orchestra_mcp.edge.nouns import Cue, Reply
+from orchestra_mcp.edge.speaking.delivery import Delivery, DesktopMouth
+from orchestra_mcp.edge.speaking.devicesound import beep
+from orchestra_mcp.edge.speaking.readable import readable
+from orchestra_mcp.edge.speaking.summary import cost, details, notification, spoken, sure
+from orchestra_mcp.edge.speaking.voice import ComputerVoice, Engine, speakable
+from orchestra_mcp.errors import VoiceError
+from orchestra_mcp.telemetry.notifying import Desktop
+from orchestra_mcp.types import Absence, Dissent, Solution, Status, Usage, Verdict
+
+HEARD = "why is my test failing?"
+
+
+def verdict(position: str = "The parser drops the last line", confidence: float = 0.71, **more: Any) -> Verdict:
+    solution = Solution(
+        rank=1, position=position, answer="…", score=1, probability=confidence, seats=("Ada", "Cy"), plan=("Fix it.",)
+    )
+    given: dict[str, Any] = {
+        "id": "c1", "question": HEARD, "headline": "3 of 3 experts answered: Ada, Bo, Cy.", "answer": "…",
+        "solutions": (solution,) if position else (), "confidence": confidence, "answered": ("Ada", "Bo", "Cy"),
+    }  # fmt: skip
+    return Verdict(**(given | more))
+
+
+def minority(*seats: str, position: str = "It is the fixture") -> Dissent:
+    return Dissent(position=position, argument="…", seats=seats, probability=0.2)
+
+
+# ------------------------------------------------------------------------------------------------- words for the ear
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("`get_user_by_id` fails", "get user by id fails"),
+        ("getUserById() fails", "get user by id fails"),
+        ("HTTPServer and parseJSON", "HTTP server and parse JSON"),
+        ("MAX_RETRY_COUNT is 0", "max retry count is 0"),
+        ("`__init__` of `self._cache`", "init of self dot cache"),
+        ("see auth.py:42", "see auth dot py line 42"),
+        ("in src/web/auth.py:42-45", "in auth dot py line 42 to 45"),
+        (r"in C:\work\app\main.cpp:10:3", "in main dot cpp line 10"),
+        ("test_auth.py fails", "test auth dot py fails"),
+        ("under /home/ada/src/parsers", "under src parsers"),
+        ("`x <= 3 && y != 4`", "x at most 3 and y is not 4"),
+        ("a **bold** _word_ and `code`", "a bold word and code"),
+        ("# Heading\n- one\n- two", "Heading one two"),
+        ("see [the docs](https://example.org/a?b=c) or https://example.org", "see the docs or a link"),
+        ("![pixel](https://example.org/p.png) done", "pixel done"),
+        ("before\n```py\nos.remove('x')\n```\nafter", "before some code after"),
+        ("commit 4f2a9c1b broke it", "commit a hash broke it"),
+        ("e.g. 50% of them, i.e. half", "for example 50 percent of them, that is half"),
+        ("`lines[:-1]` drops one", "lines drops one"),
+        ("[[slnc 9000]] <speak>hi</speak>", "slnc 9000 hi"),
+        ("a\x1b]0;title\x07b\u202ec", "abc"),
+        ("don't retry; it's Python 3.12", "don't retry; it's Python 3.12"),
+        ("größer als 日本", "größer als 日本"),
+    ],
+)
+def test_what_is_written_is_read_as_words(written: str, read: str) -> None:
+    assert readable(written) == read
+
+
+@given(st.text(max_size=400))
+def test_nothing_but_words_and_simple_punctuation_is_read(text: str) -> None:
+    words = readable(text)
+    assert not re.search(r"[`<>\[\]{}|\\/*#_~^$@&=+\x00-\x1f]", words)
+    assert words == " ".join(words.split())
+
+
+# ----------------------------------------------------------------------------------------------------- two sentences
+
+
+def test_the_answer_repeats_the_question_and_says_how_sure_it_is_and_who_objects() -> None:
+    assert spoken(verdict(dissent=(minority("Bo"),)), HEARD) == (
+        "You asked: why is my test failing. Most likely: the parser drops the last line, 71 percent sure; Bo disagrees."
+    )
+
+
+@pytest.mark.parametrize(
+    ("confidence", "opening", "sureness"),
+    [
+        (0.999, "Most likely:", "99 percent sure"),  # never rounded up
+        (0.29, "Only a guess:", "29 percent sure"),
+        (0.5, "Perhaps:", "50 percent sure"),
+        (0.0, "Only a guess:", "hardly sure at all"),
+    ],
+)
+def test_doubt_is_heard(confidence: float, opening: str, sureness: str) -> None:
+    said = spoken(verdict(confidence=confidence), "")
+    assert said == f"{opening} the parser drops the last line, {sureness}."
+
+
+@given(st.floats(min_value=0, max_value=1))
+def test_it_never_sounds_surer_than_it_is(probability: float) -> None:
+    percent = re.search(r"\d+", sure(probability))
+    assert int(percent[0] if percent else 0) <= probability * 100 + 1e-6
+
+
+def test_those_who_disagree_are_named_or_counted() -> None:
+    assert "; Bo and Di disagree." in spoken(verdict(dissent=(minority("Bo", "Di"),)), "")
+    assert "; 3 experts disagree." in spoken(verdict(dissent=(minority("Bo"), minority("Di", "Ed"))), "")
+
+
+LATE = Absence(seat="Bo", kind="late", reason="too slow")
+
+
+@pytest.mark.parametrize(
+    ("status", "more", "begins"),
+    [
+        ("degraded", {"answered": ("Ada", "Cy"), "absent": (LATE,)}, "Only 2 of 3 experts answered; you asked: why"),
+        (
+            "degraded",
+            {"answered": (), "absent": (LATE,)},
+            "No expert answered, only plain code analysis; you asked: why",
+        ),
+        ("degraded", {}, "The council was not complete; you asked: why"),
+        ("cancelled", {}, "The council was stopped early; you asked: why"),
+        ("running", {}, "The council is not done yet; you asked: why"),
+        ("interrupted", {}, "The council was interrupted; you asked: why"),
+        ("complete", {"answered": ()}, "No expert answered, only plain code analysis; you asked: why"),
+    ],
+)
+def test_a_council_that_was_not_whole_is_told_of_first(status: Status, more: dict[str, Any], begins: str) -> None:
+    assert spoken(verdict(status=status, **more), HEARD).startswith(begins)
+    assert notification(verdict(status=status, **more), HEARD)[1].startswith(begins.split(";")[0])
+
+
+def test_no_answer_is_told_with_its_reason() -> None:
+    failed = verdict("", 0.0, status="failed", answered=(), absent=(Absence(seat="Ada", kind="auth", reason="x"),))
+    assert spoken(failed, HEARD) == (
+        "The council has no answer; you asked: why is my test failing. The reason: a key was refused."
+    )
+
+
+def test_a_long_position_is_cut_where_a_clause_ends_and_says_that_there_is_more() -> None:
+    position = (
+        "The cache is shared by all workers, so one that dies in the middle of a write leaves half an entry behind it, which the "
+        "next reader takes for a whole one unless it checks the length that was written before it and compares it, which none does"
+    )
+    said = spoken(verdict(position), HEARD)
+    assert ": the cache is shared by all workers, so one that dies in the middle of a write" in said
+    assert ", and more, 71 percent sure." in said
+    assert len(said.split()) <= 46
+
+
+def test_what_takes_the_first_sentence_back_is_not_dropped_in_silence() -> None:
+    said = spoken(verdict("It is safe to delete the file. But only after a backup."), "")
+    assert said == "Most likely: it is safe to delete the file, and more, 71 percent sure."
+
+
+ANY = st.text(max_size=300) | st.lists(st.sampled_from("a bb. ccc, word `x_y` src/a.py:3 ? ! e.g. But".split())).map(
+    " ".join
+)
+
+
+@given(ANY, ANY, st.lists(st.text(min_size=1, max_size=40), max_size=3), st.sampled_from(get_args(Status)))
+def test_the_answer_is_bounded_whatever_experts_write(
+    position: str, heard: str, seats: list[str], status: Status
+) -> None:
+    said = spoken(verdict(position or "x", dissent=(minority(*seats),) if seats else (), status=status), heard)
+    assert len(re.findall(r"[.?!](?=\s|$)", said)) <= 2
+    assert len(said) <= 320
+    assert len(said.split()) <= 50
+    assert not re.search(r"[`<>\[\]{}|\\/*#_\n]", said)
+    title, text = notification(verdict(position or "x", dissent=(minority(*seats),) if seats else ()), heard)
+    assert 0 < len(title) <= 80
+    assert len(text) <= 240
+    assert not set("<>&\n") & set(title + text)
+
+
+def test_more_tells_of_the_dissent_the_first_step_and_the_cost() -> None:
+    whole = verdict(
+        dissent=(minority("Bo", position="It is the `tmp_path` fixture"),),
+        plan=("Run `pytest -x tests/test_auth.py`", "Then fix it."),
+        usage=Usage(cost_usd=Decimal("0.034")),
+        seconds=12.4,
+    )
+    assert details(whole) == (
+        "Bo holds: It is the tmp path fixture. First step: Run pytest -x test auth dot py. It cost 3 cents and took 12 seconds."
+    )
+    assert details(verdict(answered=("Ada",))).startswith("Only one expert answered. First step: Fix it.")
+
+
+@pytest.mark.parametrize(
+    ("usd", "unpriced", "told"),
+    [
+        ("0", 0, "nothing"),
+        ("0", 2, "an unknown amount"),
+        ("0.004", 0, "less than a cent"),
+        ("0.01", 0, "1 cent"),
+        ("0.125", 1, "at least 13 cents"),
+        ("1.2", 0, "1 dollar 20"),
+        ("2", 0, "2 dollars"),
+    ],
+)
+def test_costs_are_told_in_words(usd: str, unpriced: int, told: str) -> None:
+    assert cost(Usage(cost_usd=Decimal(usd), unpriced=unpriced)) == told
+
+
+def test_a_notification_keeps_names_as_they_are_written() -> None:
+    title, text = notification(verdict("`read_lines()` in parser.py:7 drops <b>x</b> -> fix it."), "why [x](y) & z")
+    assert title == "why x and z"
+    assert text == "read_lines() in parser.py:7 drops ‹b›x‹/b› → fix it (71 % sure)."
+
+
+# ------------------------------------------------------------------------------------------------------------ voice
+
+
+def shell(script: str, **more: Any) -> Engine:
+    return Engine("script", ("/bin/sh", "-c", script), **({"least_word_s": 0.0} | more))
+
+
+needs_shell = pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
+
+
+async def test_a_real_engine_says_the_text(tmp_path: Path) -> None:
+    lengths = []
+    for name, command in {
+        "espeak-ng": ("espeak-ng", "--stdin", "-w"),
+        "flite": ("flite", "-f", "/dev/stdin", "-o"),
+    }.items():
+        if not shutil.which(name):
+            pytest.skip(f"needs {name}: apt install {name}")
+        for text in ("Yes.", "You asked: why is my test failing. Most likely: the parser drops the last line."):
+            path = tmp_path / f"{name}.wav"
+            voice = ComputerVoice([Engine(name, (*command, str(path)), least_word_s=0)])
+            assert await voice.say(text)
+            with wave.open(str(path)) as file:
+                lengths.append(file.getnframes() / file.getframerate())
+    # Fifteen words take some five seconds at 175 words a minute, one word less than one.
+    assert all(3 < long < 8 and short < 1.5 for short, long in zip(lengths[::2], lengths[1::2], strict=True))
+
+
+@needs_shell
+async def test_text_goes_in_by_standard_input_and_nothing_of_it_is_run(tmp_path: Path) -> None:
+    nasty = f"$(touch {tmp_path}/run) `touch {tmp_path}/run`; touch {tmp_path}/run -- --help [[slnc 1]]"
+    assert await ComputerVoice([shell(f"cat > {tmp_path}/heard")]).say(nasty)
+    assert (tmp_path / "heard").read_text().split() == nasty.replace("[[", "").replace("]]", "").split()
+    program = f'for word; do printf "%s|" "$word"; done > {tmp_path}/heard'
+    spd = Engine("spd", ("/bin/sh", "-c", program, "spd-say", "--wait", "--"), as_argument=True, least_word_s=0)
+    assert await ComputerVoice([spd]).say("-x $(touch run) done")
+    assert (tmp_path / "heard").read_text() == "--wait|--|-x $(touch run) done|"
+    assert not (tmp_path / "run").exists()
+
+
+@needs_shell
+async def test_an_engine_is_given_no_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_API_KEY", "sk-1")
+    monkeypatch.setenv("SOME_VOICE", "slt")
+    assert await ComputerVoice([shell(f"cat; env > {tmp_path}/env")]).say("Hello.")
+    seen = (tmp_path / "env").read_text()
+    assert "SOME_VOICE=slt" in seen
+    assert "SOME_API_KEY" not in seen
+
+
+@needs_shell
+async def test_an_engine_that_cannot_be_heard_is_followed_by_the_next(tmp_path: Path) -> None:
+    engines = [
+        Engine("gone", ("/nonexistent/engine",)),
+        shell("exit 1"),
+        shell("cat; echo 'flite: failed to open audio device default' >&2"),
+        shell("cat", least_word_s=10),  # done far too soon
+        shell(f"cat > {tmp_path}/heard"),
+    ]
+    voice = ComputerVoice(engines)
+    assert await voice.say("Hello there.")
+    assert (tmp_path / "heard").read_text() == "Hello there.\n"
+    assert voice.engine == "script"
+    assert not await ComputerVoice(engines[:4]).say("Hello.")
+    assert not await voice.say(" \n")
+
+
+@needs_shell
+async def test_speech_can_be_stopped_and_cancelled_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    deaf: list[bool] = []
+
+    async def deafen(on: bool) -> None:
+        deaf.append(on)
+
+    script = f"sleep 600 & echo $! > {tmp_path}/child; echo $$ > {tmp_path}/pid; wait"
+    voice = ComputerVoice([shell(script, hush=("/bin/sh", "-c", f"touch {tmp_path}/hushed"))], deafen)
+
+    async def begun() -> None:
+        while not ((tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip()):  # noqa: ASYNC110
+            await anyio.sleep(0.01)
+
+    said: list[bool] = []
+
+    async def say() -> None:
+        said.append(await voice.say("Something long."))
+
+    with anyio.fail_after(20):
+        assert not voice.stop()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(say)
+            await begun()
+            assert voice.stop()
+        assert said == [False]
+        assert deaf == [False, True]
+        assert (tmp_path / "hushed").exists()
+        await gone(tmp_path)
+        (tmp_path / "pid").unlink()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(say)
+            await begun()
+            tasks.cancel_scope.cancel()
+        assert said == [False]
+        assert deaf == [False, True, False, True]
+        await gone(tmp_path)
+
+
+async def gone(tmp_path: Path) -> None:
+    """Until neither the engine nor its child lives (a zombie whose parent has gone does not)."""
+    while any(alive((tmp_path / name).read_text().strip()) for name in ("pid", "child")):  # noqa: ASYNC110
+        await anyio.sleep(0.01)
+
+
+def alive(pid: str) -> bool:
+    try:
+        return ") Z" not in Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+
+
+@needs_shell
+async def test_only_one_thing_is_said_at_a_time(tmp_path: Path) -> None:
+    script = f"test ! -e {tmp_path}/speaking && touch {tmp_path}/speaking && cat >> {tmp_path}/heard && rm {tmp_path}/speaking"
+    voice = ComputerVoice([shell(script)])
+    async with anyio.create_task_group() as tasks:
+        for word in ("one", "two", "three"):
+            tasks.start_soon(voice.say, word)
+    assert sorted((tmp_path / "heard").read_text().split()) == ["one", "three", "two"]
+
+
+async def test_a_computer_without_a_voice_says_what_to_install() -> None:
+    voice = ComputerVoice([])
+    assert not await voice.say("Hello.")
+    assert voice.engine == ""
+    with pytest.raises(VoiceError, match=r"No speech engine .* speak = false"):
+        voice.require()
+
+
+def test_orders_to_an_engine_are_taken_out() -> None:
+    assert speakable("a [[slnc 5000]] b <break/> c\nd\x00") == "a slnc 5000 b break/ c d"
+
+
+# --------------------------------------------------------------------------------------------------------- delivery
+
+
+class Ear:
+    """A way that works, fails, raises or never ends."""
+
+    def __init__(self, how: str) -> None:
+        self.how = how
+        self.heard: list[tuple[Reply, str]] = []
+
+    async def tell(self, reply: Reply, link: str = "") -> bool:
+        self.heard.append((reply, link))
+        if self.how == "raises":
+            raise RuntimeError(reply.spoken)
+        if self.how == "hangs":
+            await anyio.sleep_forever()
+        return self.how == "works"
+
+
+async def test_all_ways_are_told_and_none_hinders_another(caplog: pytest.LogCaptureFixture) -> None:
+    ears = {how: Ear(how) for how in ("raises", "works", "fails", "hangs")}
+    reply = Reply(heard="a secret question", spoken="A secret answer.")
+    with anyio.fail_after(10):
+        told = await Delivery(ears | {"also": Ear("works")}, longest_s=0.2).tell(reply, "https://example.org/c1")
+    assert told == ("works", "also")
+    assert all(ear.heard == [(reply, "https://example.org/c1")] for ear in ears.values())
+    assert "RuntimeError" in caplog.text
+    assert "secret" not in caplog.text
+    assert await Delivery({}).tell(reply) == ()
+
+
+async def test_without_a_desktop_its_way_says_so() -> None:
+    desktop = Desktop()
+    desktop.reachable = False
+    assert not await DesktopMouth(desktop).tell(Reply(heard="why", spoken="Because."), "https://example.org")
+
+
+# --------------------------------------------------------------------------------------------- the device's loudspeaker
+
+
+class Speaker:
+    """What `speak()` in `omi/firmware/devkit/src/speaker.c` does with writes, without the sound."""
+
+    def __init__(self) -> None:
+        self.left = 0
+        self.buffer = b""
+        self.played: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        if len(data) == 4:
+            self.left = int.from_bytes(data, "little")
+            self.buffer = b""
+        elif self.left > 400:
+            self.left -= 400
+            self.buffer += data
+        elif self.left < 400:
+            self.buffer += data
+            self.played.append(self.buffer)
+
+
+@pytest.mark.parametrize("room", [400, 244, 182, 64, 101])
+@pytest.mark.parametrize("cue", get_args(Cue))
+def test_the_firmware_plays_a_beep_once_and_whole(cue: Cue, room: int) -> None:
+    speaker = Speaker()
+    writes = beep(cue, room)
+    for data in writes:
+        assert len(data) <= room
+        speaker.write(data)
+    (played,) = speaker.played
+    pcm = tone(cue, 8_000)
+    assert pcm.startswith(played)
+    assert len(pcm) - len(played) < 8
+    assert len(played) <= 5_000  # of mono, in a buffer of 10,000 bytes for two channels
+    if room == 400:
+        assert int.from_bytes(writes[0], "little") == len(played)
+
+
+def test_a_link_that_is_too_narrow_does_not_beep() -> None:
+    assert beep("done", 20) == []
