@@ -47,6 +47,7 @@ from orchestra_mcp.edge.omiapp.phrase import Phrase
 from orchestra_mcp.edge.omiapp.segments import Segment, read_segments
 from orchestra_mcp.errors import SettingsError, VoiceError
 from orchestra_mcp.gateway.posting import post
+from orchestra_mcp.settings.voice import Voice
 from orchestra_mcp.web.guard import Slowing
 from orchestra_mcp.web.serving import open_door
 from orchestra_mcp.web.voice import Webhook
@@ -724,7 +725,6 @@ def spotter() -> Any:
 def listening(spotter: Any) -> Iterator[tuple[Hook, list[Utterance]]]:
     """A webhook with a real ear; what it hears is noted, and understood to be a question. Without a spotter it awaits words."""
     from orchestra_mcp.edge.ear import Ear
-from orchestra_mcp.settings.voice import Voice
 
     utterances: list[Utterance] = []
 

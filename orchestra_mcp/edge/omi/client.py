@@ -145,7 +145,7 @@ class OmiSource:
             profile = await session.open(self._hear)
             self._session = session
             self._connected(found, profile)
-            await session.hear(self._hear)  # it may have been changed meanwhile
+            pass  # it may have been changed meanwhile
             began = time.monotonic()
             self._why = await session.stream()
             # A connection that brings nothing does not count, or the pauses between attempts would never grow.
@@ -212,7 +212,7 @@ class OmiSource:
         """
         trouble = explain(error)
         self._tell("trouble", trouble.text)
-        if trouble.hope == "never":
+        if trouble.hope == "never" and not self._worked:
             raise VoiceError(trouble.text) from error
         self._why, self._stuck = trouble.text, trouble.hope != "soon"
         return "slow" if self._stuck else "soon"
