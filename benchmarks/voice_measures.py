@@ -66,15 +66,15 @@ def show_false(bench: Bench) -> None:
         count = sum(len(one.run.woken) for one in heard)
         spoken, long = sum(one.clip.active_s for one in heard) / 3600, sum(one.run.sound_s for one in heard) / 3600
         name = {"prose": "prose", "talk": "coding talk", "chatter": "hostile chatter (apart)"}[kind]
-        rows.append((name, f"{spoken:.2f} h spoken in {long:.2f} h", rate(count, long), ""))
+        rows.append((name, f"{spoken:.2f} h spoken in {long:.2f} h", rate(count, spoken), ""))
         if kind != "chatter":
-            total, hours = total + count, hours + long
+            total, hours = total + count, hours + spoken
     met = "met" if hours and total / hours <= 0.5 else "missed"
     rows.insert(2, ("prose and coding talk", "", rate(total, hours), f"≤ 0.5/h {met}"))
     print(
         table(
             "False wakes: other speech (quiet, 20 dB, quiet, 10 dB by turns)",
-            ("what", "how much", "false wakes", "target"),
+            ("what", "how much", "false wakes per hour in which somebody speaks", "target"),
             rows,
         )
     )

@@ -84,6 +84,12 @@ class Engine:
     offline: bool = True
     asked: list[Utterance] = field(default_factory=list)
 
+    async def prepare(self, vocabulary: Vocabulary) -> None:
+        pass
+
+    async def aclose(self) -> None:
+        pass
+
     async def transcribe(self, utterance: Utterance, vocabulary: Vocabulary) -> Heard:
         self.asked.append(utterance)
         if self.error:
@@ -125,9 +131,12 @@ async def room(
     async def names(_: str) -> Vocabulary:
         return Vocabulary()
 
+    async def may_tell(_: str) -> bool:
+        return True
+
     async with Orchestra.open(environ) as orchestra:
         listener = Listener(
-            device, Ear(None), Understanding(engine, fallback, names), Conversation(orchestra, voice, turns, project=str(repo)), turns,
+            device, Ear(None), Understanding(engine, fallback, names, may_tell), Conversation(orchestra, voice, turns, project=str(repo)), turns,
             voice=voice, muted=tmp_path / "muted", show=shown.append,
             now=lambda: now,
         )  # fmt: skip

@@ -123,9 +123,7 @@ async def test_the_project_last_asked_about_is_meant_where_none_is_named(
         assert await talk.project() == str(repo)
 
 
-async def test_repeat_and_more_tell_of_the_last_answer(
-    environ: dict[str, str], council: Upstream, repo: Path
-) -> None:
+async def test_repeat_and_more_tell_of_the_last_answer(environ: dict[str, str], council: Upstream, repo: Path) -> None:
     async with Orchestra.open(environ) as orchestra:
         talk = Conversation(orchestra, Voice(), Told(), project=str(repo))
         assert (await talk.hear(heard("repeat"))).spoken == NOTHING_YET
@@ -146,13 +144,13 @@ async def test_cancel_stops_the_council_and_nothing_is_answered(
             talk = Conversation(orchestra, Voice(), mouth, project=str(repo))
             group.start_soon(talk.hear, heard("why does it drop lines"))
             with anyio.fail_after(20):
-                while not upstream.calls:
+                while not upstream.calls:  # noqa: ASYNC110 - the upstream is in a thread
                     await anyio.sleep(0.01)
                 assert talk.busy
                 second = await talk.hear(heard("and another question"))
                 assert second.failed
                 await talk.cancel()
-                while talk.busy:
+                while talk.busy:  # noqa: ASYNC110 - for a moment
                     await anyio.sleep(0.01)
             assert [reply.spoken for reply, _ in mouth.replies][-1] == CANCELLED
             assert (await orchestra.consultation("voice")).status == "cancelled"

@@ -383,7 +383,7 @@ async def test_silence_and_strange_names_break_nothing_and_a_cancelled_question_
         assert (await engine.transcribe(Utterance(silence(1.0), "button"), strange)).text == ""
         process = engine._child._process
         with anyio.move_on_after(0.01):
-            await engine.transcribe(Utterance(silence(20.0), "button"), strange)
+            await engine.transcribe(Utterance(silence(12.0), "button"), strange)
         assert process.returncode is not None
         assert (
             await engine.transcribe(Utterance(silence(0.5), "button"), strange)

@@ -38,6 +38,9 @@ BLIND_S: Final = 1.0
 """A gap in the reception counts as neither voice nor silence for so long; after that it is silence."""
 LEAD_S: Final = 0.2
 """Sound kept before the phrase."""
+RISE_S: Final = 0.3
+RISE_DB: Final = 5.0
+"""Where voices never fall silent, somebody else begins when it gets louder by so much than all of the last moment."""
 TAIL_S: Final = 0.3
 """Sound kept after the last voice."""
 PHRASE_TAIL_S: Final = 0.1
@@ -127,8 +130,7 @@ class Ear:
     def hold(self) -> None:
         """The button is pressed: what is said from now on counts, without the phrase."""
         self._forget_speech()
-        while len(self._kept) > frames(PREROLL_S):
-            self._kept.popleft()
+        self._drop(PREROLL_S)
         self._expected, self._awaiting = False, 0
         self._state, self._by, self._phrase = "held", "button", 0
         self._spoken = sum(heard.seen.raw for heard in self._kept)
@@ -200,34 +202,61 @@ class Ear:
     def _while_waiting(self, found: list[Perception]) -> None:
         blind = 0 < self._blind <= frames(BLIND_S)
         if self._state == "idle":
-            if self._begins() and not blind:
+            if not blind and self._begins():
                 found.append(Onset())
                 self._state, self._quiet = "hearing", 0
                 self._start_spotting(found)
                 if self._expected and self._state == "hearing":
                     self._take("expected", 0)
-                    return
         else:
             self._quiet = 0 if self._kept[-1].seen.voice else self._quiet + (not blind)
-            self._spot(found)
-            if self._state == "hearing" and self._quiet >= frames(STRANGER_S):
-                self._stop_spotting(found)
-                if self._state == "hearing":
-                    self._state = "idle"
+            self._while_strangers_speak(found)
         if self._state in ("idle", "hearing"):
-            most = frames(PREROLL_S if self._state == "idle" else SPAN_S)
-            while len(self._kept) > most:
-                self._kept.popleft()
-            if self._expected:
-                self._awaiting -= 1
-                if self._awaiting <= 0:
-                    self._expected = False
-                    found.append(Nothing())
+            self._drop(PREROLL_S if self._state == "idle" else SPAN_S)
+            self._await(found)
+
+    def _while_strangers_speak(self, found: list[Perception]) -> None:
+        """Until the phrase is found or it is quiet."""
+        if self._rises():
+            self._stop_spotting(found)
+            if self._state == "hearing":
+                self._drop(PREROLL_S)
+                self._start_spotting(found)
+        else:
+            self._spot(found)
+        if self._state == "hearing" and self._quiet >= frames(STRANGER_S):
+            self._stop_spotting(found)
+            if self._state == "hearing":
+                self._state = "idle"
+
+    def _await(self, found: list[Perception]) -> None:
+        """Count the time in which an expected answer may begin."""
+        if self._expected:
+            self._awaiting -= 1
+            if self._awaiting <= 0:
+                self._expected = False
+                found.append(Nothing())
+
+    def _drop(self, length_s: float) -> None:
+        """Keep no more than the last so many seconds."""
+        while len(self._kept) > frames(length_s):
+            self._kept.popleft()
 
     def _begins(self) -> bool:
         need, among = ONSET
         recent = [self._kept[-1 - back].seen.voice for back in range(min(among, len(self._kept)))]
         return recent[0] and sum(recent) >= need
+
+    def _rises(self) -> bool:
+        """Whether somebody begins to speak over others: louder than all of the last moment."""
+        width = frames(RISE_S)
+        if self._since < frames(PREROLL_S) or len(self._kept) < width + 2:
+            return False
+        now, just = self._kept[-1].seen, self._kept[-2].seen
+        if not (now.voice and just.voice):
+            return False
+        before = max(self._kept[-3 - back].seen.level for back in range(width))
+        return min(now.level, just.level) >= before + RISE_DB
 
     def _while_taking(self, found: list[Perception]) -> None:
         heard = self._kept[-1]

@@ -174,22 +174,30 @@ class Listener:
         """
         failure: OrchestraError | None = None
         self._quiet_since = anyio.current_time()
-        async with anyio.create_task_group() as group:
-            self._group = group
-            group.start_soon(self._hear)
-            watching = anyio.CancelScope()
-            group.start_soon(self._watch, watching)
-            try:
-                await self._settle()
-                await self._source.run(self.note)
-            except OrchestraError as error:
-                failure = error
-                group.cancel_scope.cancel()
-            self._ended = True
-            self._news.set()
-            watching.cancel()
+        try:
+            async with anyio.create_task_group() as group:
+                self._group = group
+                group.start_soon(self._hear)
+                self._begin(self._prepare)
+                watching = anyio.CancelScope()
+                group.start_soon(self._watch, watching)
+                try:
+                    await self._settle()
+                    await self._source.run(self.note)
+                except OrchestraError as error:
+                    failure = error
+                    group.cancel_scope.cancel()
+                self._ended = True
+                self._news.set()
+                watching.cancel()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._understanding.aclose()
         if failure is not None:
             raise failure
+
+    async def _prepare(self) -> None:
+        await self._understanding.prepare(await self._conversation.project())
 
     def note(self, signal: Signal) -> None:
         """Take a signal of the source; never blocks."""

@@ -174,6 +174,21 @@ class Heard:
     """Whether the engine heard the wake phrase too; None when it cannot tell (no phrase in the sound, or a weak engine)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Some words of one speaker."""
+
+    text: str = field(repr=False)
+    start: float
+    """Seconds since the recording or session began."""
+    end: float
+    speaker: str = ""
+    """As whoever transcribed it tells voices apart; empty when nobody did."""
+    is_user: bool = False
+    """The wearer's voice was known."""
+    id: str = ""
+
+
 class Transcriber(Protocol):
     """An engine that turns sound into words."""
 
@@ -181,12 +196,22 @@ class Transcriber(Protocol):
     offline: bool
     """True when no sound leaves this machine."""
 
+    async def prepare(self, vocabulary: Vocabulary) -> None:
+        """Get ready, so that the first question takes no longer than the others.
+
+        Raises:
+            VoiceError: the engine cannot work.
+        """
+
     async def transcribe(self, utterance: Utterance, vocabulary: Vocabulary) -> Heard:
         """The words.
 
         Raises:
             VoiceError: the engine failed; the message says why and what to do.
         """
+
+    async def aclose(self) -> None:
+        """End what was begun."""
 
 
 # ------------------------------------------------------------------------------------------------------ the answer

@@ -145,28 +145,23 @@ def open_understanding(orchestra: Orchestra, voice: Voice) -> Understanding:
     chosen = open_transcriber(voice, orchestra.transcribe, home)
     embedded = voice.model_copy(update={"transcriber": "offline"})
     fallback = None if engine_of(voice) == "offline" else open_transcriber(embedded, orchestra.transcribe, home)
-    return Understanding(chosen, fallback, Names(orchestra, "" if chosen.offline else chosen.name))
+
+    async def may_tell(project: str) -> bool:
+        return chosen.offline or await orchestra.may_see(project, chosen.name)
+
+    return Understanding(chosen, fallback, Names(), may_tell)
 
 
 class Names:
-    """The names of projects, looked up anew now and then. A vendor is told them only where it may see the code.
+    """The names of projects, looked up anew now and then."""
 
-    Args:
-        orchestra: knows who may see what.
-        model: the model that transcribes; empty: this machine.
-    """
-
-    def __init__(self, orchestra: Orchestra, model: str) -> None:
-        self._orchestra = orchestra
-        self._model = model
+    def __init__(self) -> None:
         self._known: dict[str, tuple[float, Vocabulary]] = {}
 
     async def __call__(self, project: str) -> Vocabulary:
-        """The names of a project, by its root; none for a vendor who may not see its code."""
+        """The names of a project, by its root."""
         from orchestra_mcp.edge.words.vocabulary import vocabulary
 
-        if self._model and not await self._orchestra.may_see(project, self._model):
-            return Vocabulary()
         at, known = self._known.get(project, (-FRESH_S, Vocabulary()))
         if anyio.current_time() - at > FRESH_S:
             known = await vocabulary(Path(project))

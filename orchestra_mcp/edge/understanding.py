@@ -10,6 +10,7 @@ from typing import Final
 import anyio
 
 from orchestra_mcp.edge.nouns import Heard, Transcriber, Utterance, Vocabulary
+from orchestra_mcp.edge.words.repair import repair
 from orchestra_mcp.errors import OrchestraError
 
 logger = logging.getLogger(__name__)
@@ -26,12 +27,17 @@ class Understanding:
         engine: turns sound into words.
         fallback: takes its place where it fails; None: nothing does.
         names: what a project adds to what may be said, by its root.
+        may_tell: whether the engine may be told a project's names.
     """
 
     def __init__(
-        self, engine: Transcriber, fallback: Transcriber | None, names: Callable[[str], Awaitable[Vocabulary]]
+        self,
+        engine: Transcriber,
+        fallback: Transcriber | None,
+        names: Callable[[str], Awaitable[Vocabulary]],
+        may_tell: Callable[[str], Awaitable[bool]],
     ) -> None:
-        self._engine, self._fallback, self._names = engine, fallback, names
+        self._engine, self._fallback, self._names, self._may_tell = engine, fallback, names, may_tell
         self.trouble: Callable[[str], None] = lambda why: logger.warning("%s", why)
         """Told when the embedded engine had to be used, and why."""
 
@@ -46,14 +52,39 @@ class Understanding:
             OrchestraError, TimeoutError: no engine could say them.
         """
         names = await self._names(project) if project else Vocabulary()
-        heard = await self._words(utterance, names)
+        told = names if project and await self._may_tell(project) else Vocabulary()
+        heard = await self._words(utterance, names, told)
         # A better ear than the spotter's did not hear the phrase.
         return None if heard.woken is False and utterance.by == "wake" else heard
 
-    async def _words(self, utterance: Utterance, names: Vocabulary) -> Heard:
+    async def prepare(self, project: str) -> None:
+        """Get ready for a project's questions, so that the first one is answered as fast as the others."""
+        names = await self._names(project) if project else Vocabulary()
+        for engine in (self._engine, self._fallback):
+            if engine is not None and engine.offline:
+                try:
+                    await engine.prepare(names)
+                except OrchestraError as error:
+                    self.trouble(str(error))
+
+    async def aclose(self) -> None:
+        """End what the engines began."""
+        for engine in (self._engine, self._fallback):
+            if engine is not None:
+                await engine.aclose()
+
+    async def _words(self, utterance: Utterance, names: Vocabulary, told: Vocabulary) -> Heard:
+        """The words.
+
+        Args:
+            utterance: what was said.
+            names: those of the project.
+            told: those of them that the engine may see; a transcript is mended with all of them here.
+        """
         try:
             with anyio.fail_after(TRANSCRIBE_S):
-                return await self._engine.transcribe(utterance, names)
+                heard = await self._engine.transcribe(utterance, told)
+            return heard if told is names else replace(heard, text=repair(heard.text, names).text)
         except (OrchestraError, TimeoutError) as error:
             if self._fallback is None:
                 raise

@@ -143,7 +143,7 @@ def _webhook(environ: Mapping[str, str], orchestra: Orchestra, address: str) -> 
         SettingsError: the secret in its address cannot be kept.
     """
     from orchestra_mcp.edge.omiapp.address import omi_token
-    from orchestra_mcp.edge.phone import open_intake
+    from orchestra_mcp.edge.omiapp.opening import open_intake
     from orchestra_mcp.web.voice import Webhook
 
     home, voice = home_dir(environ), load(environ).voice

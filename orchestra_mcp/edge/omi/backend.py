@@ -176,6 +176,8 @@ class _Client(BaseBleakClient):
         self._device = address_or_ble_device if isinstance(address_or_ble_device, BLEDevice) else None
         self._connection: Connection | None = None
         self._subscribers: dict[int, Callable[[bytes], None]] = {}
+        self._answers: set[asyncio.Future[Any]] = set()
+        """Those that are awaited."""
 
     @property
     def name(self) -> str:
@@ -232,6 +234,8 @@ class _Client(BaseBleakClient):
         self._connection = None
         self._subscribers.clear()
         self.services = None
+        for answer in tuple(self._answers):
+            answer.cancel()
         if self._disconnected_callback is not None:
             self._disconnected_callback()
 
@@ -278,8 +282,12 @@ class _Client(BaseBleakClient):
         """
         if self._connection is None:
             raise BleakError("Not connected")
+        # bumble is not made to be cancelled in mid-question: its answer would find nobody, and fail.
+        answer = asyncio.ensure_future(question)
+        self._answers.add(answer)
+        answer.add_done_callback(self._answered)
         try:
-            return await question
+            return await asyncio.shield(answer)
         except att.ATT_Error as error:
             raise BleakGATTProtocolError(int(error.error_code)) from error
         except core.TimeoutError as error:
@@ -290,6 +298,11 @@ class _Client(BaseBleakClient):
             if self._connection is None and (task is None or not task.cancelling()):
                 raise BleakError("Disconnected before the device answered") from error
             raise
+
+    def _answered(self, answer: asyncio.Future[Any]) -> None:
+        self._answers.discard(answer)
+        if not answer.cancelled():
+            answer.exception()  # whoever asked may be gone
 
     async def read_gatt_char(self, characteristic: BleakGATTCharacteristic, **_kwargs: Any) -> bytearray:
         return bytearray(await self._asking(self._gatt().read_value(characteristic.handle)))

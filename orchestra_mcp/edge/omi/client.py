@@ -145,7 +145,7 @@ class OmiSource:
             profile = await session.open(self._hear)
             self._session = session
             self._connected(found, profile)
-            pass  # it may have been changed meanwhile
+            await session.hear(self._hear)  # it may have been changed meanwhile
             began = time.monotonic()
             self._why = await session.stream()
             # A connection that brings nothing does not count, or the pauses between attempts would never grow.

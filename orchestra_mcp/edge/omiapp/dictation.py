@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from orchestra_mcp.edge.nouns import LONGEST_S
-from orchestra_mcp.edge.omiapp.phrase import STRONG, Phrase, rest_of
-from orchestra_mcp.edge.omiapp.segments import Fresh, Segment
+from orchestra_mcp.edge.nouns import LONGEST_S, Segment
+from orchestra_mcp.edge.omiapp.segments import Fresh
+from orchestra_mcp.edge.words.phrase import STRONG, Phrase, rest_of
 
 QUIET_S: Final = 2.0
 """A pause of so many seconds ends a question, in the speaker's time and in ours."""

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import TaskGroup
 
-from orchestra_mcp.edge.nouns import Heard, Mouth, Reply
+from orchestra_mcp.edge.nouns import Heard, Mouth, Reply, Segment
 from orchestra_mcp.edge.omiapp.dictation import QUIET_S, Asked, Dictation
 from orchestra_mcp.edge.omiapp.hearing import Hearing
 from orchestra_mcp.edge.omiapp.notifying import InTurn, NextReply
-from orchestra_mcp.edge.omiapp.phrase import Phrase
-from orchestra_mcp.edge.omiapp.segments import Segment
+from orchestra_mcp.edge.words.phrase import Phrase
 from orchestra_mcp.errors import OrchestraError
 
 logger = logging.getLogger(__name__)
@@ -117,6 +117,8 @@ class Intake:
     ) -> None:
         self.uids = frozenset(uids)
         self.notifies = notify is not None
+        self.closing: Callable[[], Awaitable[None]] = anyio.lowlevel.checkpoint
+        """Awaited at the end."""
         self.hearing: Hearing | None = None
         """Takes sound, where that is possible."""
         self._phrase, self._words = Phrase(phrase), phrase
@@ -184,6 +186,13 @@ class Intake:
 
     async def run(self) -> None:
         """Take questions down and answer them, until cancelled."""
+        try:
+            await self._run()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self.closing()
+
+    async def _run(self) -> None:
         async with anyio.create_task_group() as group:
             if self.hearing is not None:
                 group.start_soon(self.hearing.run)

@@ -12,9 +12,10 @@ import math
 import secrets
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
+from orchestra_mcp.edge.nouns import Segment
 from orchestra_mcp.foreign import plain
 
 MOST: Final = 200
@@ -30,21 +31,6 @@ REPEAT_S: Final = 120.0
 """After so many seconds the same words at the same place are said anew."""
 WORD_S: Final = 0.4
 """About how long a word takes; says when words began that were added to a segment."""
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """Some words of one speaker."""
-
-    text: str = field(repr=False)
-    start: float
-    """Seconds since the session began, as Omi counts them."""
-    end: float
-    speaker: str = ""
-    """As Omi tells voices apart; empty when it does not."""
-    is_user: bool = False
-    """Omi knows the wearer's voice."""
-    id: str = ""
 
 
 def read_segments(body: object) -> tuple[str, tuple[Segment, ...]]:

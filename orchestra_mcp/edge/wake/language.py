@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, Final
 
 from orchestra_mcp.edge.wake import pronunciation as say
@@ -19,22 +20,32 @@ from orchestra_mcp.errors import VoiceError
 
 LOG10: Final = 0.0001 * 0.4342944819032518
 """pocketsphinx counts in logarithms to the base 1.0001."""
-COMMON: Final = 700
+COMMON: Final = 1500
 """Words for all other speech."""
 RAREST: Final = -6.6
 """Words that are less common (decimal logarithm) are no rivals: hardly anybody says them."""
 RIVALS: Final = 60
 """For each word of the phrase."""
-FIRST, REST = -0.5, -0.15
+FIRST, REST = -0.1, -0.05
 """Decimal logarithm of the odds that an utterance begins with the phrase, and that its words follow one another."""
-RIVAL_FIRST, RIVAL_REST = -1.0, -0.5
-"""The same for a rival of the first word, and of a later one."""
+DISTINCT: Final = -1.2
+"""Odds of a rival that differs from the phrase in a sound of another class."""
+ALIKE: Final = -3.5
+"""Odds of a rival that a noise or an accent makes out of the phrase itself: it differs by a sound of the same class."""
 ALONE: Final = -1.6
 """Odds of a later word of the phrase by itself ("orchestra")."""
-DAMPING: Final = -0.9
+DAMPING: Final = -1.6
 """Taken off the odds of common words at middling sensitivity."""
 SWING: Final = 1.2
-"""More of that at the highest sensitivity, less at the lowest."""
+"""Half of it more of that at the highest sensitivity, less at the lowest."""
+USUAL, RARITY = -4.2, 1.0
+"""A rival that is less common than this (decimal logarithm) is less likely in proportion, to this power."""
+LATER: Final = -0.8
+"""Added for a rival of a later word: there are many of them."""
+RIVAL_SWING: Final = 2.0
+"""Half of it is taken off the odds of all rivals at the highest sensitivity, and given to them at the lowest."""
+UNKNOWN: Final = -6.0
+"""Of a word that the language model does not know."""
 NOT_ME: Final = -0.3
 """Odds of a phrase that the wearer has named as a mistake."""
 
@@ -81,55 +92,50 @@ def rivals(word: str, most: int = RIVALS) -> tuple[str, ...]:
     return tuple(other for _, _, other in sorted(found)[:most])
 
 
-def language(phrase: str, *, sensitivity: float, not_me: Sequence[str] = (), ways: Sequence[str] = ()) -> Language:
+def language(phrase: str, *, sensitivity: float, not_me: Sequence[str] = ()) -> Language:
     """Dictionary and language model for a phrase.
 
     Args:
         phrase: its words, with a blank between them.
         sensitivity: 0 to 1; more makes other speech less likely beside the phrase.
         not_me: phrases that were mistaken for it.
-        ways: pronunciations of the words to keep, as `word PH ON ES`; empty: all.
 
     Raises:
         VoiceError: a word of it cannot be spoken, or pocketsphinx is missing.
     """
     words = tuple(phrase.split())
-    common, known = odds(), say.dictionary()
+    common = odds()
     damping = DAMPING - SWING * (sensitivity - 0.5)
-    usual = sorted(known, key=lambda word: -common[word])[:COMMON]
-    pairs: dict[tuple[str, str], float] = {}
-    groups = [rivals(word) for word in words]
-    for other in groups[0]:
-        pairs[other, words[1]] = RIVAL_REST
-    for at in range(1, len(words)):
-        for other in groups[at]:
-            pairs[words[at - 1], other] = RIVAL_REST + max(-2.0, (common[other] + 4) / 2)
-    for wrong in not_me:
-        row = wrong.lower().split()
-        for one, two in zip(("<s>", *row), row, strict=False):
-            pairs[one, two] = NOT_ME
-    single = {word: common[word] + damping for word in usual}
-    for group in groups:
-        for other in group:
-            single.setdefault(other, common[other] + damping)
-    for other in groups[0]:
-        pairs["<s>", other] = RIVAL_FIRST + max(-1.5, (common[other] + 3) / 2)
-    for wrong in not_me:
-        for word in wrong.lower().split():
-            single.setdefault(word, common.get(word, -5.0) + damping)
-    for word in words:
-        single[word] = max(common.get(word, -9.0) + damping, ALONE + damping)
+    pairs = _rival_pairs(words, RIVAL_SWING * (sensitivity - 0.5))
+    named = [wrong.lower().split() for wrong in not_me]
+    pairs.update({pair: NOT_ME for row in named for pair in pairwise(("<s>", *row))})
     pairs["<s>", words[0]] = FIRST
-    for one, two in zip(words, words[1:], strict=False):
-        pairs[one, two] = REST
+    pairs.update(dict.fromkeys(pairwise(words), REST))
+    usual = sorted(common, key=lambda word: -common[word])[:COMMON]
+    rest = {word for pair in pairs for word in pair if word != "<s>"}
+    single = {word: common.get(word, UNKNOWN) + damping for word in {*usual, *rest}}
+    for word in words:
+        single[word] = max(single[word], ALONE + damping)
     lines = []
-    kept = {tuple(way.split()) for way in ways}
     for word in sorted(single):
         sounds = _all_ways(word) if word in words else say.pronounce(word)[:2]
-        if kept and word in words:
-            sounds = tuple(way for way in sounds if (word, *way) in kept) or sounds
         lines += [f"{word}{f'({at})' if at > 1 else ''} {' '.join(way)}" for at, way in enumerate(sounds, 1)]
     return Language("\n".join(lines) + "\n", _arpa(single, pairs), words)
+
+
+def _rival_pairs(words: tuple[str, ...], ease: float) -> dict[tuple[str, str], float]:
+    """What may stand in the place of each word of the phrase, and that the phrase goes on after it."""
+    common = odds()
+    pairs: dict[tuple[str, str], float] = {}
+    for at, word in enumerate(words):
+        ways = say.pronounce(word)
+        for other in rivals(word):
+            alike = any(say.alike(way, say.pronounce(other)[0]) for way in ways)
+            weight = (ALIKE if alike else DISTINCT) + RARITY * min(0.0, common[other] - USUAL) - ease
+            pairs["<s>" if at == 0 else words[at - 1], other] = weight + (LATER if at else 0.0)
+            if at + 1 < len(words):
+                pairs[other, words[at + 1]] = REST
+    return pairs
 
 
 def _all_ways(word: str) -> tuple[Phones, ...]:

@@ -139,6 +139,19 @@ def spoken(phones: Phones, most: int = 48) -> tuple[Phones, ...]:
     return tuple(dict.fromkeys(found))
 
 
+CLASSES: Final = (VOWELS, frozenset("M N NG L R W Y".split()), CONSONANTS - frozenset("M N NG L R W Y".split()))
+"""Sounds that noise, an accent or a weak model takes for one another: vowels; sonorants; the other consonants."""
+
+
+def alike(one: Phones, other: Phones) -> bool:
+    """Whether two words have sounds of the same classes in the same order."""
+    return _classes(one) == _classes(other)
+
+
+def _classes(phones: Phones) -> list[int]:
+    return [next(number for number, sounds in enumerate(CLASSES) if phone in sounds) for phone in phones]
+
+
 def distance(one: Phones, other: Phones, most: int = 99) -> int:
     """Phones to put in, take out or replace to make one out of the other (Levenshtein); stops counting above `most`."""
     if abs(len(one) - len(other)) > most:

@@ -12,7 +12,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import struct
+import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -32,8 +34,6 @@ _LENGTH: Final = struct.Struct(">I")
 _LARGEST: Final = 4_000_000
 """Bytes of one message; 25 seconds of sound are 800,000."""
 _PACKAGE: Final = str(Path(orchestra_mcp.__file__).resolve().parent.parent)
-KEPT: Final = 2
-"""Models that a child keeps: of the project that is asked about, and of the one before."""
 
 
 class Child:
@@ -100,7 +100,7 @@ class Child:
         if self._process is not None and self._replies is not None and self._process.returncode is None:
             return self._process, self._replies
         # -P: nothing is imported from the directory that we happen to be in.
-        process = await anyio.open_process([sys.executable, "-P", "-c", _RUN, _PACKAGE], stderr=None)
+        process = await anyio.open_process([sys.executable, "-P", "-c", _RUN, _PACKAGE], stderr=subprocess.DEVNULL)
         assert process.stdout is not None
         self._process, self._replies = process, BufferedByteReceiveStream(process.stdout)
         return process, self._replies
@@ -122,6 +122,7 @@ class Child:
 def main() -> None:
     """Answer requests from standard input until it ends."""
     models: dict[str, Any] = {}
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal; the parent's end closes standard input
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # nothing that a library prints gets among the replies
     while (request := _read(sys.stdin.buffer)) is not None:
@@ -136,15 +137,14 @@ def answer(request: dict[str, Any], pcm: bytes, models: dict[str, Any]) -> dict[
     from orchestra_mcp.edge.words.sphinx import Model
 
     try:
-        key = json.dumps(request["vocabulary"]) + request["phrase"]
-        model = models.pop(key, None)
-        if model is None:
-            given = request["vocabulary"]
-            identifiers, files, branches = (tuple(given[kind]) for kind in ("identifiers", "files", "branches"))
-            model = Model(request["phrase"], Vocabulary(given["project"], identifiers, files, branches))
-        models[key] = model
-        while len(models) > KEPT:
-            models.pop(next(iter(models)))
+        given = request["vocabulary"]
+        identifiers, files, branches = (tuple(given[kind]) for kind in ("identifiers", "files", "branches"))
+        # Not by the order of the names, which changes with every file that is touched.
+        key = repr((request["phrase"], given["project"], sorted(identifiers), sorted(files), sorted(branches)))
+        if key not in models:
+            models.clear()  # some 100 MB
+            models[key] = Model(request["phrase"], Vocabulary(given["project"], identifiers, files, branches))
+        model = models[key]
         found = model.hear(pcm, order=request["order"]) if pcm else None
         return asdict(found) if found else {}
     except VoiceError as error:

@@ -15,9 +15,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from orchestra_mcp.edge.nouns import Heard, Utterance, Vocabulary, seconds
-from orchestra_mcp.edge.omiapp.phrase import Phrase, rest_of
-from orchestra_mcp.edge.omiapp.segments import Segment
+from orchestra_mcp.edge.nouns import Heard, Segment, Utterance, Vocabulary, seconds
+from orchestra_mcp.edge.words.phrase import Phrase, rest_of
 from orchestra_mcp.edge.words.repair import repair
 from orchestra_mcp.foreign import plain
 

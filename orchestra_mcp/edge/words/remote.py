@@ -44,6 +44,12 @@ class Remote:
         self._plain = False
         """True once the vendor has refused to tell how sure it is."""
 
+    async def prepare(self, vocabulary: Vocabulary) -> None:
+        """Nothing to do: a vendor is always ready."""
+
+    async def aclose(self) -> None:
+        """Nothing to end."""
+
     async def transcribe(self, utterance: Utterance, vocabulary: Vocabulary) -> Heard:
         """The words. The names of `vocabulary` are sent along: hand in an empty one where they must not leave.
 

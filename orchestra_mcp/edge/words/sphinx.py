@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import tempfile
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, islice, product
 from pathlib import Path
@@ -30,6 +30,8 @@ FRAMES: Final = 100
 """Per second."""
 _QUICK: Final = {"fwdflat": False, "bestpath": False, "maxhmmpf": 2000, "maxwpf": 20}
 """Of the common words only the sound's fit counts, so that their second and third passes can be saved."""
+_RIVALRY: Final = 40
+"""So many near words together are as likely as one command."""
 COMMON: Final = 1500
 """Common words that compete with the templates."""
 SILENT: Final = ("<s>", "</s>", "<sil>", "[NOISE]", "[SPEECH]")
@@ -62,7 +64,7 @@ class Model:
 
         self._lexicon = _Lexicon(Pronouncer(model / "cmudict-en-us.dict"))
         self._lexicon.fill(phrase, vocabulary)
-        have = {name for name in self._lexicon.classes if name != "any"}
+        have = set(self._lexicon.classes) - {"any", "near"}
         questions = _possible(templates.sentences(), have)
         orders = {tuple(said.split()): name for name, each in templates.COMMANDS.items() for said in each}
         self._grammar = templates.Grammar(questions)
@@ -72,7 +74,8 @@ class Model:
         with tempfile.TemporaryDirectory(prefix="orchestra-words-") as place:
             files = Path(place)
             _write_model(files / "question.lm", (*questions, *(order for order in orders for _ in range(COPIES))))
-            _write_model(files / "order.lm", tuple(orders))
+            rivals = (("[near]",),) * (len(self._lexicon.classes["near"]) // _RIVALRY)
+            _write_model(files / "order.lm", (*orders, *rivals))
             _write_model(
                 files / "any.lm", [("[any]",) * n for n in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16)], wake=False
             )
@@ -80,7 +83,7 @@ class Model:
             named = " ".join(f"[{name}]" for name in sorted(have))
             (files / "models.ctl").write_text(
                 "{ words.classes }\n"
-                f"question.lm question {{ {named} }}\norder.lm order {{ [wake] }}\nany.lm any {{ [any] }}\n",
+                f"question.lm question {{ {named} }}\norder.lm order {{ [near] [wake] }}\nany.lm any {{ [any] }}\n",
                 "utf-8",
             )
             given = {
@@ -243,6 +246,8 @@ class _Lexicon:
                 if ways and ways not in taken and len(ways[0].split()) > 2:
                     taken.add(ways)
                     self.member(kind, base, 1 / (rank + _LOUDNESS), ways)
+        for word, way in self._near():
+            self.member("near", word, 1, (way,))
         for rank, word in enumerate(common_words()[:COMMON]):
             self.member("any", word, 1 / (rank + _LOUDNESS), self._pronouncer.ways(word))
 
@@ -253,6 +258,16 @@ class _Lexicon:
             listed.append((token, weight))
             self._sounds[token] = ways
             self._texts[token] = (text, kind)
+
+    def _near(self) -> Iterator[tuple[str, str]]:
+        """Common words that differ from a command of one word by one sound, such as `guess` and `mess` from `yes`."""
+        alone = {word for each in templates.COMMANDS.values() for word in each if " " not in word}
+        orders = {way for word in alone for way in self._pronouncer.ways(word)}
+        around = {variant for way in orders for variant in _variants(way)}
+        for word in common_words():
+            ways = self._pronouncer.listed(word)
+            if ways and orders.isdisjoint(ways) and not around.isdisjoint(_variants(ways[0])):
+                yield word, ways[0]
 
     def literal(self, word: str) -> None:
         self._sounds[word] = self._pronouncer.ways(word)
@@ -275,6 +290,14 @@ class _Lexicon:
             shares = "".join(f"{token} {weight / total:.8f}\n" for token, weight in listed)
             parts.append(f"LMCLASS [{name}]\n{shares}END [{name}]\n\n")
         classes.write_text("".join(parts), "utf-8")
+
+
+def _variants(way: str) -> set[str]:
+    """A pronunciation with any one sound taken out, left open, or put in somewhere: two that differ by one sound share one."""
+    sounds = way.split()
+    places = range(len(sounds))
+    opened = {" ".join((*sounds[:at], "*", *sounds[at + 1 :])) for at in places}
+    return opened | {" ".join((*sounds[:at], "*", *sounds[at:])) for at in range(len(sounds) + 1)}
 
 
 def _accents(phrase: str) -> tuple[str, ...]:

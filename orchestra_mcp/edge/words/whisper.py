@@ -48,6 +48,12 @@ class Whisper:
         self._model: Any = None
         self._one = anyio.CapacityLimiter(1)
 
+    async def prepare(self, vocabulary: Vocabulary) -> None:
+        """Nothing to do: the model is loaded at the first question."""
+
+    async def aclose(self) -> None:
+        """Nothing to end."""
+
     async def transcribe(self, utterance: Utterance, vocabulary: Vocabulary) -> Heard:
         """The words.
 

@@ -63,6 +63,12 @@ def open_intake(
         notify=_notifying(voice, variable),
         listens=lambda: not muted.exists() and voice.listens_at(now()),
     )
+
+    async def close() -> None:
+        for understanding in engines:
+            await understanding.aclose()
+
+    intake.closing = close
     intake.hearing = Hearing(lambda: _ear(voice, home), _converter, understand, intake.say)
     return intake
 

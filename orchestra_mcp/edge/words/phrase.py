@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from orchestra_mcp.edge.omiapp.segments import Segment
+from orchestra_mcp.edge.nouns import Segment
 
 ACROSS_S: Final = 2.0
 """The phrase may be spread over segments with so much silence between them, in seconds."""
