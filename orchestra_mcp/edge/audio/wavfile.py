@@ -18,7 +18,7 @@ import anyio.to_thread
 
 from orchestra_mcp.edge.audio.codecs import MISSING, MULAW
 from orchestra_mcp.edge.audio.resampling import RATES, Resampler
-from orchestra_mcp.edge.nouns import RATE, SAMPLE, ButtonPress, Cue, Link, Note, Sound
+from orchestra_mcp.edge.nouns import RATE, SAMPLE, ButtonPress, Cue, Link, Note, Signal, Sound
 from orchestra_mcp.errors import VoiceError
 
 if TYPE_CHECKING:
@@ -129,6 +129,22 @@ class WavSource:
 
 
 CHUNK: Final = round(CHUNK_S * RATE) * SAMPLE
+
+
+async def sound_of(path: Path) -> bytes:
+    """A WAV file as 16-bit mono sound at 16 kHz, with some silence after it.
+
+    Raises:
+        VoiceError: it is none, or cannot be read.
+    """
+    pcm = bytearray()
+
+    def note(signal: Signal) -> None:
+        if isinstance(signal, Sound):
+            pcm.extend(signal.pcm)
+
+    await WavSource(path).run(note)
+    return bytes(pcm)
 
 
 def read_header(file: BinaryIO, name: str) -> tuple[Shape, int]:

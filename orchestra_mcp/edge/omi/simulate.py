@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import anyio
 
-from orchestra_mcp.edge.audio.wavfile import WavSource
-from orchestra_mcp.edge.nouns import ButtonPress, Signal, Sound
+from orchestra_mcp.edge.audio.wavfile import sound_of
+from orchestra_mcp.edge.nouns import ButtonPress
 from orchestra_mcp.edge.omi.protocol import CONSUMER, DEV_KIT
 from orchestra_mcp.errors import VoiceError
 
@@ -67,22 +67,6 @@ async def speech(text: str) -> bytes:
         if done.returncode or not await anyio.Path(wav).is_file():
             raise VoiceError(f"{program} could not speak (status {done.returncode}). Give a WAV file instead.")
         return await sound_of(wav)
-
-
-async def sound_of(wav: Path) -> bytes:
-    """A WAV file as 16-bit mono sound at 16 kHz, with some silence after it.
-
-    Raises:
-        VoiceError: it is none, or cannot be read.
-    """
-    pcm = bytearray()
-
-    def note(signal: Signal) -> None:
-        if isinstance(signal, Sound):
-            pcm.extend(signal.pcm)
-
-    await WavSource(wav).run(note)
-    return bytes(pcm)
 
 
 async def simulate(

@@ -20,7 +20,7 @@ from orchestra_mcp.errors import VoiceError
 
 LOG10: Final = 0.0001 * 0.4342944819032518
 """pocketsphinx counts in logarithms to the base 1.0001."""
-COMMON: Final = 1500
+COMMON: Final = 1000
 """Words for all other speech."""
 RAREST: Final = -6.6
 """Words that are less common (decimal logarithm) are no rivals: hardly anybody says them."""
