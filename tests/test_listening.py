@@ -25,6 +25,7 @@ from orchestra_mcp.edge.nouns import (
     Heard,
     Link,
     Note,
+    Perception,
     Pressed,
     Reception,
     Reply,
@@ -34,6 +35,7 @@ from orchestra_mcp.edge.nouns import (
     Vocabulary,
 )
 from orchestra_mcp.edge.understanding import Understanding
+from orchestra_mcp.edge.wanting import Wanting
 from orchestra_mcp.errors import VoiceError
 from orchestra_mcp.settings.voice import Voice
 
@@ -123,7 +125,7 @@ class Mouth:
 @asynccontextmanager
 async def room(
     environ: dict[str, str], tmp_path: Path, repo: Path, voice: Voice, engine: Transcriber,
-    fallback: Transcriber | None = None, now: time = time(12), device: Device | None = None,
+    fallback: Transcriber | None = None, now: time = time(12), device: Device | None = None, ear: Ear | None = None,
 ) -> AsyncIterator[Room]:  # fmt: skip
     device, mouth, shown = device or Device(), Mouth(), list[Status]()
     turns = Turns(mouth)
@@ -136,9 +138,8 @@ async def room(
 
     async with Orchestra.open(environ) as orchestra:
         listener = Listener(
-            device, Ear(None), Understanding(engine, fallback, names, may_tell), Conversation(orchestra, voice, turns, project=str(repo)), turns,
-            voice=voice, muted=tmp_path / "muted", show=shown.append,
-            now=lambda: now,
+            device, ear or Ear(None), Understanding(engine, fallback, names, may_tell), Conversation(orchestra, voice, turns, project=str(repo)), turns,
+            wanting=Wanting(voice, tmp_path / "muted", lambda: now), show=shown.append,
         )  # fmt: skip
         async with anyio.create_task_group() as group:
             group.start_soon(listener.run)
@@ -198,6 +199,92 @@ async def test_an_engine_that_fails_is_replaced_and_its_words_are_read_back(
 
 
 @needs_speech
+@needs_speech
+async def test_an_engine_that_breaks_in_an_unforeseen_way_is_replaced_too(
+    environ: dict[str, str], tmp_path: Path, repo: Path
+) -> None:
+    class Broken(Engine):
+        async def transcribe(self, utterance: Utterance, vocabulary: Vocabulary) -> Heard:
+            raise ValueError("what was said")
+
+    for other in (Engine("why is the parser slow", name="other"), None):
+        async with room(environ, tmp_path, repo, Voice(), Broken(), other) as on:
+            on.device.tell(Pressed("single"), *speech("why is the parser slow"))
+            await on.until(lambda: on.replies or "failed" in on.device.cues)
+            assert any("ValueError" in status.detail for status in on.shown)
+            assert not any("what was said" in status.detail for status in on.shown)
+
+
+async def test_a_broken_ear_or_device_is_told_of_and_survived(
+    environ: dict[str, str], tmp_path: Path, repo: Path
+) -> None:
+    class Deaf(Device):
+        async def hear(self, on: bool) -> None:
+            await super().hear(on)
+            if len(self.wished) == 2:
+                raise RuntimeError("no")
+
+    async with room(environ, tmp_path, repo, Voice(), Engine(), device=Deaf()) as on:
+        on.device.tell(Pressed("double"))
+        await on.until(lambda: on.device.wished == [True, False])
+        on.device.tell(Pressed("double"))
+        await on.until(lambda: on.device.wished == [True, False, True])
+
+    class Torn(Ear):
+        def feed(self, sound: Sound) -> list[Perception]:
+            raise RuntimeError("no")
+
+    async with room(environ, tmp_path, repo, Voice(), Engine(), ear=Torn(None)) as on:
+        on.device.tell(Sound(bytes(640)))
+        await on.until(lambda: on.shown and "RuntimeError" in on.shown[-1].detail)
+        on.device.tell(Pressed("double"))
+        await on.until(lambda: on.muted.exists())
+
+
+@needs_speech
+async def test_what_was_said_before_muting_is_not_asked_after_it(
+    environ: dict[str, str], tmp_path: Path, repo: Path
+) -> None:
+    class Slow(Engine):
+        begun, go = anyio.Event(), anyio.Event()
+
+        async def transcribe(self, utterance: Utterance, vocabulary: Vocabulary) -> Heard:
+            self.begun.set()
+            await self.go.wait()
+            return await super().transcribe(utterance, vocabulary)
+
+    engine = Slow("why is the parser slow")
+    async with room(environ, tmp_path, repo, Voice(), engine) as on:
+        on.device.tell(Pressed("single"), *speech("why is the parser slow"))
+        await engine.begun.wait()
+        on.muted.touch()
+        engine.go.set()
+        await on.until(lambda: on.shown[-1].state == "muted" and engine.asked)
+        await anyio.sleep(0.1)
+        assert not on.replies
+
+
+@needs_speech
+async def test_a_tap_is_a_yes_only_while_one_is_awaited(environ: dict[str, str], tmp_path: Path, repo: Path) -> None:
+    async with room(environ, tmp_path, repo, Voice(), Engine("why is it slow", doubt="unclear")) as on:
+        on.device.tell(Pressed("single"), *speech("why is the parser slow"))
+        await on.until(lambda: on.replies and on.shown[-1].state == "confirming")
+        on.device.tell(Pressed("single"))
+        await on.until(lambda: len(on.replies) == 2)
+        assert on.replies[1].consultation
+        on.device.tell(Pressed("single"), *speech("why is the parser slow"))
+        await on.until(lambda: len(on.replies) == 3 and on.shown[-1].state == "confirming")
+        on.muted.touch()
+        await on.until(lambda: on.shown[-1].state == "muted")
+        failed = on.device.cues.count("failed")
+        on.device.tell(Pressed("single"))
+        await on.until(lambda: on.device.cues.count("failed") > failed)
+        on.muted.unlink()
+        on.device.tell(Pressed("single"))
+        await on.until(lambda: on.shown[-1].state == "listening")
+        assert len(on.replies) == 3
+
+
 async def test_without_another_engine_the_failure_is_shown_and_felt(
     environ: dict[str, str], tmp_path: Path, repo: Path
 ) -> None:

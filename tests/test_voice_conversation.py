@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 from scripting import expert
 from upstream import Expert, Upstream
@@ -187,3 +188,70 @@ async def test_voice_is_no_consultation_before_anything_was_asked_aloud(environ:
     async with Orchestra.open(environ) as orchestra:
         with pytest.raises(NotFound):
             await orchestra.consultation("voice")
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.001])
+async def test_cancelled_means_that_nothing_is_sent_however_early_it_is_said(
+    environ: dict[str, str], council: Upstream, repo: Path, after_s: float
+) -> None:
+    async with Orchestra.open(environ) as orchestra:
+        mouth = Told()
+        talk = Conversation(orchestra, Voice(), mouth, project=str(repo))
+        async with anyio.create_task_group() as group:
+            group.start_soon(talk.hear, heard("why does it drop lines"))
+            await anyio.sleep(after_s)
+            while not talk.busy:
+                await anyio.lowlevel.checkpoint()
+            await talk.cancel()
+        assert [reply.spoken for reply, _ in mouth.replies] == [CANCELLED]
+        assert not talk.busy
+        assert asked(council) == 0
+
+
+async def test_talk_of_others_is_no_answer_and_no_question(
+    environ: dict[str, str], council: Upstream, repo: Path
+) -> None:
+    async with Orchestra.open(environ) as orchestra:
+        mouth = Told()
+        talk = Conversation(orchestra, Voice(), mouth, project=str(repo))
+        await talk.hear(heard("why is my nest sailing", doubt="unclear"))
+        reply = await talk.hear(heard("did you see that bob was fired yesterday"), answer=True)
+        assert (reply.spoken, reply.expects) == ("", False)
+        assert len(mouth.replies) == 1
+        assert talk.waiting
+        assert asked(council) == 0
+        assert (await talk.hear(heard("no"), answer=True)).spoken == CANCELLED
+
+
+async def test_a_sentence_with_a_projects_name_in_it_is_not_the_answer_to_which_project(
+    environ: dict[str, str], council: Upstream, repo: Path
+) -> None:
+    async with Orchestra.open(environ) as orchestra:
+        await orchestra.ask(Question(text="What is this?", project=str(repo), effort="quick"))
+        before = asked(council)
+        talk = Conversation(orchestra, Voice(), Told())
+        assert (await talk.hear(heard("in project zebra why are the salaries wrong"))).expects
+        for said in (f"how do I boil eggs near {repo.name} at lunch", f"{repo.name} is nice"):
+            reply = await talk.hear(heard(said), answer=True)
+            assert not reply.consultation
+            assert not reply.expects
+        assert asked(council) == before
+
+
+async def test_a_yes_or_a_name_that_was_not_heard_for_certain_sends_nothing(
+    environ: dict[str, str], council: Upstream, repo: Path
+) -> None:
+    async with Orchestra.open(environ) as orchestra:
+        await orchestra.ask(Question(text="What is this?", project=str(repo), effort="quick"))
+        before = asked(council)
+        talk = Conversation(orchestra, Voice(), Told())
+        await talk.hear(heard("why is my nest sailing", doubt="unclear"))
+        again = await talk.hear(heard("yes", doubt="half heard"))
+        assert again.expects
+        assert repo.name in again.spoken
+        await talk.cancel()
+        await talk.hear(heard("in project zebra why is it slow"))
+        named = await talk.hear(heard(repo.name, doubt="half heard"), answer=True)
+        assert named.expects
+        assert asked(council) == before
+        assert (await talk.hear(heard("yes"), answer=True)).consultation

@@ -102,4 +102,5 @@ def words(status: Status) -> str:
         parts.append(f"battery {status.battery} %" + (" (charging)" if status.charging else ""))
     if status.loss >= POOR:
         parts.append(f"{status.loss:.0%} lost")
+    parts.append(status.why_not if status.state == "idle" else "")
     return " · ".join(filter(None, (*parts, " ".join(status.detail.split()))))

@@ -11,11 +11,13 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import PurePath
 from typing import Final
 
 import anyio
+import anyio.lowlevel
 
-from orchestra_mcp.app import Orchestra, Run
+from orchestra_mcp.app import Orchestra
 from orchestra_mcp.edge.nouns import Heard, Mouth, Reply
 from orchestra_mcp.edge.projects import answered, choose
 from orchestra_mcp.edge.speaking.readable import readable
@@ -32,6 +34,9 @@ WAIT_S: Final = 60.0
 WORDS: Final = 400
 """Longest question that is read back, in characters."""
 NOT_UNDERSTOOD: Final = "I did not understand you. Please say it again."
+NAME_WORDS: Final = 6
+"""A longer text is no name of a project."""
+SILENCE: Final = Reply("", "")
 NOTHING_WAITS: Final = "There is nothing to confirm. Ask your question."
 CANCELLED: Final = "Cancelled."
 MUTED: Final = "Muted."
@@ -84,15 +89,15 @@ class Conversation:
         self._observer = observer
         self._mute = mute
         self._pending: _Pending | None = None
-        self._run: Run | None = None
-        self._asking = False
+        self._working: anyio.CancelScope | None = None
+        """The question that is being asked."""
         self._said: Reply | None = None
         self._verdict: Verdict | None = None
 
     @property
     def busy(self) -> bool:
         """True while the council works for this speaker."""
-        return self._asking
+        return self._working is not None
 
     @property
     def waiting(self) -> bool:
@@ -103,13 +108,18 @@ class Conversation:
         """The project that a question is about when none is named in it; empty when that has to be asked."""
         return choose("", await self._known(), await self._own()).project or ""
 
-    async def hear(self, heard: Heard) -> Reply:
+    async def hear(self, heard: Heard, *, answer: bool = False) -> Reply:
         """Do what was said, and tell the speaker.
 
+        Args:
+            heard: what was understood.
+            answer: it was said after something was asked back, without the wake phrase or a button. Then only an answer
+                counts; all else was meant for somebody else, and is dropped without a word.
+
         Returns:
-            What the speaker was told.
+            What the speaker was told; with nothing spoken when there was nothing to tell.
         """
-        return await self._told(partial(self._answer, heard))
+        return await self._told(partial(self._answer, heard, answer))
 
     async def confirm(self) -> Reply:
         """The question that waits is meant: by the button, or a yes."""
@@ -117,63 +127,80 @@ class Conversation:
 
     async def cancel(self) -> Reply:
         """Drop the question that waits, or stop the council."""
-        return await self._told(partial(self._obey, "cancel"))
+        return await self._told(self._cancelled)
+
+    def drop(self) -> None:
+        """Forget the question that waits, without a word."""
+        self._pending = None
 
     # ---------------------------------------------------------------------------------------------------- what to do
 
-    async def _answer(self, heard: Heard) -> Reply:
+    async def _answer(self, heard: Heard, answer: bool) -> Reply:
         text = " ".join(heard.text.split())
         command = command_in(text)
         if command is not None:
-            return await self._obey(command)
+            return await self._obey(command, heard.doubt)
+        waits = self._waits()
+        if waits is not None and waits.project is None and (answer or len(text.split()) <= NAME_WORDS):
+            return await self._project_named(waits, text, heard.doubt)
+        if answer:
+            return SILENCE
         if not text:
             return Reply("", NOT_UNDERSTOOD, failed=True)
-        if self._asking:
+        if self._working:
             return Reply("", ONE_AT_A_TIME, failed=True)
-        waits = self._waits()
-        if waits is not None and waits.project is None:
-            return await self._project_named(waits, text)
         self._pending = None
+        return await self._stoppable(partial(self._question, text, heard.doubt))
+
+    async def _question(self, text: str, doubt: str) -> Reply:
         choice = choose(text, await self._known(), await self._own())
-        doubt = heard.doubt or ("It is to be confirmed." if self._voice.confirm == "always" else "")
+        doubt = doubt or ("It is to be confirmed." if self._voice.confirm == "always" else "")
         until = anyio.current_time() + WAIT_S
         if choice.project is None:
             self._pending = _Pending(choice.text, until, doubt=doubt)
             return Reply(choice.text, choice.ask, failed=True, expects=True)
-        pending = _Pending(choice.text, until, choice.project, doubt)
         if not choice.text.strip():
             return Reply("", NOT_UNDERSTOOD, failed=True)
+        pending = _Pending(choice.text, until, choice.project, doubt)
         return self._read_back(pending) if doubt else await self._ask(pending)
 
-    async def _obey(self, command: Command) -> Reply:
+    async def _obey(self, command: Command, doubt: str) -> Reply:
         if command in ("cancel", "no"):
-            idle = not self._asking and self._waits() is None
-            self._pending = None
-            if self._run is not None and not self._run.done:
-                await self._run.cancel()
-            return Reply("", "" if idle else CANCELLED)
+            return await self._cancelled()
         if command == "yes":
-            return await self._confirmed()
+            waits = self._waits()
+            # A yes that was not heard for certain sends nothing.
+            return self._read_back(waits) if waits and waits.project and doubt else await self._confirmed()
         if command == "more":
             said = details(self._verdict) if self._verdict else NOTHING_YET
             return Reply(self._said.heard if self._said else "", said, failed=self._verdict is None)
         if command == "repeat":
             return self._said or Reply("", NOTHING_YET, failed=True)
-        if command == "mute":
-            self._mute()
-            return Reply("", MUTED)
-        raise ValueError(command)
+        self._mute()
+        return Reply("", MUTED)
 
-    async def _project_named(self, waits: _Pending, text: str) -> Reply:
+    async def _cancelled(self) -> Reply:
+        idle = self._working is None and self._waits() is None
+        self._pending = None
+        if self._working is not None:
+            self._working.cancel()
+        return SILENCE if idle else Reply("", CANCELLED)
+
+    async def _project_named(self, waits: _Pending, text: str, doubt: str) -> Reply:
         choice = answered(text, tuple(dict.fromkeys((*await self._known(), *filter(None, [await self._own()])))))
         if choice.project is None:
-            return Reply(waits.text, choice.ask, failed=True, expects=True)
-        settled = replace(waits, project=choice.project, until=anyio.current_time() + WAIT_S)
-        return self._read_back(settled) if settled.doubt else await self._ask(settled)
+            # Somebody who talks of something else is not interrupted.
+            return Reply(waits.text, choice.ask, failed=True) if len(text.split()) <= NAME_WORDS else SILENCE
+        settled = replace(
+            waits, project=choice.project, until=anyio.current_time() + WAIT_S, doubt=waits.doubt or doubt
+        )
+        return self._read_back(settled) if settled.doubt else await self._stoppable(partial(self._ask, settled))
 
     def _read_back(self, pending: _Pending) -> Reply:
         self._pending = pending
-        return Reply(pending.text, f"Did you ask: {readable(pending.text[:WORDS])}? Say yes or no.", expects=True)
+        about = readable(PurePath(pending.project or "").name)
+        said = f"Did you ask about {about}: {readable(pending.text[:WORDS])}? Say yes or no."
+        return Reply(pending.text, said, expects=True)
 
     async def _confirmed(self) -> Reply:
         waits = self._waits()
@@ -181,7 +208,9 @@ class Conversation:
             return Reply("", NOTHING_WAITS, failed=True)
         if waits.project is None:
             return Reply(waits.text, "Which project do you mean?", failed=True, expects=True)
-        return await self._ask(waits)
+        if self._working:
+            return Reply("", ONE_AT_A_TIME, failed=True)
+        return await self._stoppable(partial(self._ask, waits))
 
     def _waits(self) -> _Pending | None:
         if self._pending is not None and self._pending.until < anyio.current_time():
@@ -190,10 +219,17 @@ class Conversation:
 
     # -------------------------------------------------------------------------------------------------------- asking
 
+    async def _stoppable(self, work: Callable[[], Awaitable[Reply]]) -> Reply:
+        """Work that `cancel` ends; whoever cancelled it is told, so that it says nothing itself."""
+        with anyio.CancelScope() as self._working:
+            try:
+                return await work()
+            finally:
+                self._working = None
+        return SILENCE
+
     async def _ask(self, pending: _Pending) -> Reply:
-        if self._asking:
-            return Reply("", ONE_AT_A_TIME, failed=True)
-        self._pending, self._asking = None, True
+        self._pending = None
         question = Question(text=pending.text, project=pending.project, spoken=True)
         try:
             verdict = await self._council(question)
@@ -202,10 +238,8 @@ class Conversation:
             return Reply(pending.text, f"{said} Allow it at the computer.", failed=True)
         except OrchestraError as error:
             return Reply(pending.text, readable(f"The council could not answer: {error}"), failed=True)
-        finally:
-            self._run, self._asking = None, False
         if verdict is None:
-            return Reply(pending.text, "")  # cancelled: whoever did it was told
+            return SILENCE  # cancelled elsewhere: whoever did it knows
         self._verdict = verdict
         self._said = Reply(
             pending.text,
@@ -218,8 +252,10 @@ class Conversation:
 
     async def _council(self, question: Question) -> Verdict | None:
         """The verdict; None when the speaker cancelled it."""
-        run = self._run = await self._orchestra.start(question, self._observer)
+        with anyio.CancelScope(shield=True):  # in the midst of it nobody would hold what has begun
+            run = await self._orchestra.start(question, self._observer)
         try:
+            await anyio.lowlevel.checkpoint()
             await run.wait()
         finally:
             if not run.done:

@@ -12,9 +12,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, time
 from functools import partial
-from pathlib import Path
 from typing import Final, TypeVar
 
 import anyio
@@ -43,8 +41,8 @@ from orchestra_mcp.edge.nouns import (
     seconds,
 )
 from orchestra_mcp.edge.understanding import Understanding
-from orchestra_mcp.errors import OrchestraError
-from orchestra_mcp.settings.voice import Voice
+from orchestra_mcp.edge.wanting import Wanting
+from orchestra_mcp.errors import OrchestraError, VoiceError
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -79,6 +77,8 @@ class Status:
     loss: float = 0.0
     detail: str = ""
     """What a person should know, with the mend where there is one."""
+    why_not: str = ""
+    """Why nobody waits for the phrase at this time; empty when somebody does."""
 
 
 class Turns:
@@ -115,10 +115,8 @@ class Listener:
         understanding: turns that into words.
         conversation: with whoever speaks.
         turns: the mouth that the conversation uses.
-        voice: settings.
-        muted: a file that is there while nobody listens; other processes make and remove it.
+        wanting: knows when to listen.
         show: told of every change.
-        now: the time of day.
     """
 
     def __init__(
@@ -129,10 +127,8 @@ class Listener:
         conversation: Conversation,
         turns: Turns,
         *,
-        voice: Voice,
-        muted: Path,
+        wanting: Wanting,
         show: Callable[[Status], None] = lambda _: None,
-        now: Callable[[], time] = lambda: datetime.now().astimezone().time(),
     ) -> None:
         self._source = source
         self._ear = ear
@@ -140,10 +136,8 @@ class Listener:
         understanding.trouble = self._detail
         self._conversation = conversation
         self._turns = turns
-        self._voice = voice
-        self._muted = muted
+        self._wanting = wanting
         self._show = show
-        self._now = now
         self.status = Status(source=source.name)
         self.dropped_s = 0.0
         """Sound that could not be listened to in time, in seconds."""
@@ -157,7 +151,6 @@ class Listener:
         self._listening = False
         self._expecting_until = 0.0
         self._thinking = 0
-        self._quiet_since = 0.0
         self._lost_since: float | None = None
         self._hearing: bool | None = None
         self._deaf = False
@@ -173,7 +166,7 @@ class Listener:
             VoiceError: the source cannot work at all here.
         """
         failure: OrchestraError | None = None
-        self._quiet_since = anyio.current_time()
+        self._wanting.button = self._source.talk_button
         try:
             async with anyio.create_task_group() as group:
                 self._group = group
@@ -186,6 +179,9 @@ class Listener:
                     await self._source.run(self.note)
                 except OrchestraError as error:
                     failure = error
+                    group.cancel_scope.cancel()
+                except Exception as error:  # noqa: BLE001 - the server beside must go on, and people must know
+                    failure = VoiceError(f"The source of sound failed unexpectedly ({type(error).__name__}).")
                     group.cancel_scope.cancel()
                 self._ended = True
                 self._news.set()
@@ -230,13 +226,15 @@ class Listener:
             if not self._ended:
                 await anyio.sleep(BATCH_S)
             while self._queue:
-                signal = self._queue.popleft()
-                if isinstance(signal, Sound):
-                    await self._sound(self._joined(signal))
-                else:
-                    await self._heed(signal)
+                await self._unfailing(partial(self._take, self._queue.popleft()))
             if self._ended:
                 return
+
+    async def _take(self, signal: Signal) -> None:
+        if isinstance(signal, Sound):
+            await self._sound(self._joined(signal))
+        else:
+            await self._heed(signal)
 
     def _joined(self, first: Sound) -> Sound:
         """The next sounds as one, as long as they are of one kind and shorter than a fifth of a second."""
@@ -267,16 +265,17 @@ class Listener:
     def _perceived(self, perception: Perception) -> None:
         match perception:
             case Onset():
-                self._quiet_since = anyio.current_time()
+                self._wanting.voice_heard()
             case Woken():
                 self._listening = True
                 self._cue("woken")
             case Utterance():
+                answer = perception.by == "expected" and not self._holding
                 self._listening = self._holding = False
                 self._expecting_until = 0.0
                 self._cue("captured")
                 self._thinking += 1
-                self._begin(partial(self._understand, perception))
+                self._begin(partial(self._understand, perception, answer))
             case Nothing():
                 self._listening = self._holding = False
                 self._expecting_until = 0.0
@@ -284,14 +283,15 @@ class Listener:
 
     # -------------------------------------------------------------------------------------------------- understanding
 
-    async def _understand(self, utterance: Utterance) -> None:
+    async def _understand(self, utterance: Utterance, answer: bool) -> None:
         try:
             heard = await self._understanding.of(utterance, await self._conversation.project())
-            if heard is None or (utterance.by == "expected" and not heard.text.strip()):
+            if heard is None or (answer and not heard.text.strip()) or self._wanting.muted:
                 return
-            reply = await self._conversation.hear(heard)
-        except (OrchestraError, TimeoutError) as error:
-            self._detail(str(error) or "It took too long to understand the question.")
+            reply = await self._conversation.hear(heard, answer=answer)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the speaker has to know; its words could be in it
+            known = isinstance(error, OrchestraError)
+            self._detail(str(error) if known else f"The question could not be understood ({type(error).__name__}).")
             self._cue("failed")
             return
         finally:
@@ -331,13 +331,13 @@ class Listener:
         self._changed()
 
     async def _pressed(self, pressed: Pressed) -> None:
-        self._quiet_since = anyio.current_time()
+        self._wanting.voice_heard()
         if self._turns.speaking:
             self._turns.interrupt()
         elif pressed.button == self._source.talk_button:
             if self._holding and not self._source.hold_to_talk:
                 await self._release()
-            elif self._conversation.waiting and not self._holding:
+            elif self._confirming and not self._source.hold_to_talk:
                 self._begin(self._confirm)
             else:
                 await self._hold()
@@ -347,14 +347,15 @@ class Listener:
             if self._conversation.busy or self._conversation.waiting:
                 self._begin(self._cancel)
             else:
-                self.mute(not self._muted.exists())
+                self.mute(not self._wanting.muted)
 
     async def _hold(self) -> None:
-        if self._muted.exists():
+        if self._wanting.muted:
             self._detail("It is muted; press the button twice to end that, or run: orchestra omi unmute")
             self._cue("failed")
             return
         self._holding = self._listening = True
+        self._expecting_until = 0.0
         await self._settle()
         if self._source.hold_to_talk:
             await self._with_ear(self._ear.hold)
@@ -385,25 +386,20 @@ class Listener:
 
     def mute(self, on: bool) -> None:
         """Listen to nobody, or to everybody again; other processes see it too."""
-        if on:
-            self._muted.parent.mkdir(parents=True, exist_ok=True)
-            self._muted.touch()
-            self._cue("muted")
-        else:
-            self._muted.unlink(missing_ok=True)
-            self._cue("woken")
+        if trouble := self._wanting.mute(on):
+            self._detail(trouble)
+        self._cue("muted" if on else "woken")
         self._begin(self._settle)
         self._changed()
 
     def _weigh_battery(self, charge: Charge) -> None:
-        low = self._voice.low_battery
-        if charge.charging or charge.percent > low:
+        self._wanting.charge(charge)
+        if not self._wanting.low:
             self._told_battery = 100
             return
-        if self._told_battery > low:
+        if self._told_battery == 100:
             self._cue("battery")
-            how = f", until its button is pressed ({self._source.talk_button})" if self._source.talk_button else ""
-            self._detail(f"The battery is at {charge.percent} %: no sound is sent{how}.")
+            self._detail(f"The battery is at {charge.percent} %.")
         if charge.percent <= EMPTY < self._told_battery:
             self._begin(partial(self._turns.tell, Reply("", f"The battery is at {charge.percent} per cent.")))
         self._told_battery = min(self._told_battery, charge.percent)
@@ -429,44 +425,33 @@ class Listener:
     # --------------------------------------------------------------------------------------------------- what is wanted
 
     @property
+    def _confirming(self) -> bool:
+        """True while a yes is awaited, so that a press is one."""
+        return self._conversation.waiting and self._expecting_until > anyio.current_time()
+
+    @property
     def _wanted(self) -> bool:
         """True while sound may be listened to."""
-        if self._muted.exists():
+        if self._wanting.muted:
             return False
-        if self._holding or self._expecting_until > anyio.current_time():
-            return True
-        return (
-            self._voice.mode == "wake" and self._voice.listens_at(self._now()) and not self._low and not self._resting
-        )
-
-    @property
-    def _low(self) -> bool:
-        battery, button = self.status.battery, self._source.talk_button
-        return (
-            battery is not None
-            and button is not None
-            and battery <= self._voice.low_battery
-            and not self.status.charging
-        )
-
-    @property
-    def _resting(self) -> bool:
-        after = self._voice.rest_after_min * 60
-        return bool(after and self._source.talk_button) and anyio.current_time() - self._quiet_since > after
+        used = self._holding or self._expecting_until > anyio.current_time()
+        return used or not self._wanting.why_not
 
     async def _settle(self) -> None:
         """Have sound sent or not, as it is wanted now."""
         if (wanted := self._wanted) != self._hearing:
             self._hearing = wanted
-            await self._source.hear(wanted)
+            if self._wanting.muted:
+                self._conversation.drop()
             if not wanted:
                 await self._with_ear(self._ear.reset)
+            await self._source.hear(wanted)
 
     async def _watch(self, scope: anyio.CancelScope) -> None:
         with scope:
             while True:
                 await anyio.sleep(WATCH_S)
-                await self._settle()
+                await self._unfailing(self._settle)
                 lost = self._lost_since
                 if self._listening and lost is not None and anyio.current_time() - lost > LINK_S:
                     self._detail("The connection was lost in mid-question; what arrived of it is used.")
@@ -477,7 +462,7 @@ class Listener:
 
     def _state(self) -> State:
         told: tuple[tuple[bool, State], ...] = (
-            (self._muted.exists(), "muted"),
+            (self._wanting.muted, "muted"),
             (self._turns.speaking, "speaking"),
             (self._listening and not self._expecting_until, "listening"),
             (self._expecting_until > anyio.current_time(), "confirming"),
@@ -487,7 +472,8 @@ class Listener:
         return next((state for holds, state in told if holds), "idle")
 
     def _changed(self) -> None:
-        if (now := replace(self.status, state=self._state())) != self._shown:
+        now = replace(self.status, state=self._state(), why_not=self._wanting.why_not)
+        if now != self._shown:
             self.status = self._shown = now
             self._show(now)
 
@@ -503,12 +489,13 @@ class Listener:
 
     def _begin(self, work: Callable[[], Awaitable[object]]) -> None:
         if self._group is not None:
-            self._group.start_soon(_unfailing, work)
+            self._group.start_soon(self._unfailing, work)
 
-
-async def _unfailing(work: Callable[[], Awaitable[object]]) -> None:
-    """Whatever goes wrong with one question, the next one is listened to."""
-    try:
-        await work()
-    except Exception as error:  # noqa: BLE001 - said by kind only: a message could hold what was said
-        logger.error("Something unexpected went wrong while a question was handled: %s", type(error).__name__)
+    async def _unfailing(self, work: Callable[[], Awaitable[object]]) -> None:
+        """Whatever goes wrong with one thing, the next one is listened to."""
+        try:
+            await work()
+        except Exception as error:  # noqa: BLE001 - said by kind only: a message could hold what was said
+            logger.error("Something unexpected went wrong in the listener: %s", type(error).__name__)
+            self._detail(f"Something unexpected went wrong ({type(error).__name__}); it listens on.")
+            self._listening = self._holding = False

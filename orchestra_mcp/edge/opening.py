@@ -17,6 +17,7 @@ from orchestra_mcp.edge.listening import Listener, Status, Turns
 from orchestra_mcp.edge.nouns import Mouth, Reply, Source, Vocabulary
 from orchestra_mcp.edge.speaking.delivery import Delivery, DesktopMouth
 from orchestra_mcp.edge.understanding import Understanding
+from orchestra_mcp.edge.wanting import Wanting
 from orchestra_mcp.settings.voice import Voice
 from orchestra_mcp.types import Observer
 
@@ -90,7 +91,7 @@ async def open_listener(
     )  # fmt: skip
     listener = Listener(
         source, ear, open_understanding(orchestra, voice), conversation, turns,
-        voice=voice, muted=home / kept.MUTED, show=show,
+        wanting=Wanting(voice, home / kept.MUTED), show=show,
     )  # fmt: skip
     listeners.append(listener)
     return listener

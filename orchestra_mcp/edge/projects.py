@@ -115,12 +115,12 @@ def _named(text: str, found: re.Match[str], roots: tuple[str, ...], *, following
 
 def answered(said: str, known: Sequence[str]) -> Choice:
     """The project that was named in answer to `Choice.ask`."""
-    words = re.sub(rf"\b(?:in|the|it is|it's|i mean|{KIND})\b", " ", said, flags=re.I).split()
-    for size in range(min(WORDS, len(words)), 0, -1):
-        for begin in range(len(words) - size + 1):
-            part = " ".join(words[begin : begin + size])
-            if hits := _called(part, known):
-                return _settled("", hits, part)
+    # All of it has to be the name: a sentence that has a name in it is another sentence.
+    name = " ".join(
+        re.sub(rf"\b(?:in|the|it is|it's|its|i mean|i said|{KIND})\b|[,.!?]", " ", said, flags=re.I).split()
+    )
+    if len(name.split()) <= WORDS and (hits := _called(name, known)):
+        return _settled("", hits, name)
     return Choice("", ask=f"I know no such project. I know {_listed(known)}." if known else "I know no project yet.")
 
 

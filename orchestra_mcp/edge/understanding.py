@@ -49,7 +49,7 @@ class Understanding:
             project: root of the project that it is about, as far as that is known; else empty.
 
         Raises:
-            OrchestraError, TimeoutError: no engine could say them.
+            Exception: no engine could say them; an OrchestraError says why.
         """
         names = await self._names(project) if project else Vocabulary()
         told = names if project and await self._may_tell(project) else Vocabulary()
@@ -85,10 +85,11 @@ class Understanding:
             with anyio.fail_after(TRANSCRIBE_S):
                 heard = await self._engine.transcribe(utterance, told)
             return heard if told is names else replace(heard, text=repair(heard.text, names).text)
-        except (OrchestraError, TimeoutError) as error:
+        except Exception as error:  # noqa: BLE001 - told by its kind: a message could hold what was said
             if self._fallback is None:
                 raise
-            why = str(error) if isinstance(error, OrchestraError) else "it took too long"
+            slow = isinstance(error, TimeoutError)
+            why = str(error) if isinstance(error, OrchestraError) else "too slow" if slow else type(error).__name__
             self.trouble(f"{self._engine.name} failed, the embedded engine is used: {why}")
         heard = await self._fallback.transcribe(utterance, names)
         return replace(heard, doubt=heard.doubt or REPLACED)

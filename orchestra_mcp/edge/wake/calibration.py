@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from orchestra_mcp.edge.wake.wearer import Calibration as Calibration  # the noun of this module, for all who use it
 from orchestra_mcp.errors import VoiceError
-from orchestra_mcp.types import Noun
 
 STEPS: Final = (0.2, 0.35, 0.5, 0.65, 0.8, 1.0)
 """Sensitivities that are tried."""
@@ -21,24 +21,6 @@ ENOUGH: Final = 0.9
 """Share of the recordings that should be found."""
 POOR: Final = 0.6
 """With less than this at any sensitivity, another phrase or the button serves better."""
-
-
-class Calibration(Noun):
-    """What `calibrate` found out; holds no sound, and goes into a file as JSON."""
-
-    phrase: str
-    shift: float = 0.0
-    """Added to the sensitivity of the settings."""
-    tried: int = 0
-    """Recordings."""
-    found: tuple[tuple[float, int], ...] = ()
-    """How many of them were heard, by sensitivity."""
-    mistakes: tuple[tuple[float, int], ...] = ()
-    """How often the background recording woke it, by sensitivity."""
-    helps: bool = False
-    """False when no sensitivity did better than the usual one."""
-    advice: str = ""
-    """For people."""
 
 
 def calibrate(
