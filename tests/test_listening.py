@@ -16,7 +16,7 @@ from speech import needs_speech, say, silence
 from orchestra_mcp.app import Orchestra
 from orchestra_mcp.edge.conversation import Conversation
 from orchestra_mcp.edge.ear import Ear
-from orchestra_mcp.edge.listening import QUEUE_S, Listener, Status, Turns
+from orchestra_mcp.edge.listening import Listener
 from orchestra_mcp.edge.nouns import (
     RATE,
     ButtonPress,
@@ -30,10 +30,13 @@ from orchestra_mcp.edge.nouns import (
     Reception,
     Reply,
     Sound,
+    Status,
     Transcriber,
     Utterance,
     Vocabulary,
 )
+from orchestra_mcp.edge.signals import QUEUE_S
+from orchestra_mcp.edge.speaking.turns import Turns
 from orchestra_mcp.edge.understanding import Understanding
 from orchestra_mcp.edge.wanting import Wanting
 from orchestra_mcp.errors import VoiceError

@@ -19,8 +19,8 @@ pytest.importorskip("bumble", reason="the simulated device: pip install 'orchest
 
 from orchestra_mcp.app import Orchestra
 from orchestra_mcp.edge import kept
-from orchestra_mcp.edge.listening import Listener, Status
-from orchestra_mcp.edge.nouns import Reply, State
+from orchestra_mcp.edge.listening import Listener
+from orchestra_mcp.edge.nouns import Reply, State, Status
 from orchestra_mcp.edge.omi.air import Air
 from orchestra_mcp.edge.omi.pace import Pace
 from orchestra_mcp.edge.omi.protocol import CONSUMER, DEV_KIT, Kind

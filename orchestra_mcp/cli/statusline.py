@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from orchestra_mcp.cli.progress import Board, sentence
 from orchestra_mcp.cli.terminal import Desk, console, write
-from orchestra_mcp.edge.listening import POOR, Status
-from orchestra_mcp.edge.nouns import Reply
+from orchestra_mcp.edge.listening import POOR
+from orchestra_mcp.edge.nouns import Reply, Status
 from orchestra_mcp.foreign import plain
 from orchestra_mcp.types import Event
 

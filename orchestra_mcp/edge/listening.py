@@ -9,9 +9,8 @@ low battery, or in button mode before the button is pressed.
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Final, TypeVar
 
@@ -25,7 +24,6 @@ from orchestra_mcp.edge.nouns import (
     Charge,
     Cue,
     Link,
-    Mouth,
     Nothing,
     Onset,
     Perception,
@@ -36,10 +34,12 @@ from orchestra_mcp.edge.nouns import (
     Sound,
     Source,
     State,
+    Status,
     Utterance,
     Woken,
-    seconds,
 )
+from orchestra_mcp.edge.signals import Signals
+from orchestra_mcp.edge.speaking.turns import Turns
 from orchestra_mcp.edge.understanding import Understanding
 from orchestra_mcp.edge.wanting import Wanting
 from orchestra_mcp.errors import OrchestraError, VoiceError
@@ -47,10 +47,9 @@ from orchestra_mcp.errors import OrchestraError, VoiceError
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
-BATCH_S: Final = 0.04
-"""Sound is given to the ear in pieces of about so long."""
-QUEUE_S: Final = 5.0
-"""Sound that waits for the ear; more is dropped, the oldest first."""
+ROOM_S: Final = 1.0
+"""With less sound than this in the queue there is room for more."""
+READY_S: Final = 0.01
 ANSWER_S: Final = 8.0
 """How long a yes, or a question after a tap, is waited for."""
 LINK_S: Final = 6.0
@@ -62,48 +61,6 @@ POOR: Final = 0.10
 BAD: Final = 0.30
 EMPTY: Final = 5
 """Per cent of the battery at which it is said aloud."""
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """What is shown while it listens."""
-
-    state: State = "away"
-    source: str = ""
-    link: str = ""
-    """Of the device: `connected`, `searching`, …"""
-    battery: int | None = None
-    charging: bool | None = None
-    loss: float = 0.0
-    detail: str = ""
-    """What a person should know, with the mend where there is one."""
-    why_not: str = ""
-    """Why nobody waits for the phrase at this time; empty when somebody does."""
-
-
-class Turns:
-    """A mouth that says when it speaks."""
-
-    def __init__(self, mouth: Mouth) -> None:
-        self._mouth = mouth
-        self._speaking = 0
-        self.interrupt: Callable[[], None] = lambda: None
-
-    @property
-    def speaking(self) -> bool:
-        """True while an answer is being told."""
-        return self._speaking > 0
-
-    async def tell(self, reply: Reply, link: str = "") -> bool:
-        """Deliver a reply."""
-        self._speaking += 1
-        try:
-            with anyio.CancelScope() as scope:
-                self.interrupt = scope.cancel
-                return await self._mouth.tell(reply, link)
-            return True  # interrupted by the listener: they have heard enough
-        finally:
-            self._speaking -= 1
 
 
 class Listener:
@@ -139,12 +96,7 @@ class Listener:
         self._wanting = wanting
         self._show = show
         self.status = Status(source=source.name)
-        self.dropped_s = 0.0
-        """Sound that could not be listened to in time, in seconds."""
-        self._queue: deque[Signal] = deque()
-        self._queued_s = 0.0
-        self._news = anyio.Event()
-        self._ended = False
+        self._signals = Signals()
         self._one = anyio.CapacityLimiter(1)
         self._holding = False
         """The talk button is held, or was pressed once."""
@@ -176,15 +128,14 @@ class Listener:
                 group.start_soon(self._watch, watching)
                 try:
                     await self._settle()
-                    await self._source.run(self.note)
+                    await self._source.run(self._signals.note)
                 except OrchestraError as error:
                     failure = error
                     group.cancel_scope.cancel()
                 except Exception as error:  # noqa: BLE001 - the server beside must go on, and people must know
                     failure = VoiceError(f"The source of sound failed unexpectedly ({type(error).__name__}).")
                     group.cancel_scope.cancel()
-                self._ended = True
-                self._news.set()
+                self._signals.end()
                 watching.cancel()
         finally:
             with anyio.CancelScope(shield=True):
@@ -195,59 +146,31 @@ class Listener:
     async def _prepare(self) -> None:
         await self._understanding.prepare(await self._conversation.project())
 
-    def note(self, signal: Signal) -> None:
-        """Take a signal of the source; never blocks."""
-        if isinstance(signal, Sound):
-            self._queued_s += seconds(signal.pcm)
-            while self._queued_s > QUEUE_S and (oldest := self._oldest()) is not None:
-                self._queued_s -= seconds(oldest.pcm)
-                self.dropped_s += seconds(oldest.pcm)
-        self._queue.append(signal)
-        self._news.set()
+    @property
+    def dropped_s(self) -> float:
+        """Sound that could not be listened to in time, in seconds."""
+        return self._signals.dropped_s
 
     async def ready(self) -> None:
         """Wait until there is room for more and nothing is being answered; for a source that need not lose any."""
-        while self._queued_s > QUEUE_S / 5 or self._thinking or self._turns.speaking:  # noqa: ASYNC110 - the queue empties in steps far shorter than this
-            await anyio.sleep(BATCH_S / 4)
-
-    def _oldest(self) -> Sound | None:
-        for each in self._queue:
-            if isinstance(each, Sound):
-                self._queue.remove(each)
-                return each
-        return None
+        while self._signals.waiting_s > ROOM_S or self._thinking or self._turns.speaking:  # noqa: ASYNC110 - changes soon
+            await anyio.sleep(READY_S)
 
     # ------------------------------------------------------------------------------------------------------- hearing
 
     async def _hear(self) -> None:
         while True:
-            await self._news.wait()
-            self._news = anyio.Event()
-            if not self._ended:
-                await anyio.sleep(BATCH_S)
-            while self._queue:
-                await self._unfailing(partial(self._take, self._queue.popleft()))
-            if self._ended:
+            await self._signals.wait()
+            while (signal := self._signals.take()) is not None:
+                await self._unfailing(partial(self._take, signal))
+            if self._signals.ended:
                 return
 
     async def _take(self, signal: Signal) -> None:
         if isinstance(signal, Sound):
-            await self._sound(self._joined(signal))
+            await self._sound(signal)
         else:
             await self._heed(signal)
-
-    def _joined(self, first: Sound) -> Sound:
-        """The next sounds as one, as long as they are of one kind and shorter than a fifth of a second."""
-        pieces, length = [first.pcm], seconds(first.pcm)
-        while self._queue and length < 0.2:
-            following = self._queue[0]
-            if not isinstance(following, Sound) or following.lost != first.lost:
-                break
-            self._queue.popleft()
-            pieces.append(following.pcm)
-            length += seconds(following.pcm)
-        self._queued_s -= length
-        return Sound(b"".join(pieces), first.lost)
 
     async def _sound(self, sound: Sound) -> None:
         if self._turns.speaking or not self._wanted:

@@ -244,3 +244,20 @@ class Mouth(Protocol):
 State = Literal["idle", "listening", "thinking", "confirming", "speaking", "muted", "away"]
 """What it does, for people: waits for the phrase, takes down a question, asks the council, awaits a yes, answers, hears
 nothing by wish, has no device."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What is shown while it listens."""
+
+    state: State = "away"
+    source: str = ""
+    link: str = ""
+    """Of the device: `connected`, `searching`, …"""
+    battery: int | None = None
+    charging: bool | None = None
+    loss: float = 0.0
+    detail: str = ""
+    """What a person should know, with the mend where there is one."""
+    why_not: str = ""
+    """Why nobody waits for the phrase at this time; empty when somebody does."""

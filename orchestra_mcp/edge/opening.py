@@ -13,9 +13,10 @@ import anyio.to_thread
 from orchestra_mcp.app import Orchestra
 from orchestra_mcp.edge import kept
 from orchestra_mcp.edge.conversation import Conversation
-from orchestra_mcp.edge.listening import Listener, Status, Turns
-from orchestra_mcp.edge.nouns import Mouth, Reply, Source, Vocabulary
+from orchestra_mcp.edge.listening import Listener
+from orchestra_mcp.edge.nouns import Mouth, Reply, Source, Status, Vocabulary
 from orchestra_mcp.edge.speaking.delivery import Delivery, DesktopMouth
+from orchestra_mcp.edge.speaking.turns import Turns
 from orchestra_mcp.edge.understanding import Understanding
 from orchestra_mcp.edge.wanting import Wanting
 from orchestra_mcp.settings.voice import Voice

@@ -85,7 +85,7 @@ class Understanding:
             with anyio.fail_after(TRANSCRIBE_S):
                 heard = await self._engine.transcribe(utterance, told)
             return heard if told is names else replace(heard, text=repair(heard.text, names).text)
-        except Exception as error:  # noqa: BLE001 - told by its kind: a message could hold what was said
+        except Exception as error:
             if self._fallback is None:
                 raise
             slow = isinstance(error, TimeoutError)
