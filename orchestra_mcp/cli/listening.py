@@ -27,7 +27,8 @@ def listen(args: argparse.Namespace, desk: Desk) -> int:
     from orchestra_mcp.web.serving import serve_door
 
     def show(address: str) -> None:
-        desk.say(f"Verdicts are shown at {address}")
+        # A ticket is for the person at the terminal, not for a file or another program.
+        desk.say(f"Verdicts are shown at {address if desk.lively else address.partition('#')[0]}")
 
     async def beside(orchestra: Orchestra, page: Callable[[str], str]) -> None:
         await _listen(args, desk, page, orchestra)

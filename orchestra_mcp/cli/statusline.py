@@ -71,6 +71,10 @@ class StatusLine:
             }  # fmt: skip
             write(sys.stdout, json.dumps(document))
             return
+        if self._live is None:
+            link = link.partition("#")[
+                0
+            ]  # a ticket is for the person at the terminal, not for a file or another program
         lines = [reply.spoken]
         if reply.consultation:
             lines.append(f"  orchestra show {reply.consultation}" + (f"  ·  {link}" if link else ""))

@@ -57,7 +57,7 @@ class Desktop:
         shown: list[bool] = []
         await self._notifier.send(
             title,
-            f"{text}\n{link}" if link else text,
+            f"{text}\n{link.partition('#')[0]}" if link else text,  # a ticket is for the click only
             urgency=library.Urgency.Critical if urgent else library.Urgency.Normal,
             on_dispatched=lambda: shown.append(True),
             on_clicked=(lambda: webbrowser.open(link)) if link else None,
