@@ -68,6 +68,7 @@ class Conversation:
         link: where the full verdict of a consultation can be read; empty where nowhere.
         observer: told of what happens in the council.
         mute: called when the speaker says so.
+        names_projects: tell which projects are known, when one is asked about; not where others carry what is said.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Conversation:
         link: Callable[[str], str] = lambda _: "",
         observer: Observer | None = None,
         mute: Callable[[], None] = lambda: None,
+        names_projects: bool = True,
     ) -> None:
         self._orchestra = orchestra
         self._voice = voice
@@ -88,6 +90,7 @@ class Conversation:
         self._link = link
         self._observer = observer
         self._mute = mute
+        self._names_projects = names_projects
         self._pending: _Pending | None = None
         self._working: anyio.CancelScope | None = None
         """The question that is being asked."""
@@ -153,7 +156,7 @@ class Conversation:
         return await self._stoppable(partial(self._question, text, heard.doubt))
 
     async def _question(self, text: str, doubt: str) -> Reply:
-        choice = choose(text, await self._known(), await self._own())
+        choice = choose(text, await self._known(), await self._own(), names=self._names_projects)
         doubt = doubt or ("It is to be confirmed." if self._voice.confirm == "always" else "")
         until = anyio.current_time() + WAIT_S
         if choice.project is None:
@@ -187,7 +190,8 @@ class Conversation:
         return SILENCE if idle else Reply("", CANCELLED)
 
     async def _project_named(self, waits: _Pending, text: str, doubt: str) -> Reply:
-        choice = answered(text, tuple(dict.fromkeys((*await self._known(), *filter(None, [await self._own()])))))
+        known = tuple(dict.fromkeys((*await self._known(), *filter(None, [await self._own()]))))
+        choice = answered(text, known, names=self._names_projects)
         if choice.project is None:
             # Somebody who talks of something else is not interrupted.
             return Reply(waits.text, choice.ask, failed=True) if len(text.split()) <= NAME_WORDS else SILENCE
@@ -199,7 +203,8 @@ class Conversation:
     def _read_back(self, pending: _Pending) -> Reply:
         self._pending = pending
         about = readable(PurePath(pending.project or "").name)
-        said = f"Did you ask about {about}: {readable(pending.text[:WORDS])}? Say yes or no."
+        asked = readable(pending.text[:WORDS]).rstrip(" ?.!")
+        said = f"Did you ask about {about}: {asked}? Say yes or no."
         return Reply(pending.text, said, expects=True)
 
     async def _confirmed(self) -> Reply:

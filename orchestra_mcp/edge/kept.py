@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import secrets
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-from pydantic import ValidationError
 
 from orchestra_mcp.errors import VoiceError
 from orchestra_mcp.types import Noun
@@ -40,12 +39,13 @@ def load(home: Path) -> Kept:
     """
     file = home / FILE
     try:
-        if file.stat().st_size > LARGEST:
+        found = file.stat()
+        if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST:  # to read a pipe could take for ever
             raise ValueError
         return Kept.model_validate(json.loads(file.read_text("utf-8")))
     except FileNotFoundError:
         return Kept()
-    except (OSError, ValueError, ValidationError):
+    except (OSError, ValueError, RecursionError):
         raise VoiceError(f"{file} cannot be read; move it away, then choose the device and calibrate again.") from None
 
 

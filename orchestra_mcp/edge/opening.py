@@ -19,6 +19,7 @@ from orchestra_mcp.edge.speaking.delivery import Delivery, DesktopMouth
 from orchestra_mcp.edge.speaking.turns import Turns
 from orchestra_mcp.edge.understanding import Understanding
 from orchestra_mcp.edge.wanting import Wanting
+from orchestra_mcp.errors import VoiceError
 from orchestra_mcp.settings.voice import Voice
 from orchestra_mcp.types import Observer
 
@@ -116,7 +117,7 @@ def open_spotter(voice: Voice, known: Kept) -> Spotter:
     """What hears the wake phrase; takes a second or two, so call it in a thread.
 
     Raises:
-        VoiceError: the phrase cannot be spotted, or a package is missing.
+        VoiceError: the phrase cannot be spotted, a package is missing, or the calibration is damaged.
     """
     from orchestra_mcp.edge.wake.spotter import Spotter
 
@@ -124,7 +125,12 @@ def open_spotter(voice: Voice, known: Kept) -> Spotter:
     if known.calibration:
         from orchestra_mcp.edge.wake.calibration import Calibration
 
-        calibration = Calibration.model_validate(known.calibration)
+        try:
+            calibration = Calibration.model_validate(known.calibration)
+        except ValueError:
+            raise VoiceError(
+                "The calibration that was kept cannot be read; make it again: orchestra omi calibrate"
+            ) from None
     return Spotter(voice.wake_phrase, sensitivity=voice.sensitivity, calibration=calibration, not_me=known.not_me)
 
 

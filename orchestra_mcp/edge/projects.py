@@ -45,6 +45,7 @@ THIS: Final = frozenset(
 ALIKE: Final = 0.8
 """From here on a name may be a known one misheard, which is asked about."""
 LISTED: Final = 3
+SAY_NAME: Final = "Say its name, as its directory is called."
 WORDS: Final = 5
 """The longest name of a project, in words."""
 
@@ -63,23 +64,24 @@ class Choice:
     """What the speaker is asked, when it is not clear."""
 
 
-def choose(text: str, known: Sequence[str], chosen: str = "") -> Choice:
+def choose(text: str, known: Sequence[str], chosen: str = "", *, names: bool = True) -> Choice:
     """Settle the project of a question.
 
     Args:
         text: the question, as it was understood.
         known: roots of projects that were asked about, the last one first.
         chosen: the root that settings or the command line say; empty: none.
+        names: what is asked may tell which projects are known.
     """
     roots = tuple(dict.fromkeys((*([chosen] if chosen else ()), *known)))
     for pattern in NAMED:
         found = pattern.search(text)
         if found is None or _says_this(found["name"]):
             continue
-        if choice := _named(text, found, roots, following=pattern is NAMED[0]):
+        if choice := _named(text, found, roots, following=pattern is NAMED[0], names=names):
             return choice
     if (found := LEADING.search(text)) and (hits := _called(found["name"], roots)):
-        return _settled(_without(text, found.start(), found.end()), hits, found["name"])
+        return _settled(_without(text, found.start(), found.end()), hits, found["name"], names)
     if roots:
         return Choice(text, roots[0])
     return Choice(
@@ -88,7 +90,9 @@ def choose(text: str, known: Sequence[str], chosen: str = "") -> Choice:
     )
 
 
-def _named(text: str, found: re.Match[str], roots: tuple[str, ...], *, following: bool) -> Choice | None:
+def _named(
+    text: str, found: re.Match[str], roots: tuple[str, ...], *, following: bool, names: bool
+) -> Choice | None:
     words = found["name"].split()
     # The name has no end of its own in speech (`in project shop why is …`): the longest known one counts.
     for size in range(min(WORDS, len(words)), 0, -1):
@@ -96,37 +100,43 @@ def _named(text: str, found: re.Match[str], roots: tuple[str, ...], *, following
         if hits := _called(part, roots):
             begin = found.start("name") if following else found.end("name") - len(part)
             if following:
-                return _settled(_without(text, found.start(), begin + len(part)), hits, part)
-            return _settled(_without(text, found.start() if size == len(words) else begin, found.end()), hits, part)
+                return _settled(_without(text, found.start(), begin + len(part)), hits, part, names)
+            start = found.start() if size == len(words) else begin
+            return _settled(_without(text, start, found.end()), hits, part, names)
     said = " ".join(words[:2] if following else words[-2:])
     near = [
         root
         for root in roots
         if _likeness(said, root) >= ALIKE or _likeness(words[0 if following else -1], root) >= ALIKE
     ]
-    if near:
+    if near and names:
         return Choice(text, ask=f"Do you mean the project {_spoken(near[0])}? Say its name.")
-    if following and re.search(r"\b(?:the|my|our)\b", text[found.start() : found.start("name")], re.I):
+    if not near and following and re.search(r"\b(?:the|my|our)\b", text[found.start() : found.start("name")], re.I):
         return None  # `in the repository failing so often` has no name in it
     if not roots:
         return Choice(text, ask="I know no project yet. Ask about it once at the computer, and I will know its name.")
-    return Choice(text, ask=f"I know no project called {said}. I know {_listed(roots)}.")
+    more = f"I know {_listed(roots)}." if names else SAY_NAME
+    return Choice(text, ask=f"I know no project called {said}. {more}")
 
 
-def answered(said: str, known: Sequence[str]) -> Choice:
-    """The project that was named in answer to `Choice.ask`."""
+def answered(said: str, known: Sequence[str], *, names: bool = True) -> Choice:
+    """The project that was named in answer to `Choice.ask`. Arguments as of `choose`."""
     # All of it has to be the name: a sentence that has a name in it is another sentence.
     name = " ".join(
         re.sub(rf"\b(?:in|the|it is|it's|its|i mean|i said|{KIND})\b|[,.!?]", " ", said, flags=re.I).split()
     )
     if len(name.split()) <= WORDS and (hits := _called(name, known)):
-        return _settled("", hits, name)
-    return Choice("", ask=f"I know no such project. I know {_listed(known)}." if known else "I know no project yet.")
+        return _settled("", hits, name, names)
+    if not known:
+        return Choice("", ask="I know no project yet.")
+    return Choice("", ask=f"I know no such project. {f'I know {_listed(known)}.' if names else SAY_NAME}")
 
 
-def _settled(text: str, hits: tuple[str, ...], name: str) -> Choice:
+def _settled(text: str, hits: tuple[str, ...], name: str, names: bool) -> Choice:
     if len(hits) == 1:
         return Choice(text, hits[0], named=True)
+    if not names:
+        return Choice(text, ask=f"There are several projects called {name}. Choose it in the settings.")
     places = " or ".join(_spoken(str(PurePath(hit).parent)) for hit in hits[:LISTED])
     return Choice(
         text, ask=f"There are several projects called {name}: the one in {places}? Choose it in the settings."

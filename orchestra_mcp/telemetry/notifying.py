@@ -66,4 +66,4 @@ class Desktop:
 
     def _give_up(self, why: str) -> None:
         self.reachable, self._notifier = False, None
-        logger.warning("Nothing can be shown on the desktop: %s", why)
+        logger.warning("Notifications cannot be shown on the desktop: %s", why)

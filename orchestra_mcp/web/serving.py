@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from orchestra_mcp.edge.omiapp.intake import Intake
     from orchestra_mcp.gateway.front import Gateway
     from orchestra_mcp.web.voice import Webhook
+
+logger = logging.getLogger(__name__)
 
 LINK_S = 900.0
 """A link to a verdict lets the owner in for so long, in seconds."""
@@ -109,7 +112,7 @@ async def open_door(
             webhook = None
             if omi_app.uids:
                 webhook, intake = _webhook(environ, orchestra, address)
-                group.start_soon(intake.run)
+                group.start_soon(_run_apart, intake)
             door = build_door(
                 mcp=mcp,
                 desk=desk,
@@ -153,6 +156,17 @@ def _webhook(environ: Mapping[str, str], orchestra: Orchestra, address: str) -> 
 
     intake = open_intake(orchestra, voice, home, Keys(environ, home / "keys.env").get, page)
     return Webhook(omi_token(home), intake, voice.omi_app.hosts), intake
+
+
+async def _run_apart(intake: Intake) -> None:
+    """Run the webhook's side of the house: what nobody foresaw there ends it, and no other door."""
+    try:
+        await intake.run()
+    except Exception as error:  # noqa: BLE001 - told by its kind, since it may hold what somebody said
+        intake.broken = True
+        while isinstance(error, ExceptionGroup):
+            error = error.exceptions[0]
+        logger.error("The webhook of the Omi app has ended: %s. All other doors are open.", type(error).__name__)
 
 
 def _scope(caller: Caller) -> str:

@@ -33,8 +33,10 @@ TRANSCRIPT_BYTES: Final = 256 * 1024
 AUDIO_BYTES: Final = 25 * 4 * 32_000
 """Four times the longest utterance, at 16 kHz."""
 TOOL_BYTES: Final = 64 * 1024
-READ_S: Final = 15.0
-"""Omi itself gives up after 15 s."""
+READ_S: Final = 10.0
+"""For a body to come; Omi itself gives up after 15 s."""
+BODIES: Final = 8
+"""That come at the same time; a request more is told to come again."""
 PREFIX: Final = f"/{ROOM}/"
 
 
@@ -61,6 +63,8 @@ class Webhook:
         self._hosts = frozenset(host.lower() for host in hosts)
         # Its own, so that nobody out there makes the owner wait who mistypes a key.
         self._slowing = slowing or Slowing()
+        self._bodies = 0
+        """That are coming."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -85,16 +89,18 @@ class Webhook:
             return 200, tool.manifest(self._endpoint(scope))
         if what not in ("transcript", "audio", "tool") or scope["method"] != "POST":
             return 404, {}
+        if self._intake.broken:
+            raise Declined(503, "unavailable", "The voice does not work here now; its log says why.")
         try:
             query = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=20)
         except ValueError:
             raise Declined(400, "invalid_request", "The query cannot be read.") from None
         if what == "tool":
-            return await self._tool(await _json(receive, scope, TOOL_BYTES))
+            return await self._tool(await self._json(receive, scope, TOOL_BYTES))
         uid = self._allowed(_one(query, "uid"))
         if what == "audio":
-            return await self._audio(uid, _one(query, "sample_rate"), await _body(receive, scope, AUDIO_BYTES))
-        given = await _json(receive, scope, TRANSCRIPT_BYTES)
+            return await self._audio(uid, _one(query, "sample_rate"), receive, scope)
+        given = await self._json(receive, scope, TRANSCRIPT_BYTES)
         try:
             session, segments = read_segments(given)
         except ValueError as error:
@@ -110,12 +116,31 @@ class Webhook:
             self._intake, self._allowed(uid if isinstance(uid, str) else ""), body, self._tool_s
         )
 
-    async def _audio(self, uid: str, rate: str, pcm: bytes | bytearray) -> tuple[int, JsonObject]:
+    async def _audio(self, uid: str, rate: str, receive: Receive, scope: Scope) -> tuple[int, JsonObject]:
         if not (rate.isascii() and rate.isdigit() and len(rate) < 6 and int(rate) in RATES):
-            raise Declined(400, "invalid_request", "Say sample_rate, from 8000 to 48000.")
+            raise Declined(400, "invalid_request", f"Say sample_rate: {', '.join(map(str, RATES[:-1]))} or {RATES[-1]}.")
+        pcm = await self._body(receive, scope, AUDIO_BYTES)
         if not self._intake.sound(uid, int(rate), bytes(pcm)):
             raise Declined(503, "unavailable", "Sound is not heard here; use the transcript webhook.")
         return 200, {}
+
+    async def _body(self, receive: Receive, scope: Scope, most: int) -> bytes | bytearray:
+        if self._bodies >= BODIES:
+            raise Declined(503, "busy", "Too much is being posted at once; try again.")
+        self._bodies += 1
+        try:
+            with anyio.move_on_after(READ_S):
+                return await read(receive, Head(scope), most)
+        finally:
+            self._bodies -= 1
+        raise Declined(408, "timeout", f"The body did not come within {READ_S:g} s.")
+
+    async def _json(self, receive: Receive, scope: Scope, most: int) -> object:
+        data = await self._body(receive, scope, most)
+        try:
+            return json.loads(data)
+        except (ValueError, RecursionError):
+            raise Declined(400, "invalid_request", "The body is no JSON.") from None
 
     def _allowed(self, uid: str) -> str:
         if not uid or uid not in self._intake.uids:
@@ -133,20 +158,6 @@ def _one(query: dict[str, list[str]], name: str) -> str:
     return query.get(name, [""])[0][:NAME_CHARS]
 
 
-async def _body(receive: Receive, scope: Scope, most: int) -> bytes | bytearray:
-    with anyio.move_on_after(READ_S):
-        return await read(receive, Head(scope), most)
-    raise Declined(408, "timeout", f"The body did not come within {READ_S:g} s.")
-
-
-async def _json(receive: Receive, scope: Scope, most: int) -> object:
-    data = await _body(receive, scope, most)
-    try:
-        return json.loads(data)
-    except (ValueError, RecursionError):
-        raise Declined(400, "invalid_request", "The body is no JSON.") from None
-
-
 async def _answer(send: Send, status: int, body: JsonObject | None = None) -> None:
     data = json.dumps(body or {}).encode()
     more = [
@@ -154,7 +165,7 @@ async def _answer(send: Send, status: int, body: JsonObject | None = None) -> No
         (b"content-length", b"%d" % len(data)),
         (b"cache-control", b"no-store"),
     ]
-    if status in (404, 408, 413, 429):
+    if status in (404, 408, 413, 429, 503):
         more.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": status, "headers": more})
     await send({"type": "http.response.body", "body": data})

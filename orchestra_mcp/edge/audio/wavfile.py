@@ -7,6 +7,7 @@ Specifications 1.0 (RIFF), and WAVEFORMATEXTENSIBLE in mmreg.h.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -103,18 +104,20 @@ class WavSource:
         return False
 
     def _open(self) -> tuple[BinaryIO, Iterator[bytes]]:
-        # Any other file is left closed: one that a database has open in this process would lose its locks.
-        if self._path.suffix.lower() not in (".wav", ".wave"):
+        # Any other file is left closed: one that a database has open in this process would lose its locks. What a link
+        # leads to counts, not what it is called.
+        path = Path(os.path.realpath(self._path))
+        if path.suffix.lower() not in (".wav", ".wave"):
             raise VoiceError(f"{self.name!r} is no WAV file (.wav); sox or ffmpeg make one of other recordings.")
         try:
-            if not self._path.is_file():  # opening a pipe could take for ever
+            if not path.is_file():  # opening a pipe could take for ever
                 raise VoiceError(f"{self.name!r}: there is no such file.")
-            file = self._path.open("rb")
+            file = path.open("rb")
         except OSError as error:
             raise VoiceError(f"{self.name!r} cannot be read: {error.strerror or type(error).__name__}.") from None
         try:
             shape, size = read_header(file, self.name)
-            rest = self._path.stat().st_size - file.tell()
+            rest = os.fstat(file.fileno()).st_size - file.tell()
             size = min(size, rest) if size else rest
             if size / shape.frame / shape.rate > LONGEST_FILE_S:
                 raise VoiceError(f"{self.name!r} lasts longer than an hour; cut out what is to be heard.")

@@ -12,7 +12,7 @@ from typing import Final
 
 from orchestra_mcp.edge.nouns import LONGEST_S, Segment
 from orchestra_mcp.edge.omiapp.segments import Fresh
-from orchestra_mcp.edge.words.phrase import STRONG, Phrase, rest_of
+from orchestra_mcp.edge.words.phrase import STRONG, Call, Phrase, rest_of
 
 QUIET_S: Final = 2.0
 """A pause of so many seconds ends a question, in the speaker's time and in ours."""
@@ -22,7 +22,7 @@ FIRST_S: Final = 6.0
 """So long somebody may think between the phrase and the first word."""
 KEPT_S: Final = 5.0
 """Talk that is not for us is forgotten after so many seconds."""
-KEPT_CHARS: Final = 2_000
+KEPT_CHARS: Final = 600
 """Of such talk, at most; of more the newest."""
 WORDS: Final = 120
 """Of a question: as many as are said in `LONGEST_S` by who speaks fast."""
@@ -132,7 +132,7 @@ class Dictation:
         if not self._knows_user and open.speaker and segment.speaker and segment.speaker != open.speaker:
             return
         if call := self._phrase.find((segment,)):  # once more, with what is meant
-            self._begin(call.sure, segment, call.end, now)
+            self._begin(call, segment, now)
             return
         open.speaker = open.speaker or segment.speaker
         open.parts.append((segment.start, segment.text))
@@ -149,18 +149,16 @@ class Dictation:
                 del self._recent[0]
             return []
         self._recent.clear()
-        self._begin(call.sure, said[call.segment], call.end, now)
+        self._begin(call, said[call.segment], now)
         return said[call.segment + 1 :]
 
-    def _begin(self, sure: bool, segment: Segment, end: int, now: float) -> None:
+    def _begin(self, call: Call, segment: Segment, now: float) -> None:
         """From the phrase on; of several in the same segment the last counts."""
-        while more := self._phrase.find((Segment(rest_of(segment.text, end), 0, 0),)):
-            text = segment.text
-            end, sure = text.index(rest_of(text, end), end) + more.end, more.sure
-        rest = rest_of(segment.text, end)
+        call = self._phrase.last(segment.text, call)
+        rest = rest_of(segment.text, call.end)
         # Where the phrase stands alone, whoever speaks next may be taken for another voice.
         self._open = _Open(
-            sure, segment.start, now, now, segment.end, segment.speaker if rest else "",
+            call.sure, segment.start, now, now, segment.end, segment.speaker if rest else "",
             [(segment.start, rest)] if rest else [],
         )  # fmt: skip
 

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 import anyio
 import anyio.to_thread
+from anyio.abc import TaskGroup
 
 from orchestra_mcp.edge.nouns import RATE, SAMPLE, Heard, Perception, Sound, Utterance
 from orchestra_mcp.errors import OrchestraError
@@ -35,7 +36,12 @@ SILENCE_S: Final = 2.0
 LOOK_S: Final = 0.5
 GONE_S: Final = 600.0
 UNDERSTAND_S: Final = 60.0
-RATES: Final = range(8_000, 48_001)
+RATES: Final = (8_000, 12_000, 16_000, 24_000, 32_000, 44_100, 48_000)
+"""Samples per second that are taken; a filter for one in between would be large."""
+WAIT_FOR_WORDS: Final = 3
+"""Utterances of one user that wait to be put into words; of more the newest."""
+AT_ONCE: Final = 2
+"""Utterances that are put into words at the same time, one of each user."""
 
 
 class Ear(Protocol):
@@ -93,6 +99,9 @@ class Hearing:
         self._waiting_s = 0.0
         self._users: OrderedDict[str, _User] = OrderedDict()
         self._come = anyio.Event()
+        self._spoken: dict[str, deque[Utterance]] = {}
+        """What is being put into words, and waits for that, of those users who are at it."""
+        self._slots = anyio.Semaphore(AT_ONCE)
         self.dropped_s = 0.0
         """Seconds of sound that came faster than they could be heard."""
         self.trouble = ""
@@ -120,9 +129,9 @@ class Hearing:
                     uid, rate, pcm = self._waiting.popleft()
                     self._waiting_s = max(0.0, self._waiting_s - len(pcm) / (rate * SAMPLE))
                     for utterance in await self._heard(uid, rate, pcm):
-                        group.start_soon(self._words, uid, utterance)
+                        self._to_words(group, uid, utterance)
                 for uid, utterance in await self._settle():
-                    group.start_soon(self._words, uid, utterance)
+                    self._to_words(group, uid, utterance)
 
     async def _heard(self, uid: str, rate: int, pcm: bytes) -> Sequence[Utterance]:
         user = await self._user(uid, rate)
@@ -165,18 +174,37 @@ class Hearing:
             return user
         try:
             ear = user.ear if user else await anyio.to_thread.run_sync(self._ear)
-            made = _User(ear, rate, self._converter(rate), anyio.current_time())
-        except (OrchestraError, ValueError, ImportError) as error:
+            converter = await anyio.to_thread.run_sync(self._converter, rate)
+        except Exception as error:  # noqa: BLE001 - whatever an ear is made of, the server serves others too
+            why = str(error) if isinstance(error, OrchestraError) else type(error).__name__
             if not self.trouble:
-                logger.warning("Sound of Omi users cannot be heard: %s", error)
-            self.trouble = str(error)
+                logger.warning("Sound of Omi users cannot be heard: %s", why)
+            self.trouble = why
             return None
+        made = _User(ear, rate, converter, anyio.current_time())
         self.trouble = ""
         self._users[uid] = made
         self._users.move_to_end(uid)
         if len(self._users) > EARS:
             self._users.popitem(last=False)
         return made
+
+    def _to_words(self, group: TaskGroup, uid: str, utterance: Utterance) -> None:
+        if uid in self._spoken:
+            self._spoken[uid].append(utterance)
+            return
+        self._spoken[uid] = deque([utterance], WAIT_FOR_WORDS)
+        group.start_soon(self._in_turn, uid)
+
+    async def _in_turn(self, uid: str) -> None:
+        """Put what a user said into words, one after the other."""
+        waiting = self._spoken[uid]
+        try:
+            while waiting:
+                async with self._slots:
+                    await self._words(uid, waiting.popleft())
+        finally:
+            del self._spoken[uid]
 
     async def _words(self, uid: str, utterance: Utterance) -> None:
         try:

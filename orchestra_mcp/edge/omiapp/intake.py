@@ -39,7 +39,8 @@ SESSION_S: Final = 1_800.0
 AT_ONCE: Final = 4
 """Of one user's words being answered: a question, and commands meanwhile."""
 ASKED: Final = 20
-"""Words that wait to be answered."""
+"""Words that wait to be answered; of more the newest."""
+NOT_LISTENING: Final = "Orchestra is muted, or does not listen at this hour, so nothing was asked."
 
 
 class Talk(Protocol):
@@ -66,6 +67,11 @@ class Held:
         self.waits = True
         self.reply: Reply | None = None
         self.done = anyio.Event()
+
+    def drop(self, why: str = "") -> None:
+        """There will be no reply; `why` is for whoever waits."""
+        self.reply = Reply("", why, failed=True)
+        self.done.set()
 
 
 _HELD: ContextVar[Held | None] = ContextVar("orchestra_omi_held", default=None)
@@ -121,11 +127,13 @@ class Intake:
         """Awaited at the end."""
         self.hearing: Hearing | None = None
         """Takes sound, where that is possible."""
+        self.broken = False
+        """It runs no more, since something went wrong that nobody foresaw."""
         self._phrase, self._words = Phrase(phrase), phrase
         self._converse, self._notify, self._quiet_s = converse, notify, quiet_s
         self._listens = listens
         self._users: dict[str, _User] = {}
-        self._asked: deque[tuple[str, Heard, Held | None]] = deque(maxlen=ASKED)
+        self._asked: deque[tuple[str, Heard, Held | None]] = deque()
         self._come = anyio.Event()
 
     # ------------------------------------------------------------------------------------------------ what Omi posts
@@ -159,8 +167,13 @@ class Intake:
         return True
 
     def say(self, uid: str, heard: Heard, held: Held | None = None) -> None:
-        """Have words answered, soon and in the background."""
+        """Have words answered, soon and in the background; while nobody may be listened to, they are dropped."""
+        if not self._listens():
+            _drop(held, NOT_LISTENING)
+            return
         self._asked.append((uid, heard, held))
+        if len(self._asked) > ASKED:
+            _drop(self._asked.popleft()[2])
         self._come.set()
 
     def talk(self, uid: str) -> Talk:
@@ -172,7 +185,12 @@ class Intake:
         return uid in self._users and self._users[uid].talk.busy
 
     async def ask(self, uid: str, heard: Heard, patience_s: float) -> Reply | None:
-        """Have words answered and wait for it; None when it takes longer, after which the user is told elsewhere."""
+        """Have words answered and wait for it.
+
+        Returns:
+            The reply; with nothing spoken when they were not taken, and None when it takes longer, after which the user is
+            told elsewhere.
+        """
         held = Held()
         self.say(uid, heard, held)
         try:
@@ -216,8 +234,8 @@ class Intake:
             if user.working < AT_ONCE:
                 user.working += 1
                 group.start_soon(self._answer, user, heard, held)
-            elif held is not None:
-                held.done.set()
+            else:
+                _drop(held)
 
     def _next_due(self) -> float | None:
         times = [
@@ -230,17 +248,22 @@ class Intake:
 
     def _take_down(self) -> None:
         """Questions after which nothing came, and sessions that are over."""
-        now = anyio.current_time()
+        now, listens = anyio.current_time(), self._listens()
         for uid, user in self._users.items():
+            if not listens:  # muted since it was said
+                user.sessions.clear()
             for session, (dictation, last) in tuple(user.sessions.items()):
                 for asked in dictation.due(now):
-                    self._asked.append((uid, _heard(asked), None))
+                    self.say(uid, _heard(asked))
                 if now - last > SESSION_S:
                     del user.sessions[session]
 
     async def _answer(self, user: _User, heard: Heard, held: Held | None) -> None:
         _HELD.set(held)
         try:
+            if not self._listens():  # muted since it was said
+                _drop(held, NOT_LISTENING)
+                return
             reply = await user.talk.hear(heard)
             if held is not None:
                 held.reply = reply
@@ -261,6 +284,12 @@ class Intake:
             found = _User(self._converse(uid, _Unheld(InTurn([*ways, next_reply]))), next_reply)
             self._users[uid] = found
         return found
+
+
+def _drop(held: Held | None, why: str = "") -> None:
+    """Words are not answered; whoever waits for it need not wait on."""
+    if held is not None:
+        held.drop(why)
 
 
 def _heard(asked: Asked) -> Heard:

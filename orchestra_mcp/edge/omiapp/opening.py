@@ -45,12 +45,17 @@ def open_intake(
 
     def converse(uid: str, mouth: Mouth) -> Conversation:
         ways = {"phone": _WithoutLink(mouth), **mouths(voice.model_copy(update={"speak": False}))}
-        talks[uid] = Conversation(orchestra, voice, Everywhere(ways), link=page, mute=muted.touch)
+        talks[uid] = Conversation(orchestra, voice, Everywhere(ways), link=page, mute=muted.touch, names_projects=False)
         return talks[uid]
+
+    def listens() -> bool:
+        return not muted.exists() and voice.listens_at(now())
 
     engines: list[Understanding] = []
 
     async def understand(uid: str, utterance: Utterance) -> Heard | None:
+        if not listens():  # muted since it was said: no engine is to hear it
+            return None
         if not engines:  # opened for the first who speaks
             engines.append(open_understanding(orchestra, voice))
         intake.talk(uid)
@@ -61,7 +66,7 @@ def open_intake(
         voice.wake_phrase,
         converse,
         notify=_notifying(voice, variable),
-        listens=lambda: not muted.exists() and voice.listens_at(now()),
+        listens=listens,
     )
 
     async def close() -> None:

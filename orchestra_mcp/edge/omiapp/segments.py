@@ -22,8 +22,8 @@ MOST: Final = 200
 """Segments of one request; of more the last are read."""
 TEXT_CHARS: Final = 2_000
 """Of one segment, of which the rest is not read."""
-REQUEST_CHARS: Final = 20_000
-"""Of one request, some twenty minutes of talk; of more the last are read."""
+REQUEST_CHARS: Final = 4_000
+"""Of one request, some minutes of talk; of more the last are read. They are looked through in the event loop."""
 NAME_CHARS: Final = 200
 REMEMBERED: Final = 400
 """Segments of a session that are known when they come again."""

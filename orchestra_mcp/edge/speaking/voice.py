@@ -1,4 +1,5 @@
-"""The computer's own voice, by whatever speech engine is installed. Text goes in by standard input, never through a shell."""
+"""The computer's own voice, by whatever speech engine is installed. Text goes in by standard input, where no list of processes
+shows it, and never through a shell."""
 
 from __future__ import annotations
 
@@ -36,8 +37,8 @@ SILENT: Final = re.compile(
     r"failed to open audio device|unknown pcm|no such audio device|cannot connect to|failed to connect", re.I
 )
 """What flite and ALSA say on standard error when nothing can be heard. (Much else that ALSA says means nothing.)"""
-COMMANDS: Final = re.compile(r"\[\[|\]\]|[<>&\x00]|\|\|")
-"""What some engines take for orders: `[[slnc 9000]]` (say), `[[…]]` (espeak-ng), SSML."""
+COMMANDS: Final = re.compile(r"\[\[|\]\]|[<>&\x00]|\|\||!-!")
+"""What some engines take for orders: `[[slnc 9000]]` (say), `[[…]]` (espeak-ng), SSML, `!-!` (spd-say)."""
 
 SECRET: Final = re.compile(r"key|token|secret|passw|credential", re.IGNORECASE)
 """Variables that an engine, which may load plug-ins, is not given."""
@@ -54,8 +55,6 @@ class Engine:
 
     name: str
     command: tuple[str, ...]
-    as_argument: bool = False
-    """Text is the last argument, after `--`, where a program cannot read it from standard input."""
     hush: tuple[str, ...] = ()
     """What silences it where ending the program does not, since a service speaks for it."""
     least_word_s: float = LEAST_WORD_S
@@ -65,7 +64,7 @@ ENGINES: Final[dict[str, tuple[Engine, ...]]] = {
     "darwin": (Engine("say", ("say", "-f", "-")),),
     "win32": (Engine("SAPI", ("powershell", "-NoProfile", "-NonInteractive", "-Command", POWERSHELL)),),
     "linux": (
-        Engine("Speech Dispatcher", ("spd-say", "--wait", "--"), as_argument=True, hush=("spd-say", "-S")),
+        Engine("Speech Dispatcher", ("spd-say", "--wait", "--pipe-mode"), hush=("spd-say", "-S")),
         Engine("espeak-ng", ("espeak-ng", "--stdin")),
         Engine("flite", ("flite", "-f", "/dev/stdin")),
         Engine("espeak", ("espeak", "--stdin")),
@@ -161,17 +160,16 @@ async def _speak(engine: Engine, text: str) -> bool:
     """Have one engine say it."""
     words = len(text.split())
     began = time.monotonic()
-    command = (*engine.command, text) if engine.as_argument else engine.command
     complaint = bytearray()
     process: Process | None = None
     done = False
     try:
         # Starting takes a moment; cancelled within it, we would not know what to end.
         with anyio.CancelScope(shield=True):
-            process = await _start(command)
+            process = await _start(engine.command)
         if process is not None:
             with anyio.move_on_after(words / WORDS_PER_S + START_S):
-                await _write(process, b"" if engine.as_argument else text.encode() + b"\n")
+                await _write(process, text.encode() + b"\n")
                 await _complaint(process.stderr, complaint)
                 await process.wait()
                 done = process.returncode == 0
@@ -206,8 +204,7 @@ async def _write(process: Process, data: bytes) -> None:
     if process.stdin is None:
         return
     with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):  # its exit code will say why
-        if data:
-            await process.stdin.send(data)
+        await process.stdin.send(data)
         await process.stdin.aclose()
 
 

@@ -23,6 +23,8 @@ BREATH_S: Final = 0.3
 """From so much silence on somebody begins anew."""
 MORE_TOKENS: Final = 3
 """The phrase may be written in so many more words than it has."""
+WORD_CHARS: Final = 40
+"""A longer word is no part of a phrase."""
 FILLERS: Final = frozenset(
     ("um", "uh", "uhm", "erm", "er", "ah", "oh", "hm", "hmm", "mm", "so", "ok", "okay", "well", "and", "right", "alright",
      "yeah", "yes", "no", "now", "then", "please", "anyway", "wait", "sorry")
@@ -86,28 +88,57 @@ class Phrase:
 
     def find(self, segments: Sequence[Segment]) -> Call | None:
         """The first call in some segments, which are in order."""
-        tokens = tokens_of(segments)
-        for index, token in enumerate(tokens):
-            if token.said[0] not in self._initials or not _begins(tokens, index, segments):
+        found = self._from(tokens_of(segments), 0, segments, {})
+        return found[0] if found else None
+
+    def last(self, text: str, call: Call) -> Call:
+        """The last of several calls in a text one after the other, of which `call` is the first; each time after one of
+        them somebody begins to speak."""
+        segments = (Segment(text, 0, 0),)
+        tokens, sounds = tokens_of(segments), dict[str, str]()
+        at = next((index for index, token in enumerate(tokens) if token.end > call.end), len(tokens))
+        while found := self._from(tokens, at, segments, sounds):
+            call, at = found
+        return call
+
+    def _from(
+        self, tokens: Sequence[Token], first: int, segments: Sequence[Segment], sounds: dict[str, str]
+    ) -> tuple[Call, int] | None:
+        """The first call from a token on, which somebody begins to speak with, and the index of the token after it.
+
+        Args:
+            tokens: of the segments.
+            first: index of that token.
+            segments: that they stand in.
+            sounds: how words are said, as far as that was found out; it is kept for no longer than the words are looked at.
+        """
+        for index in range(first, len(tokens)):
+            if tokens[index].said[0] not in self._initials or not _begins(tokens, index, segments, first):
                 continue
-            if found := self._at(tokens, index, segments):
+            if found := self._at(tokens, index, segments, sounds):
                 return found
         return None
 
-    def _at(self, tokens: Sequence[Token], index: int, segments: Sequence[Segment]) -> Call | None:
+    def _at(
+        self, tokens: Sequence[Token], index: int, segments: Sequence[Segment], sounds: dict[str, str]
+    ) -> tuple[Call, int] | None:
         said: list[str] = []
         consonants = ""
         for at in range(index, min(index + len(self.words) + MORE_TOKENS, len(tokens))):
             last = tokens[at]
             if at > index and not _together(tokens[at - 1], last, segments):
                 return None
+            if len(last.said) > WORD_CHARS:
+                return None
             said.append(last.said)
-            consonants = _consonants(consonants + _said(last.said))
+            if last.said not in sounds:
+                sounds[last.said] = _said(last.said)
+            consonants = _consonants(consonants + sounds[last.said])
             if not (self._consonants.startswith(consonants) or consonants == self._consonants + "s"):
                 return None  # whatever comes, this is something else
             sure = _strict(said) == self._strict
             if sure or (at > index and _loose(said) == self._loose):
-                return Call(last.segment, last.end, sure, tokens[index].segment)
+                return Call(last.segment, last.end, sure, tokens[index].segment), at + 1
         return None
 
 
@@ -136,10 +167,10 @@ def _together(left: Token, right: Token, segments: Sequence[Segment]) -> bool:
     return right.segment == left.segment + 1 and gap <= ACROSS_S
 
 
-def _begins(tokens: Sequence[Token], index: int, segments: Sequence[Segment]) -> bool:
-    """True when somebody begins to speak with this word, and does not tell of somebody who does."""
+def _begins(tokens: Sequence[Token], index: int, segments: Sequence[Segment], first: int) -> bool:
+    """True when somebody begins to speak with this word, as with the `first`, and does not tell of somebody who does."""
     for _ in range(4):
-        if index == 0:
+        if index == first:
             return True
         token, before = tokens[index], tokens[index - 1]
         between = token.before
@@ -151,7 +182,7 @@ def _begins(tokens: Sequence[Token], index: int, segments: Sequence[Segment]) ->
         if STRONG.search(between):
             return True
         if WEAK.search(between):
-            return not any(one.said in TELLING for one in tokens[max(0, index - TELLING_WITHIN) : index])
+            return not any(one.said in TELLING for one in tokens[max(first, index - TELLING_WITHIN) : index])
         if before.said not in FILLERS:
             return False
         index -= 1
