@@ -913,6 +913,8 @@ class Summary(Noun):
     started: datetime
     confidence: float | None = None
     cost_usd: Decimal = Decimal(0)
+    spoken: bool = False
+    """As `Question.spoken`."""
 
 
 class Found(Noun):

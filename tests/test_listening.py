@@ -16,7 +16,7 @@ from speech import needs_speech, say, silence
 from orchestra_mcp.app import Orchestra
 from orchestra_mcp.edge.conversation import Conversation
 from orchestra_mcp.edge.ear import Ear
-from orchestra_mcp.edge.listening import Listener
+from orchestra_mcp.edge.listening import FAILED, Listener
 from orchestra_mcp.edge.nouns import (
     RATE,
     ButtonPress,
@@ -293,8 +293,8 @@ async def test_without_another_engine_the_failure_is_shown_and_felt(
 ) -> None:
     async with room(environ, tmp_path, repo, Voice(), Engine(error="the vendor is down")) as on:
         on.device.tell(Pressed("single"), *speech("why is the parser slow"))
-        await on.until(lambda: "failed" in on.device.cues)
-        assert not on.replies
+        await on.until(lambda: "failed" in on.device.cues and on.replies)
+        assert [(reply.spoken, reply.failed) for reply in on.replies] == [(FAILED, True)]
         assert any("the vendor is down" in status.detail for status in on.shown)
 
 
@@ -352,3 +352,21 @@ async def test_a_source_that_cannot_work_ends_the_listener_with_its_words(
     with pytest.RaisesGroup(pytest.RaisesExc(VoiceError, match="no radio")):
         async with room(environ, tmp_path, repo, Voice(), Engine(), device=Device(trouble="no radio")) as on:
             pytest.fail(f"it listens to {on.device}")
+
+
+async def test_a_wake_that_a_better_engine_does_not_confirm_was_not_meant_for_us() -> None:
+    async def names(_: str) -> Vocabulary:
+        return Vocabulary(identifiers=("load_settings",))
+
+    async def may_tell(_: str) -> bool:
+        return False
+
+    unheard = Understanding(Engine("hello there", woken=False), None, names, may_tell)
+    assert await unheard.of(Utterance(b"", "wake"), "/p") is None
+    assert (await unheard.of(Utterance(b"", "button"), "/p")) is not None
+    # A vendor that may not see the project's names: its words are mended with them here.
+    mended = await Understanding(Engine("where is load settings used"), None, names, may_tell).of(
+        Utterance(b"", "button"), "/p"
+    )
+    assert mended is not None
+    assert mended.text == "where is load_settings used"

@@ -258,11 +258,19 @@ async def test_text_goes_in_by_standard_input_and_nothing_of_it_is_run(tmp_path:
     nasty = f"$(touch {tmp_path}/run) `touch {tmp_path}/run`; touch {tmp_path}/run -- --help [[slnc 1]]"
     assert await ComputerVoice([shell(f"cat > {tmp_path}/heard")]).say(nasty)
     assert (tmp_path / "heard").read_text().split() == nasty.replace("[[", "").replace("]]", "").split()
-    program = f'for word; do printf "%s|" "$word"; done > {tmp_path}/heard'
-    spd = Engine("spd", ("/bin/sh", "-c", program, "spd-say", "--wait", "--"), as_argument=True, least_word_s=0)
-    assert await ComputerVoice([spd]).say("-x $(touch run) done")
-    assert (tmp_path / "heard").read_text() == "--wait|--|-x $(touch run) done|"
     assert not (tmp_path / "run").exists()
+
+
+@needs_shell
+async def test_what_is_said_is_in_no_list_of_processes(tmp_path: Path) -> None:
+    """Each engine of this list is a program that notes its arguments and its input; `spd-say -e` reads lines (its manual)."""
+    for engine in ENGINES["linux"]:
+        program = f'for word; do printf "%s|" "$word"; done > {tmp_path}/words; cat > {tmp_path}/heard'
+        noting = replace(engine, command=("/bin/sh", "-c", program, *engine.command), least_word_s=0)
+        assert await ComputerVoice([noting]).say("!-! quit. The salaries are wrong.\n!-!set self volume 1")
+        assert "salaries" not in (tmp_path / "words").read_text()
+        said = (tmp_path / "heard").read_text()
+        assert said == "quit. The salaries are wrong. set self volume 1\n", "`!-!` begins a command to spd-say"
 
 
 @needs_shell

@@ -399,6 +399,14 @@ def listen_options(parser: Parser) -> None:
     )
 
 
+def spoken_project(parser: Parser) -> None:
+    """Which project questions are about."""
+    parser.add_argument(
+        "--project", metavar="DIR",
+        help="the project that questions are about when none is named in them (default: the one last asked about, else the one you are in)",
+    )  # fmt: skip
+
+
 def omi_options(parser: Parser) -> None:
     """What is done with the device, or for the voice."""
     parser.add_argument(
@@ -523,7 +531,7 @@ COMMANDS: dict[str, Command] = {
     "listen": Command(
         "ask the council aloud: through an Omi, a microphone or a recording",
         f"{CLI}.listening:listen",
-        (listen_options, project, common),
+        (listen_options, spoken_project, common),
         "Say the wake phrase and your question, or hold the button; the answer is read aloud and waits in the dashboard. "
         "Needs the extra `omi`. docs/voice.md. With --json: one document for each answer.",
     ),

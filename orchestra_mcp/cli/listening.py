@@ -17,6 +17,8 @@ from orchestra_mcp.edge import kept
 from orchestra_mcp.edge.listening import Listener
 from orchestra_mcp.edge.nouns import Source
 from orchestra_mcp.edge.opening import omi_source, open_listener
+from orchestra_mcp.errors import VoiceError
+from orchestra_mcp.settings.voice import Voice
 
 
 def listen(args: argparse.Namespace, desk: Desk) -> int:
@@ -42,6 +44,9 @@ def _nowhere(_id: str) -> str:
 
 async def _listen(args: argparse.Namespace, desk: Desk, page: Callable[[str], str], orchestra: Orchestra) -> None:
     project = orchestra.project(args.project) if args.project else None
+    voice = orchestra.user_settings.voice
+    if args.file or args.mic:
+        _require_ears(args, voice, orchestra.user_settings.home)
     listeners: list[Listener] = []
 
     async def ready() -> None:
@@ -51,11 +56,23 @@ async def _listen(args: argparse.Namespace, desk: Desk, page: Callable[[str], st
     with StatusLine(desk) as line:
         async with _source(args, orchestra, ready) as source:
             listener = await open_listener(
-                orchestra, source, orchestra.user_settings.voice,
-                project=str(project or ""), link=page, observer=line.heed, show=line.show, told=line.told,
+                orchestra, source, voice.model_copy(update={"hours": ""}) if args.file else voice,
+                project=str(project or ""), here=str(orchestra.project(None) or ""), link=page, observer=line.heed, show=line.show, told=line.told,
             )  # fmt: skip
             listeners.append(listener)
             await listener.run()
+
+
+def _require_ears(args: argparse.Namespace, voice: Voice, home: Path) -> None:
+    """Refuse what would listen to nothing for ever.
+
+    Raises:
+        VoiceError: it is muted and plays a recording, or waits for a button that there is not.
+    """
+    if voice.mode == "button":
+        raise VoiceError('mode = "button" under [voice] needs an Omi with its button; set mode = "wake" for this.')
+    if args.file and (home / kept.MUTED).exists():
+        raise VoiceError("It is muted, so that the recording would not be heard: orchestra omi unmute")
 
 
 @asynccontextmanager

@@ -65,6 +65,7 @@ class Conversation:
         voice: settings.
         mouth: reaches the speaker.
         project: the root that was chosen at the start; empty: none.
+        here: the root in which this was started; meant where no other is known.
         link: where the full verdict of a consultation can be read; empty where nowhere.
         observer: told of what happens in the council.
         mute: called when the speaker says so.
@@ -78,6 +79,7 @@ class Conversation:
         mouth: Mouth,
         *,
         project: str = "",
+        here: str = "",
         link: Callable[[str], str] = lambda _: "",
         observer: Observer | None = None,
         mute: Callable[[], None] = lambda: None,
@@ -86,7 +88,7 @@ class Conversation:
         self._orchestra = orchestra
         self._voice = voice
         self._mouth = mouth
-        self._chosen = project
+        self._chosen, self._here = project, here
         self._link = link
         self._observer = observer
         self._mute = mute
@@ -277,7 +279,7 @@ class Conversation:
                     known.append(root)
             except ProjectError:
                 continue
-        return tuple(known)
+        return tuple(dict.fromkeys((*known, *filter(None, [self._here]))))
 
     async def _own(self) -> str:
         if self._chosen:

@@ -59,6 +59,7 @@ WATCH_S: Final = 0.5
 POOR: Final = 0.10
 """From this share of lost packets on the reception is called poor, from the next on bad."""
 BAD: Final = 0.30
+FAILED: Final = "I could not understand that. The reason is on your screen."
 EMPTY: Final = 5
 """Per cent of the battery at which it is said aloud."""
 
@@ -216,6 +217,7 @@ class Listener:
             known = isinstance(error, OrchestraError)
             self._detail(str(error) if known else f"The question could not be understood ({type(error).__name__}).")
             self._cue("failed")
+            self._begin(partial(self._turns.tell, Reply("", FAILED, failed=True)))
             return
         finally:
             self._thinking -= 1

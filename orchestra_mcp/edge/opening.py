@@ -63,6 +63,7 @@ async def open_listener(
     voice: Voice,
     *,
     project: str = "",
+    here: str = "",
     link: Callable[[str], str] = lambda _: "",
     observer: Observer | None = None,
     show: Callable[[Status], None] = lambda _: None,
@@ -75,6 +76,7 @@ async def open_listener(
         source: where sound comes from.
         voice: settings.
         project: the root that was chosen at the start; empty: none.
+        here: the root in which it was started.
         link: where the full verdict of a consultation can be read.
         observer: told of what happens in the council.
         show: told of every change of the listener.
@@ -82,13 +84,15 @@ async def open_listener(
 
     Raises:
         VoiceError: a package or an engine is missing, or what was kept cannot be read.
+        ProjectError: the project of the settings is none.
     """
+    orchestra.project(voice.project or project or None)
     home = orchestra.user_settings.home
     turns = Turns(Everywhere({"screen": Screen(told), **mouths(voice)}))
     ear = await anyio.to_thread.run_sync(partial(open_ear, voice, kept.load(home)))
     listeners: list[Listener] = []
     conversation = Conversation(
-        orchestra, voice, turns, project=project, link=link, observer=observer,
+        orchestra, voice, turns, project=project, here=here, link=link, observer=observer,
         mute=lambda: listeners[0].mute(True),
     )  # fmt: skip
     listener = Listener(

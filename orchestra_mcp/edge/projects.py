@@ -86,13 +86,11 @@ def choose(text: str, known: Sequence[str], chosen: str = "", *, names: bool = T
         return Choice(text, roots[0])
     return Choice(
         text,
-        ask="I do not know yet which project you mean. Start me in its directory, or with its name in the settings.",
+        ask="I do not know yet which project you mean. Start me in its directory, or with its directory in the settings.",
     )
 
 
-def _named(
-    text: str, found: re.Match[str], roots: tuple[str, ...], *, following: bool, names: bool
-) -> Choice | None:
+def _named(text: str, found: re.Match[str], roots: tuple[str, ...], *, following: bool, names: bool) -> Choice | None:
     words = found["name"].split()
     # The name has no end of its own in speech (`in project shop why is …`): the longest known one counts.
     for size in range(min(WORDS, len(words)), 0, -1):

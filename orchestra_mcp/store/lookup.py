@@ -50,7 +50,7 @@ BALLOTS: Final = f"""
     ORDER BY started DESC, consultations.rowid DESC, seq
 """
 SUMMARIES: Final = """
-    SELECT id, text, strategy, mode, project, status, owner, started, confidence,
+    SELECT id, text, strategy, mode, project, status, owner, started, confidence, spoken,
         (SELECT coalesce(sum(cost_micro_usd), 0) FROM calls WHERE consultation = consultations.id)
     FROM consultations
 """
@@ -185,7 +185,7 @@ def projects(connection: sqlite3.Connection, limit: int) -> tuple[str, ...]:
 
 def summary(row: tuple[Any, ...], alive: Alive) -> Summary:
     """The summary of a row of `SUMMARIES`."""
-    id, text, strategy, mode, project, status, owner, started, confidence, cost = row
+    id, text, strategy, mode, project, status, owner, started, confidence, aloud, cost = row
     return Summary(
         id=id,
         question=text,
@@ -196,6 +196,7 @@ def summary(row: tuple[Any, ...], alive: Alive) -> Summary:
         started=rows.moment(started),
         confidence=confidence,
         cost_usd=rows.dollars(cost),
+        spoken=bool(aloud),
     )
 
 

@@ -18,7 +18,7 @@ from typing import Final, TypeVar
 from orchestra_mcp.edge.nouns import Segment
 from orchestra_mcp.foreign import plain
 
-MOST: Final = 200
+MOST: Final = 60
 """Segments of one request; of more the last are read."""
 TEXT_CHARS: Final = 2_000
 """Of one segment, of which the rest is not read."""

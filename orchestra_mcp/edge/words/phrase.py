@@ -77,9 +77,12 @@ class Phrase:
 
     def __init__(self, words: str) -> None:
         self.words = tuple(words.casefold().split())
-        self._strict = _strict(self.words)
-        self._loose = _loose(self.words)
-        self._consonants = _consonants("".join(map(_said, self.words)))
+        sounds = [_said(word) for word in self.words]
+        self._strict = _strict(sounds)
+        self._loose = _loose(sounds)
+        self._consonants = _consonants("".join(sounds))
+        self._enough = {self._consonants, f"{self._consonants}s", self._consonants.removesuffix("s")}
+        """Consonants of all that is written for it."""
         first = self._strict[0]
         self._initials = frozenset(
             letter for letter in LETTERS if any(_said(letter + more)[:1] == first for more in ("", *LETTERS))
@@ -122,7 +125,7 @@ class Phrase:
     def _at(
         self, tokens: Sequence[Token], index: int, segments: Sequence[Segment], sounds: dict[str, str]
     ) -> tuple[Call, int] | None:
-        said: list[str] = []
+        said: list[str] = []  # how
         consonants = ""
         for at in range(index, min(index + len(self.words) + MORE_TOKENS, len(tokens))):
             last = tokens[at]
@@ -130,12 +133,14 @@ class Phrase:
                 return None
             if len(last.said) > WORD_CHARS:
                 return None
-            said.append(last.said)
             if last.said not in sounds:
                 sounds[last.said] = _said(last.said)
+            said.append(sounds[last.said])
             consonants = _consonants(consonants + sounds[last.said])
             if not (self._consonants.startswith(consonants) or consonants == self._consonants + "s"):
                 return None  # whatever comes, this is something else
+            if consonants not in self._enough:
+                continue
             sure = _strict(said) == self._strict
             if sure or (at > index and _loose(said) == self._loose):
                 return Call(last.segment, last.end, sure, tokens[index].segment), at + 1
@@ -215,14 +220,13 @@ def _consonants(said: str) -> str:
     return re.sub(r"(.)\1+", r"\1", re.sub(r"[aeiouEr]", "", said))
 
 
-def _strict(words: Sequence[str]) -> str:
-    """How some words sound when said in one go, with their vowels."""
-    joined = "".join(map(_said, words))
+def _strict(sounds: Sequence[str]) -> str:
+    """How some words, each as it is said, sound when said in one go, with their vowels."""
+    joined = "".join(sounds)
     return MUTE_R.sub("", re.sub(r"(.)\1+", r"\1", joined))
 
 
-def _loose(words: Sequence[str]) -> str:
+def _loose(sounds: Sequence[str]) -> str:
     """The same with all vowels alike, each word's apart, and without an s at the end."""
-    said = ["".join(re.sub(r"[aeiouE]+", "A", _said(word))) for word in words]
-    joined = MUTE_R.sub("", "".join(said))
+    joined = MUTE_R.sub("", "".join(re.sub(r"[aeiouE]+", "A", sound) for sound in sounds))
     return re.sub(r"Ar$", "rA", joined.removesuffix("s"))
