@@ -9,7 +9,7 @@ import sys
 import warnings
 import wave
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -27,10 +27,12 @@ from bleak.exc import (
     BleakError,
     BleakGATTProtocolError,
 )
+from omi_world import HASTE, running
 
 from orchestra_mcp.edge.omi import protocol
 from orchestra_mcp.edge.omi.air import Air, dongles
 from orchestra_mcp.edge.omi.backend import VirtualAdapter
+from orchestra_mcp.edge.omi.client import OmiSource
 from orchestra_mcp.edge.omi.encoding import Encoder, mulaw_of
 from orchestra_mcp.edge.omi.mischief import Mischief
 from orchestra_mcp.edge.omi.protocol import CODECS, CONSUMER, DEV_KIT
@@ -563,9 +565,27 @@ async def test_over_tcp_a_simulator_that_stops_is_a_lost_adapter() -> None:
             await server.__aexit__(None, None, None)
             async with asyncio.timeout(5):
                 await gone.wait()
-            with pytest.raises(BleakBluetoothNotAvailableError) as refused:
+            with pytest.raises(ConnectionError, match="simulated device is gone"):
                 await find(adapter)
-            assert refused.value.reason is BleakBluetoothNotAvailableReason.NO_BLUETOOTH
+
+
+async def test_a_simulator_that_comes_back_at_its_address_is_listened_to_again() -> None:
+    process = AsyncExitStack()
+    await process.enter_async_context(SimulatedOmi().on(first := Air()))
+    address = await process.enter_async_context(dongles(first))
+    async with (
+        remote_adapter(address) as adapter,
+        running(OmiSource(backends=adapter.backends, pace=HASTE)) as ear,
+    ):
+        await ear.until(lambda ear: ear.links("connected"))
+        await process.aclose()
+        await ear.until(lambda ear: any("simulated device is gone" in link.detail for link in ear.links("trouble")))
+        air = Air()
+        # At the same address, as another device (addresses are drawn by lot) would be another Omi.
+        async with SimulatedOmi().on(air) as omi, dongles(air, address):
+            await ear.until(lambda ear: len(ear.links("connected")) == 2)
+            await omi.play(SECOND, realtime=False)
+            await ear.until(lambda ear: ear.seconds(lost=False) > 0.9)
 
 
 async def test_a_client_that_breaks_off_is_noticed() -> None:

@@ -9,6 +9,7 @@ import re
 import shutil
 import sys
 import wave
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, get_args
@@ -24,7 +25,7 @@ from orchestra_mcp.edge.speaking.delivery import Delivery, DesktopMouth
 from orchestra_mcp.edge.speaking.devicesound import beep
 from orchestra_mcp.edge.speaking.readable import readable
 from orchestra_mcp.edge.speaking.summary import cost, details, notification, spoken, sure
-from orchestra_mcp.edge.speaking.voice import ComputerVoice, Engine, speakable
+from orchestra_mcp.edge.speaking.voice import ENGINES, ComputerVoice, Engine, speakable
 from orchestra_mcp.errors import VoiceError
 from orchestra_mcp.telemetry.notifying import Desktop
 from orchestra_mcp.types import Absence, Dissent, Solution, Status, Usage, Verdict

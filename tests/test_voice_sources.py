@@ -160,6 +160,23 @@ async def test_a_file_that_is_not_there_is_told_so(tmp_path: Path) -> None:
         await heard(WavSource(tmp_path / "folder.wav"))
 
 
+async def test_only_what_a_link_leads_to_counts(tmp_path: Path) -> None:
+    """Opening a database's file and closing it again would take its locks, so it is not even opened."""
+    (tmp_path / "orchestra.db").write_bytes(bytes(100))
+    (tmp_path / "a.wav").symlink_to(tmp_path / "orchestra.db")
+    with pytest.raises(VoiceError, match="is no WAV file"):
+        await heard(WavSource(tmp_path / "a.wav"))
+    (tmp_path / "b.wav").symlink_to(tmp_path / "b.wav")
+    os.mkfifo(tmp_path / "pipe.wav")
+    (tmp_path / "c.wav").symlink_to(tmp_path / "pipe.wav")
+    for name in ("b.wav", "pipe.wav", "c.wav"):
+        with pytest.raises(VoiceError, match="there is no such file"):
+            await heard(WavSource(tmp_path / name))
+    write(tmp_path / "real.wav", bytes(640))
+    (tmp_path / "today").symlink_to(tmp_path / "real.wav")
+    assert (await heard(WavSource(tmp_path / "today")))[0][:640] == bytes(640)
+
+
 async def test_more_than_an_hour_is_too_much(tmp_path: Path) -> None:
     path = write(tmp_path / "long.wav", b"")
     with path.open("r+b") as file:

@@ -301,7 +301,7 @@ def test_every_command_of_the_embedded_engine_is_a_command() -> None:
 
 def test_names_are_said_by_their_words_letters_and_developers_habits() -> None:
     pocketsphinx = pytest.importorskip("pocketsphinx", reason="pip install 'orchestra-council[omi]'")
-    ways = Pronouncer(Path(pocketsphinx.get_model_path()) / "en-us" / "cmudict-en-us.dict").ways
+    ways = Pronouncer().ways
     # From http://www.speech.cs.cmu.edu/cgi-bin/cmudict: TEST T EH1 S T, USER Y UW1 Z ER0, BY B AY1, GET G EH1 T, MAIN M EY1 N
     assert ways("test_user") == ("T EH S T Y UW Z ER",)
     assert ways("getUser")[0] == "G EH T Y UW Z ER"

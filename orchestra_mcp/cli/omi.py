@@ -13,7 +13,7 @@ import anyio
 import anyio.to_thread
 
 from orchestra_mcp import settings
-from orchestra_mcp.cli.running import FAILED, Usage
+from orchestra_mcp.cli.running import FAILED, Usage, run_async
 from orchestra_mcp.cli.terminal import Desk
 from orchestra_mcp.edge import kept
 from orchestra_mcp.foreign import plain
@@ -121,7 +121,7 @@ def _simulate(args: argparse.Namespace, desk: Desk, _user: Settings) -> int:
         say=args.say or SAY, wav=Path(args.files[0]) if args.files else None, kind=args.kind, loss=args.loss,
         keys=_lines() if sys.stdin.isatty() else None, tell=desk.say, ready=ready,
     )  # fmt: skip
-    anyio.run(work)
+    run_async(work)
     return 0
 
 

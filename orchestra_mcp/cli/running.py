@@ -46,6 +46,8 @@ class _Signals:
 
     def _heed(self, number: int, _frame: FrameType | None) -> None:
         self.code = 128 + number
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT,))  # see `run_async`
         signal.raise_signal(signal.SIGINT)
 
 
@@ -110,6 +112,24 @@ def report_failure(error: BaseException, desk: Desk, debug: bool) -> int:
     return FAILED
 
 
+def run_async(work: Callable[[], Awaitable[T]]) -> T:
+    """Do some work in an event loop, which SIGTERM and SIGHUP end as Ctrl-C does.
+
+    A shell starts the background jobs of a script with SIGINT ignored, to keep the terminal's Ctrl-C from them; then the event
+    loop would take no notice of SIGINT at all, nor of what is turned into it. So it is blocked in place of ignored: what
+    comes from outside is kept off as before, and a signal that asks us to end lifts the block.
+
+    Raises:
+        KeyboardInterrupt: a signal came; the work was cancelled first and had time to clean up.
+    """
+    import anyio
+
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN and hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT,))
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    return anyio.run(work)
+
+
 def with_orchestra(work: Callable[[Orchestra], Awaitable[T]]) -> T:
     """Open Orchestra, do the work in an event loop, close it again.
 
@@ -117,8 +137,6 @@ def with_orchestra(work: Callable[[Orchestra], Awaitable[T]]) -> T:
         OrchestraError: what the work raised, never inside an exception group.
         KeyboardInterrupt: Ctrl-C; the work was cancelled first and had time to clean up.
     """
-    import anyio
-
     from orchestra_mcp.app import Orchestra
     from orchestra_mcp.errors import OrchestraError
     from orchestra_mcp.tools.logs import log_to_stderr
@@ -133,7 +151,7 @@ def with_orchestra(work: Callable[[Orchestra], Awaitable[T]]) -> T:
             except OrchestraError as error:
                 return error
 
-    result = anyio.run(opened)
+    result = run_async(opened)
     if isinstance(result, OrchestraError):
         raise result
     return result

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Final, TypeVar
@@ -26,6 +27,7 @@ from orchestra_mcp.edge.nouns import (
     Link,
     Nothing,
     Onset,
+    Pause,
     Perception,
     Pressed,
     Reception,
@@ -193,6 +195,8 @@ class Listener:
             case Woken():
                 self._listening = True
                 self._cue("woken")
+            case Pause():
+                self._begin(partial(self._foresee, perception.so_far))
             case Utterance():
                 answer = perception.by == "expected" and not self._holding
                 self._listening = self._holding = False
@@ -223,6 +227,10 @@ class Listener:
             self._thinking -= 1
             self._changed()
         self._replied(reply)
+
+    async def _foresee(self, so_far: Utterance) -> None:
+        with suppress(OrchestraError, TimeoutError):  # it will fail again, and be told then
+            await self._understanding.begin(so_far, await self._conversation.project())
 
     def _replied(self, reply: Reply) -> None:
         if reply.expects:

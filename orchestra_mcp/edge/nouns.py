@@ -138,11 +138,18 @@ class Utterance:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """It is quiet for a moment: if nothing more is said, this is the utterance, so that one may begin to understand it."""
+
+    so_far: Utterance
+
+
+@dataclass(frozen=True, slots=True)
 class Nothing:
     """The wake phrase, or a button, and then no words."""
 
 
-Perception = Onset | Woken | Utterance | Nothing
+Perception = Onset | Woken | Pause | Utterance | Nothing
 
 
 # ------------------------------------------------------------------------------------------------------ the words

@@ -20,6 +20,15 @@ TRANSCRIBE_S: Final = 45.0
 REPLACED: Final = "another engine had to be used"
 
 
+class _Early:
+    """What was begun before it was sure that it is all."""
+
+    def __init__(self, pcm: bytes) -> None:
+        self.pcm = pcm
+        self.heard: Heard | None = None
+        self.done = anyio.Event()
+
+
 class Understanding:
     """What was said, as sure as that is.
 
@@ -38,6 +47,7 @@ class Understanding:
         may_tell: Callable[[str], Awaitable[bool]],
     ) -> None:
         self._engine, self._fallback, self._names, self._may_tell = engine, fallback, names, may_tell
+        self._early: _Early | None = None
         self.trouble: Callable[[str], None] = lambda why: logger.warning("%s", why)
         """Told when the embedded engine had to be used, and why."""
 
@@ -51,11 +61,31 @@ class Understanding:
         Raises:
             Exception: no engine could say them; an OrchestraError says why.
         """
+        early, self._early = self._early, None
+        if early is not None and early.pcm == utterance.pcm:
+            await early.done.wait()
+            if early.heard is not None:
+                return early.heard
+        return await self._understood(utterance, project)
+
+    async def _understood(self, utterance: Utterance, project: str) -> Heard | None:
         names = await self._names(project) if project else Vocabulary()
         told = names if project and await self._may_tell(project) else Vocabulary()
         heard = await self._words(utterance, names, told)
         # A better ear than the spotter's did not hear the phrase.
         return None if heard.woken is False and utterance.by == "wake" else heard
+
+    async def begin(self, so_far: Utterance, project: str) -> None:
+        """Begin to understand what may be the whole utterance; `of` takes it up. Only on this machine, since nothing is sent
+        before it is sure, and one at a time.
+        """
+        if not self._engine.offline or (self._early is not None and not self._early.done.is_set()):
+            return
+        early = self._early = _Early(so_far.pcm)
+        try:
+            early.heard = await self._understood(so_far, project)
+        finally:
+            early.done.set()
 
     async def prepare(self, project: str) -> None:
         """Get ready for a project's questions, so that the first one is answered as fast as the others."""

@@ -118,7 +118,9 @@ class Webhook:
 
     async def _audio(self, uid: str, rate: str, receive: Receive, scope: Scope) -> tuple[int, JsonObject]:
         if not (rate.isascii() and rate.isdigit() and len(rate) < 6 and int(rate) in RATES):
-            raise Declined(400, "invalid_request", f"Say sample_rate: {', '.join(map(str, RATES[:-1]))} or {RATES[-1]}.")
+            raise Declined(
+                400, "invalid_request", f"Say sample_rate: {', '.join(map(str, RATES[:-1]))} or {RATES[-1]}."
+            )
         pcm = await self._body(receive, scope, AUDIO_BYTES)
         if not self._intake.sound(uid, int(rate), bytes(pcm)):
             raise Declined(503, "unavailable", "Sound is not heard here; use the transcript webhook.")

@@ -11,6 +11,7 @@ from math import ceil, gcd
 from typing import TYPE_CHECKING, Any, Final
 
 from orchestra_mcp.edge.nouns import RATE
+from orchestra_mcp.errors import VoiceError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,10 +35,14 @@ class Resampler:
 
         Raises:
             ValueError: a rate outside `RATES`.
+            VoiceError: numpy is not installed.
         """
         if rate not in RATES or to not in RATES:
             raise ValueError(f"sound of {rate} samples per second cannot be turned into {to}")
-        import numpy as np
+        try:
+            import numpy as np
+        except ImportError:
+            raise VoiceError("Sound needs the package numpy: pip install 'orchestra-council[omi]'") from None
 
         common = gcd(rate, to)
         self._up, self._down = to // common, rate // common

@@ -45,14 +45,17 @@ class Activity:
     """Tells voice from its absence, frame by frame.
 
     Raises:
-        VoiceError: webrtcvad is not installed.
+        VoiceError: webrtcvad or numpy is not installed.
     """
 
     def __init__(self) -> None:
         try:
+            import numpy as np  # noqa: F401  (for `loudness`)
             import webrtcvad
         except ImportError as missing:
-            raise VoiceError("voice activity needs webrtcvad: pip install 'orchestra-council[omi]'") from missing
+            raise VoiceError(
+                f"voice activity needs the package {missing.name}: pip install 'orchestra-council[omi]'"
+            ) from missing
         self._judge: Any = webrtcvad.Vad(2)
         self._levels: deque[float] = deque(maxlen=WINDOW)
         self._floor = 0.0

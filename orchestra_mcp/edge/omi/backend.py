@@ -32,6 +32,8 @@ from bleak.uuids import normalize_uuid_str
 from bumble import att, core, gatt_client, hci
 from bumble.device import Advertisement, Connection, Device
 
+from orchestra_mcp.edge.omi.radio import Fault
+
 MTU: Final = 517
 """What a computer's Bluetooth stack asks for, as BlueZ does."""
 AD_UUIDS: Final = {0x02: 2, 0x03: 2, 0x06: 16, 0x07: 16}
@@ -51,6 +53,8 @@ REASONS: Final = {
     BleakBluetoothNotAvailableReason.DENIED_BY_USER: "Bluetooth was denied",
 }
 
+GONE: Final = "The simulated device is gone: `orchestra omi simulate` has ended. Start it again with the same --port."
+
 Answer = TypeVar("Answer")
 
 
@@ -68,10 +72,15 @@ class VirtualAdapter:
         self.device = device
         self.reason: BleakBluetoothNotAvailableReason | None = None
         """Why it cannot be used; None while it works."""
+        self.reopen: Callable[[], Awaitable[Device]] | None = None
+        """Gets the radio again that was lost; where nobody lends it, None."""
         self.connecting = asyncio.Lock()
         self.scanners: set[_Scanner] = set()
         self.lost = False
         """The process that lent the radio is gone."""
+        self._heed(device)
+
+    def _heed(self, device: Device) -> None:
         device.on(Device.EVENT_ADVERTISEMENT, self._advertised)
 
     @property
@@ -86,11 +95,20 @@ class VirtualAdapter:
 
         Raises:
             BleakBluetoothNotAvailableError: it cannot; with the reason.
+            Fault: the process that lent the radio is gone.
         """
         if self.lost:
-            self.reason = BleakBluetoothNotAvailableReason.NO_BLUETOOTH
+            raise Fault(GONE)
         if self.reason is not None:
             raise BleakBluetoothNotAvailableError(REASONS.get(self.reason, "Bluetooth cannot be used"), self.reason)
+
+    async def ready(self) -> None:
+        """Get the radio again where it was lost. Raises: as `check`."""
+        if self.lost and self.reopen is not None:
+            self.device = await self.reopen()
+            self._heed(self.device)
+            self.lost = False
+        self.check()
 
     async def turn_off(
         self, reason: BleakBluetoothNotAvailableReason = BleakBluetoothNotAvailableReason.POWERED_OFF
@@ -125,7 +143,7 @@ class _Scanner(BaseBleakScanner):
         super().__init__(detection_callback, service_uuids)
 
     async def start(self) -> None:
-        self.adapter.check()
+        await self.adapter.ready()
         self.seen_devices = {}
         self.adapter.scanners.add(self)
         if not self.adapter.device.scanning:

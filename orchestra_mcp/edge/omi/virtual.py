@@ -6,16 +6,21 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import Final
 
-from bumble import hci
+from bumble import core, hci
 from bumble.device import Device, DeviceConfiguration
 from bumble.host import Host
-from bumble.transport.common import AsyncPipeSink
+from bumble.transport.common import AsyncPipeSink, Transport
 from bumble.transport.tcp_client import open_tcp_client_transport
 
 from orchestra_mcp.edge.omi.air import Air, Radio, loopback, quiet
-from orchestra_mcp.edge.omi.backend import Backends, VirtualAdapter
+from orchestra_mcp.edge.omi.backend import GONE, Backends, VirtualAdapter
+from orchestra_mcp.edge.omi.radio import Fault
 from orchestra_mcp.errors import VoiceError
+
+REACH_S: Final = 5.0
+"""Longest wait for a radio of another process."""
 
 
 def make_backends(adapter: VirtualAdapter | Device) -> Backends:
@@ -40,37 +45,67 @@ async def virtual_adapter(air: Air) -> AsyncIterator[VirtualAdapter]:
 
 @asynccontextmanager
 async def remote_adapter(address: str) -> AsyncIterator[VirtualAdapter]:
-    """An adapter on the radio that another process lends at `tcp:127.0.0.1:PORT`.
+    """An adapter on the radio that another process lends at `tcp:127.0.0.1:PORT`; when that process ends and another lends one
+    at the same address, that one is taken.
 
     Raises:
         VoiceError: nobody is there.
     """
-    host, port = loopback(address)
+    lent = _Lent(*loopback(address))
     quiet()
     try:
-        transport = await open_tcp_client_transport(f"{host}:{port}")
-    except OSError as error:
-        raise VoiceError(
-            f"No simulated device is at {host}:{port}. Start `orchestra omi simulate` and use its address."
-        ) from error
-    device = Device(config=_config(hci.Address.generate_static_address()), host=Host(transport.source, transport.sink))
-    adapter: VirtualAdapter | None = None
+        try:
+            adapter = lent.adapter = VirtualAdapter(await lent.reach())
+        except Fault as error:
+            place = address.partition(":")[2]
+            raise VoiceError(
+                f"No simulated device is at {place}. Start `orchestra omi simulate` and use its address."
+            ) from error
+        adapter.reopen = lent.reach
+        try:
+            yield adapter
+        finally:
+            await _switch_off(adapter)
+    finally:
+        await lent.close()
 
-    def gone(_ended: object) -> None:
-        if adapter is not None:
-            adapter.lost = True
+
+class _Lent:
+    """A radio that another process lends at an address, again and again."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._place = f"{host}:{port}"
+        self._transport: Transport | None = None
+        self.adapter: VirtualAdapter | None = None
+
+    async def reach(self) -> Device:
+        """A new device on it, powered on.
+
+        Raises:
+            Fault: nobody is there, or nobody who knows what a radio is.
+        """
+        await self.close()
+        try:
+            async with asyncio.timeout(REACH_S):
+                self._transport = transport = await open_tcp_client_transport(self._place)
+                host = Host(transport.source, transport.sink)
+                device = Device(config=_config(hci.Address.generate_static_address()), host=host)
+                transport.source.terminated.add_done_callback(lambda _ended: self._gone(device))
+                await device.power_on()
+        except (OSError, core.BaseBumbleError) as error:
+            raise Fault(GONE) from error
+        return device
+
+    async def close(self) -> None:
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            await transport.close()
+
+    def _gone(self, device: Device) -> None:
+        if self.adapter is not None and self.adapter.device is device:
+            self.adapter.lost = True
             for connection in list(device.connections.values()):
                 device.host.emit("disconnection", connection.handle, hci.HCI_ErrorCode.CONNECTION_TIMEOUT_ERROR)
-
-    transport.source.terminated.add_done_callback(gone)
-    try:
-        await device.power_on()
-        adapter = VirtualAdapter(device)
-        yield adapter
-    finally:
-        if adapter is not None:
-            await _switch_off(adapter)
-        await transport.close()
 
 
 def _config(address: hci.Address) -> DeviceConfiguration:

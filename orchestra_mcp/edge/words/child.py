@@ -33,6 +33,7 @@ _RUN: Final = "import sys; sys.path.append(sys.argv.pop(1)); from orchestra_mcp.
 _LENGTH: Final = struct.Struct(">I")
 _LARGEST: Final = 4_000_000
 """Bytes of one message; 25 seconds of sound are 800,000."""
+MISSING: Final = "The embedded engine needs packages: pip install 'orchestra-council[omi]'"
 _PACKAGE: Final = str(Path(orchestra_mcp.__file__).resolve().parent.parent)
 
 
@@ -149,6 +150,8 @@ def answer(request: dict[str, Any], pcm: bytes, models: dict[str, Any]) -> dict[
         return asdict(found) if found else {}
     except VoiceError as error:
         return {"error": str(error)}
+    except ImportError:
+        return {"error": MISSING}
     except Exception as error:  # noqa: BLE001  (the parent must hear of it; its text could hold what was said)
         return {"error": f"The embedded engine failed ({type(error).__name__})."}
 

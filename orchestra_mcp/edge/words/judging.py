@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from orchestra_mcp.edge.nouns import Heard, Segment, Utterance, Vocabulary, seconds
+from orchestra_mcp.edge.words.nearly import DOUBT, after_nearly
 from orchestra_mcp.edge.words.phrase import Phrase, rest_of
 from orchestra_mcp.edge.words.repair import repair
 from orchestra_mcp.foreign import plain
@@ -108,11 +109,10 @@ def judge(
     kept = [piece for piece in pieces if not _silent(piece)]
     text = _clean(" ".join(piece.text for piece in kept))
     confidence = _confidence(kept)
-    text, found = _without_phrase(text, phrase)
-    woken = found if utterance.by == "wake" else None
+    text, woken, unsure = _without_phrase(text, phrase, by_phrase=utterance.by == "wake")
     if not text or _invented(text, utterance) or _echo(text, prompt):
         return Heard("", engine, 0.0, "nothing that can be understood was heard", woken if text else (woken or None))
-    doubt = _doubt(text, utterance, confidence)
+    doubt = _doubt(text, utterance, confidence) or unsure
     text = _without_loops(text)
     return Heard(repair(text, vocabulary).text, engine, confidence, doubt, woken)
 
@@ -146,10 +146,21 @@ def _confidence(pieces: Iterable[Piece]) -> float:
     return round(min(1.0, math.exp(min(0.0, mean))), 3)
 
 
-def _without_phrase(text: str, phrase: str) -> tuple[str, bool]:
-    """The text after the wake phrase, and whether it was there."""
+def _without_phrase(text: str, phrase: str, by_phrase: bool) -> tuple[str, bool | None, str]:
+    """The text after the wake phrase; whether it was there, as in `Heard`; and why it is in doubt whether it was.
+
+    Args:
+        text: what was written.
+        phrase: the wake phrase.
+        by_phrase: whether the phrase has to be in it.
+    """
     call = Phrase(phrase).find((Segment(text, 0.0, 0.0),)) if text else None
-    return (rest_of(text, call.end), True) if call else (text, False)
+    if call:
+        return rest_of(text, call.end), True if by_phrase else None, ""
+    if not by_phrase:
+        return text, None, ""
+    end = after_nearly(text, phrase)
+    return (text, False, "") if end is None else (rest_of(text, end), None, DOUBT)
 
 
 def _clean(text: str) -> str:

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from typing import Final
 
 from orchestra_mcp.edge.nouns import Heard, Utterance, Vocabulary
-from orchestra_mcp.edge.words.child import Child
+from orchestra_mcp.edge.words.child import MISSING, Child
 from orchestra_mcp.edge.words.gate import OFF, judged
 from orchestra_mcp.errors import VoiceError
 
@@ -37,7 +37,7 @@ class Offline:
 
     def __init__(self, *, phrase: str, patience_s: float = PATIENCE_S) -> None:
         if find_spec("pocketsphinx") is None or find_spec("numpy") is None:
-            raise VoiceError("The embedded engine needs packages: pip install 'orchestra-council[omi]'")
+            raise VoiceError(MISSING)
         self._child = Child(phrase)
         self._patience_s = patience_s
 

@@ -1,4 +1,4 @@
-"""How words and names are said, in the phones of the CMU dictionary that the wheel of pocketsphinx holds.
+"""How words and names are said, in the phones of the CMU dictionary.
 
 Names are split into words. A word is looked up: first in `developerwords`, then in the dictionary; then it is taken for
 two words welded together; short ones without a vowel are spelled; the rest goes by rules from letters to sounds.
@@ -9,10 +9,9 @@ from __future__ import annotations
 import itertools
 import re
 from functools import lru_cache
-from pathlib import Path
 from typing import Final
 
-from orchestra_mcp.edge.wake.pronunciation import by_rule
+from orchestra_mcp.edge.wake.pronunciation import by_rule, dictionary
 from orchestra_mcp.edge.words.developerwords import DIGITS, LETTERS, WORDS
 from orchestra_mcp.identifiers import subwords
 
@@ -23,15 +22,14 @@ _VOWELS = re.compile(r"[aeiouy]")
 
 
 class Pronouncer:
-    """Looks words up in a dictionary file; some 20 MB while it lives.
+    """Looks words up.
 
-    Args:
-        dictionary: a file in the format of the CMU dictionary (`word PH ON ES`, further ways as `word(2)`).
+    Raises:
+        VoiceError: pocketsphinx, which brings the dictionary, is not installed.
     """
 
-    def __init__(self, dictionary: Path) -> None:
-        lines = dictionary.read_text("utf-8", "replace").split("\n")
-        self._lines = dict(line.split(" ", 1) for line in lines if " " in line)
+    def __init__(self) -> None:
+        self._known = dictionary()
 
     def ways(self, name: str) -> tuple[str, ...]:
         """How a word, a name, or several words are said; the likeliest first, none for what nobody can say."""
@@ -45,8 +43,7 @@ class Pronouncer:
 
     def listed(self, word: str) -> tuple[str, ...]:
         """What the dictionary has on a word."""
-        keys = (word, *(f"{word}({n})" for n in range(2, MOST_WAYS + 1)))
-        return tuple(self._lines[key].strip() for key in keys if key in self._lines)
+        return tuple(" ".join(way) for way in self._known.get(word, ())[:MOST_WAYS])
 
     def word(self, word: str) -> tuple[str, ...]:
         """How one word in lower case, a letter or a number is said."""

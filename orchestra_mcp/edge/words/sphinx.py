@@ -62,7 +62,7 @@ class Model:
         model = model_directory()
         import pocketsphinx
 
-        self._lexicon = _Lexicon(Pronouncer(model / "cmudict-en-us.dict"))
+        self._lexicon = _Lexicon(Pronouncer())
         self._lexicon.fill(phrase, vocabulary)
         have = set(self._lexicon.classes) - {"any", "near"}
         questions = _possible(templates.sentences(), have)

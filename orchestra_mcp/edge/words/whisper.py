@@ -40,7 +40,7 @@ class Whisper:
                 "voice.whisper_model must be the directory of a model for faster-whisper (with a model.bin); "
                 "Orchestra downloads none by itself."
             )
-        if find_spec("faster_whisper") is None:
+        if find_spec("faster_whisper") is None or find_spec("numpy") is None:
             raise VoiceError("The transcriber `whisper` needs a package: pip install 'orchestra-council[whisper]'")
         self._place = model
         self._phrase = phrase
