@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from orchestra_mcp.edge.audio.codecs import open_decoder
 from orchestra_mcp.edge.ear import Ear
-from orchestra_mcp.edge.nouns import RATE, Nothing, Sound, Utterance, Woken
+from orchestra_mcp.edge.nouns import RATE, Nothing, Pause, Sound, Utterance, Woken
 from orchestra_mcp.edge.omi.flow import Flow
 from orchestra_mcp.edge.omi.protocol import CODECS, IDS, Codec
 from orchestra_mcp.edge.wake.spotter import Spotter
@@ -35,7 +35,7 @@ class Run:
     woken_in_sound: list[float] = field(default_factory=list)
     """When the sound of it had arrived."""
     scores: list[float] = field(default_factory=list)
-    said: list[tuple[float, Utterance | Nothing]] = field(default_factory=list)
+    said: list[tuple[float, Pause | Utterance | Nothing]] = field(default_factory=list)
     """When, and what was taken down."""
     processor_s: float = 0.0
     sound_s: float = 0.0
@@ -117,6 +117,6 @@ class Listener:
                 run.woken.append(free)
                 run.woken_in_sound.append(arrived)
                 run.scores.append(one.score)
-            elif isinstance(one, Utterance | Nothing):
+            elif isinstance(one, Pause | Utterance | Nothing):
                 run.said.append((free, one))
         return free

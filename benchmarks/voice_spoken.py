@@ -1,7 +1,8 @@
 """The measure of `voice.py` that is about words: what the offline engine makes of questions within and outside its templates.
 
 What is transcribed is what the ear took down, so that clips that did not wake it are left out (and counted). The target, under 1.5 s
-from the end of speech to the transcript, covers the sum: the quiet that the ear waits for, and the engine's work by the clock. Its processor time says what the clock would show if nothing else ran here.
+from the end of speech to the transcript, covers the quiet that the ear waits for and the engine's work by the clock, which begins at the
+ear's first pause, as in the product. Its processor time says what the clock would show if nothing else ran here.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from voice_hearing import Bench
 from voice_measures import ENGINES, WORDS_FOR
 from voice_texts import identifiers
 
-from orchestra_mcp.edge.nouns import Heard, Transcriber, Utterance, Vocabulary
+from orchestra_mcp.edge.nouns import Heard, Pause, Transcriber, Utterance, Vocabulary
 from orchestra_mcp.edge.words import open_transcriber
 from orchestra_mcp.gateway.transcription import Transcript, TranscriptionRequest
 from orchestra_mcp.settings.voice import Voice
@@ -37,6 +38,8 @@ class Answer:
     clip: Clip
     heard: Heard
     waited_s: float
+    begun_s: float
+    """When the engine could begin, in seconds after the end of speech: at the ear's first pause, where nothing came after it."""
     worked_s: float
     processor_s: float | None
 
@@ -102,7 +105,7 @@ def _row(answers: Sequence[Answer], of: int) -> tuple[str, ...]:
         times([one.waited_s for one in answers]),
         times([one.worked_s for one in answers]),
         times([one.processor_s for one in answers if one.processor_s is not None]),
-        times([one.waited_s + one.worked_s for one in answers]),
+        times([max(one.waited_s, one.begun_s + one.worked_s) for one in answers]),
     )
 
 
@@ -126,7 +129,9 @@ async def _answers(bench: Bench, kind: Kind, condition: Condition) -> list[Answe
             heard = await engine.transcribe(said[1], vocabulary)
             took, spent = time.perf_counter() - began, _used() - used
             waited = said[0] - one.clip.speech_end_s
-            found.append(Answer(one.clip, heard, waited, took, spent if spent > 0 else None))
+            paused = [at for at, what in one.run.said if isinstance(what, Pause) and what.so_far.pcm == said[1].pcm]
+            begun = min((at - one.clip.speech_end_s for at in paused), default=waited)
+            found.append(Answer(one.clip, heard, waited, begun, took, spent if spent > 0 else None))
     finally:
         if (close := getattr(engine, "aclose", None)) is not None:
             await close()

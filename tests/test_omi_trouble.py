@@ -141,11 +141,11 @@ async def test_a_radio_that_is_off_is_said_to_be_and_waited_for() -> None:
             assert "is off" in ear.links("trouble")[0].detail
             await anyio.sleep(0.5)
             assert [link.state for link in ear.links()] == ["searching", "trouble"]  # and not again with each try
-            here.adapter.turn_on()
+            here.adapter.reason = None
             await ear.until(lambda ear: ear.links("connected"))
             await here.adapter.turn_off()
             await ear.until(lambda ear: ear.links()[-1].state == "trouble")
-            here.adapter.turn_on()
+            here.adapter.reason = None
             await ear.until(lambda ear: len(ear.links("connected")) == 2)
 
 
@@ -158,12 +158,12 @@ async def test_what_no_waiting_mends_ends_the_source_at_once_but_not_one_that_ha
             await here.source().run(Ear())
         with pytest.raises(VoiceError):
             await scan(0.1, here.adapter.backends.scanner)
-        here.adapter.turn_on()
+        here.adapter.reason = None
         async with running(here.source()) as ear:
             await ear.until(lambda ear: ear.links("connected"))
             await here.adapter.turn_off(why)
             await ear.until(lambda ear: ear.links("trouble"))
-            here.adapter.turn_on()
+            here.adapter.reason = None
             await ear.until(lambda ear: len(ear.links("connected")) == 2)
 
 

@@ -16,7 +16,7 @@ from typing import Any, get_args
 
 import anyio
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestra_mcp.edge.audio.tones import tone
@@ -28,7 +28,7 @@ from orchestra_mcp.edge.speaking.summary import cost, details, notification, spo
 from orchestra_mcp.edge.speaking.voice import ENGINES, ComputerVoice, Engine, speakable
 from orchestra_mcp.errors import VoiceError
 from orchestra_mcp.telemetry.notifying import Desktop
-from orchestra_mcp.types import Absence, Dissent, Solution, Status, Usage, Verdict
+from orchestra_mcp.types import Absence, Check, Claim, Dissent, Solution, Status, Usage, Verdict
 
 HEARD = "why is my test failing?"
 
@@ -58,13 +58,13 @@ def minority(*seats: str, position: str = "It is the fixture") -> Dissent:
         ("getUserById() fails", "get user by id fails"),
         ("HTTPServer and parseJSON", "HTTP server and parse JSON"),
         ("MAX_RETRY_COUNT is 0", "max retry count is 0"),
-        ("`__init__` of `self._cache`", "init of self dot cache"),
+        ("`__init__` of `self._cache`", "dunder init of self dot underscore cache"),
         ("see auth.py:42", "see auth dot py line 42"),
         ("in src/web/auth.py:42-45", "in auth dot py line 42 to 45"),
         (r"in C:\work\app\main.cpp:10:3", "in main dot cpp line 10"),
         ("test_auth.py fails", "test auth dot py fails"),
         ("under /home/ada/src/parsers", "under src parsers"),
-        ("`x <= 3 && y != 4`", "x at most 3 and y is not 4"),
+        ("`x <= 3 && y != 4`", "x at most 3 and y is not equal to 4"),
         ("a **bold** _word_ and `code`", "a bold word and code"),
         ("# Heading\n- one\n- two", "Heading one two"),
         ("see [the docs](https://example.org/a?b=c) or https://example.org", "see the docs or a link"),
@@ -72,7 +72,7 @@ def minority(*seats: str, position: str = "It is the fixture") -> Dissent:
         ("before\n```py\nos.remove('x')\n```\nafter", "before some code after"),
         ("commit 4f2a9c1b broke it", "commit a hash broke it"),
         ("e.g. 50% of them, i.e. half", "for example 50 percent of them, that is half"),
-        ("`lines[:-1]` drops one", "lines drops one"),
+        ("`lines[:-1]` drops one", "some code drops one"),
         ("[[slnc 9000]] <speak>hi</speak>", "slnc 9000 hi"),
         ("a\x1b]0;title\x07b\u202ec", "abc"),
         ("don't retry; it's Python 3.12", "don't retry; it's Python 3.12"),
@@ -81,6 +81,210 @@ def minority(*seats: str, position: str = "It is the fixture") -> Dissent:
 )
 def test_what_is_written_is_read_as_words(written: str, read: str) -> None:
     assert readable(written) == read
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("should we use C++ or C#?", "should we use C plus plus or C sharp?"),
+        ("F# on .NET 8", "F sharp on dot net 8"),
+        ("C++17, not C", "C plus plus 17, not C"),
+        ("Pin numpy to >=1.26,<2.0", "Pin numpy to at least 1.26, less than 2.0"),
+        ("pin it to <3.0", "pin it to less than 3.0"),
+        ("`numpy>=1.26`", "numpy at least 1.26"),
+        ("Python 3.11+", "Python 3.11 or later"),
+        ("Python 3.11+.", "Python 3.11 or later."),
+        ("with 10+ workers", "with 10 or more workers"),
+        ("pin `requests==2.31.0`", "pin requests double equals 2.31.0"),
+        ("`~=1.4`", "compatible with 1.4"),
+        ("Upgrade to v2.0.0-rc.1 from 1.9.12", "Upgrade to v2.0.0-rc.1 from 1.9.12"),
+        ("Replace `a = b` by `a == b`", "Replace a equals b by a double equals b"),
+        ("Replace a = b by a == b", "Replace a equals b by a double equals b"),
+        ("use `===`", "use triple equals"),
+        ("`a != b`", "a is not equal to b"),
+        ("a != b", "a is not equal to b"),
+        ("a!=b", "a is not equal to b"),
+        ("`x is not None`, not `x != None`", "x is not None, not x is not equal to None"),
+        ("`!ready` rather than `ready`", "not ready rather than ready"),
+        ("Use !x", "Use not x"),
+        ("`x ?? y` is lazy", "x double question mark y is lazy"),
+        ("x ?? y is lazy", "x double question mark y is lazy"),
+        ("`user?.name`", "user question mark dot name"),
+        ("`a & b` is not `a && b`", "a ampersand b is not a and b"),
+        ("`str | None`", "str pipe None"),
+        ("`i++`", "i plus plus"),
+        ("`x += 1`", "x plus equals 1"),
+        ("`n - 1`, not `n + 1`", "n minus 1, not n plus 1"),
+        ("`2 ** 8`", "2 to the power of 8"),
+        ("pass **kwargs and *args", "pass double star kwargs and star args"),
+        ("`**kwargs`", "double star kwargs"),
+        ("it is annotated `-> None`", "it is annotated arrow None"),
+        ("`p->x` is not `p.x`", "p arrow x is not p dot x"),
+        ("x < 3 and y > 4", "x less than 3 and y greater than 4"),
+        ("p99 < 5 ms", "p99 less than 5 ms"),
+        ("Return `Optional[str]` instead of `str`", "Return Optional of str instead of str"),
+        ("List[int]", "List of int"),
+        ("`dict[str, int]`", "dict of str, int"),
+        ("`Arc<Mutex<T>>` is dropped early", "Arc of Mutex of T is dropped early"),
+        ("List<String> leaks", "List of String leaks"),
+        ("`x[0]`", "x at 0"),
+        ("`x[-1]`", "x at minus 1"),
+        ("`items.filter(user=u)` is slow", "items dot filter of user equals u is slow"),
+        ("`O(n^2)`", "O of n to the power of 2"),
+        ("O(n^2)", "O of n to the power of 2"),
+        ("Rename `_foo` to `foo`", "Rename underscore foo to foo"),
+        ("Rename `getUser` to `get_user`", "Rename get capital user to get underscore user"),
+        ("Rename `foo` to `Foo`", "Rename foo to capital Foo"),
+        ("Pass `save`, not `save()`", "Pass save, not save with parentheses"),
+        ("`__init__.py` shadows `utils/__init__.py`", "dunder init dot py shadows utils slash dunder init dot py"),
+        ("the file a/models.py, not b/models.py", "the file a slash models dot py, not b slash models dot py"),
+        ("Pass `--no-verify`", "Pass double dash no verify"),
+        ("Use `-O0`, not `-O2`", "Use dash O0, not dash O2"),
+        ("-5 % 3 is 1", "minus 5 modulo 3 is 1"),
+        ("`-5 % 3` is 1", "minus 5 modulo 3 is 1"),
+        ("it fell by -3.5", "it fell by minus 3.5"),
+        ("50% of 5-10%", "50 percent of 5 to 10 percent"),
+        ("50 % of it", "50 percent of it"),
+        ("10-20 ms", "10 to 20 ms"),
+        ("lines 3–7", "lines 3 to 7"),
+        ("5 - 3 is 2", "5 minus 3 is 2"),
+        ("Since 2026-11-03", "Since 3 November 2026"),
+        ("CVE-2024-3094 in xz", "CVE 2024 3094 in xz"),
+        ("$0.05 per call", "0.05 dollars per call"),
+        ("€3/M", "3 euros per M"),
+        ("10k req/s", "10k req per s"),
+        ("1.5e-3 s", "1.5 times 10 to the power of minus 3 s"),
+        ("about ~20ms", "about about 20ms"),
+        ("see #1234", "see number 1234"),
+        ("N+1 query", "N plus 1 query"),
+        ("not on null/undefined", "not on null slash undefined"),
+        ("only w/ HTTP/2", "only with HTTP 2"),
+        ("misses `.5`", "misses point 5"),
+        ("the file(s) in .env", "the files in dot env"),
+        ("x ∈ S, x ≥ 3 ± 1", "x element of S, x at least 3 plus or minus 1"),
+        (r"`\d+(\.\d+)?` misses", "some code misses"),
+        ("`(a + b) * c` is", "some code is"),
+        ("`f(x) + y` is", "some code is"),
+        ("The `<Button onClick={() => f()}>` leaks", "some code leaks"),
+        ("Use `a[1:]`, not `a[:-1]`", "Use some code, not some code"),
+        ("The regex `^(a+)+$` backtracks", "The regex some code backtracks"),
+        ("close the <div> in it", "close the div tag in it"),
+        ('null, 0 or ""', "null, 0 or the empty string"),
+        ("the **`foo`** is `a`->`b`", "the foo is a arrow b"),
+        ("***really*** __Bad__ and __init__", "really Bad and dunder init"),
+        ("SELECT * FROM t", "SELECT star FROM t"),
+        ("2 * 3", "2 times 3"),
+        ("Q&A about I/O and TCP/IP", "Q and A about I O and TCP IP"),
+        ("GET/POST", "GET slash POST"),
+        ("from 1..10 and 1-2-3", "from 1 to 10 and 1 2 3"),
+        ("in 2026-11 or on 2026/11/03", "in November 2026 or on 3 November 2026"),
+        ("GET `/api/v1/users`", "GET api slash v1 slash users"),
+        ("C++'s and `foo`'s", "C plus plus's and foo's"),
+        (">50% or +5%", "greater than 50 percent or plus 5 percent"),
+        ("Python 3.9-3.12", "Python 3.9 to 3.12"),
+        ("needs >= 3.11 but < 4", "needs at least 3.11 but less than 4"),
+        (
+            "move src/a/b/models to lib/a/b/models",
+            "move src slash a slash b slash models to lib slash a slash b slash models",
+        ),
+        ("`a or b`, not `a || b`", "a or b, not a double pipe b"),
+        ("the `==` in `a == b` is right", "the double equals in a double equals b is right"),
+        ("3,5 % (of 5 % 3)", "3,5 percent, of 5 modulo 3,"),
+        ("replace ' with \"", "replace a single quote with a double quote"),
+        (r"the `\n` is stripped", "the backslash n is stripped"),
+        ("-x or --no-verify", "dash x or double dash no-verify"),
+        ("it is ~~safe~~ unsafe", "it is unsafe"),
+        ("bind to ::1", "bind to double colon 1"),
+        ("`x <<= 1` and `{}`", "some code and some code"),
+    ],
+)
+def test_what_is_heard_says_what_is_written(written: str, read: str) -> None:
+    assert readable(written) == read
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("a = b", "a == b"),
+        ("a == b", "a === b"),
+        ("a & b", "a && b"),
+        ("x", "!x"),
+        ("x?", "x"),
+        ("foo", "_foo"),
+        ("foo", "foo()"),
+        ("fooBar", "foo_bar"),
+        ("a.b", "a->b"),
+        ("a.b", "a::b"),
+        ("*a", "**a"),
+        ("a[0]", "a[-1]"),
+        ("a[1:]", "a[:1]"),
+        ("f(x) + y", "f(x + y)"),
+        ("(a + b) * c", "a + b * c"),
+        ("List[int]", "List<int>"),
+        ("str", "Optional[str]"),
+        ("-5", "5"),
+        ("<2", "<=2"),
+        ("-v", "--v"),
+        ("not x", "!x"),
+        ("my-pkg", "my_pkg"),
+        ("a/x.py", "b/x.py"),
+    ],
+)
+def test_two_pieces_of_code_do_not_sound_alike(one: str, other: str) -> None:
+    """Together in a sentence they are told apart, or it is said that they are code."""
+    first, second = readable(f"Write `{one}` rather than `{other}`").removeprefix("Write ").split(" rather than ")
+    assert first
+    assert second
+    assert first.lower() != second.lower() or first == "some code"
+
+
+def test_a_question_mark_in_code_ends_no_sentence() -> None:
+    said = spoken(verdict("`x = y ?? z` short-circuits only on null"), "is it C++ or C#?")
+    assert said == (
+        "You asked: is it C plus plus or C sharp. Most likely: x equals y double question mark z short-circuits only on null, "
+        "71 percent sure."
+    )
+
+
+def test_of_a_list_it_is_said_that_there_is_more() -> None:
+    said = spoken(verdict("1. The loop is off by one. 2. The lock is missing."), "")
+    assert said == "Most likely: the loop is off by one, and more, 71 percent sure."
+
+
+def claim(path: str, line: int, outcome: str) -> Claim:
+    return Claim(text="…", path=path, line=line, check=Check(outcome=outcome))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("position", "claims", "told"),
+    [
+        ("It is in config.py:42", [claim("src/config.py", 42, "verified")], "it is in config dot py line 42"),
+        ("It is in config.py:42", [claim("src/config.py", 42, "refuted")], "it is in a place that proved wrong"),
+        ("It is in `config.py` line 42", [claim("src/config.py", 42, "refuted")], "it is in a place that proved wrong"),
+        ("Line 42 of config.py is late", [claim("config.py", 42, "refuted")], "a place that proved wrong is late"),
+        ("It is in config.py:42", [claim("config.py", 42, "unchecked")], "it is in config dot py line 42, unconfirmed"),
+        ("See `config.py:42` first", [], "See config dot py line 42, unconfirmed, first"),
+        ("It is in config.py:42", [claim("config.py", 0, "verified")], "it is in config dot py line 42, unconfirmed"),
+        ("It is in config.py:42", [claim("other.py", 42, "verified")], "it is in config dot py line 42, unconfirmed"),
+        ("It is in config.py", [claim("config.py", 42, "refuted")], "it is in config dot py, unconfirmed"),
+        ("It is in config.py", [claim("config.py", 0, "refuted")], "it is in a place that proved wrong"),
+        ("It is in config.py", [], "it is in config dot py"),
+    ],
+)
+def test_a_place_that_was_not_confirmed_is_not_told_as_a_fact(position: str, claims: list[Claim], told: str) -> None:
+    whole = verdict(position)
+    solution = whole.solutions[0].model_copy(update={"claims": tuple(claims), "plan": (position,)})
+    judged = whole.model_copy(update={"solutions": (solution,)})
+    assert spoken(judged, "") == f"Most likely: {told}, 71 percent sure."
+    step = told[0].upper() + told[1:] if position[0].isupper() else told
+    assert f"First step: {step}." in details(judged) or "a place that proved wrong" in details(judged)
+    assert ("42" in notification(judged, "")[1]) == ("42" in position and "proved wrong" not in told)
+
+
+@given(st.text(alphabet="ab_.C+#<>=!?&|*-/\\()[]{}`'\"%$^~0159, :;@\n", max_size=300))
+@settings(deadline=None)
+def test_signs_of_any_kind_are_read_or_left_out(text: str) -> None:
+    assert not re.search(r"[`<>\[\]{}|\\/*#_~^$@&=+\ue000-\uf8ff]", readable(text))
 
 
 @given(st.text(max_size=400))
@@ -199,7 +403,7 @@ def test_more_tells_of_the_dissent_the_first_step_and_the_cost() -> None:
         seconds=12.4,
     )
     assert details(whole) == (
-        "Bo holds: It is the tmp path fixture. First step: Run pytest -x test auth dot py. It cost 3 cents and took 12 seconds."
+        "Bo holds: It is the tmp path fixture. First step: Run pytest dash x tests slash test auth dot py. It cost 3 cents and took 12 seconds."
     )
     assert details(verdict(answered=("Ada",))).startswith("Only one expert answered. First step: Fix it.")
 

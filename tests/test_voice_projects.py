@@ -60,3 +60,85 @@ def test_the_answer_to_which_project_is_a_name_in_a_sentence() -> None:
     assert answered("it's web site", ROOTS).project == "/w/web.site"
     assert answered("todo", ROOTS).project is None
     assert "I know" in answered("something else", ROOTS).ask
+
+
+NAMELESS = (
+    "what is the purpose of the invoice repository class",
+    "who calls load in the user repository",
+    "is the method in customer repository thread safe",
+    "what does a repository pattern do",
+    "in the user project settings page, why is the button grey",
+    "what do you think of the project structure",
+    "what files are in the project directory",
+    "in the project root there is a makefile, what is it for",
+    "how do I pin versions in a python project",
+    "how do I start a new project",
+    "what is in the codebase that leaks",
+)
+
+
+@pytest.mark.parametrize("said", NAMELESS)
+def test_a_word_for_a_project_after_another_noun_names_none(said: str) -> None:
+    choice = choose(said, ROOTS)
+    assert (choice.project, choice.text, choice.ask, choice.named) == ("/w/shop-api", said, "", False)
+
+
+def test_a_class_called_repository_is_no_project_even_where_one_is_called_so() -> None:
+    assert choose("what is the purpose of the invoice repository class", ("/w/shop", "/w/invoice")).project == "/w/shop"
+    assert choose("what is in the invoice repository", ("/w/shop", "/w/invoice")).project == "/w/invoice"
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ("in project nothere why is it slow", "nothere"),  # no word of the question
+        ("in project not here, why is it slow", "not here"),
+        ("In the project billing why is it slow", "billing"),
+        ("In the project billing, why is it slow?", "billing"),
+        ("in the billing project why is it slow", "billing"),
+        ("in the billing project, why is it slow", "billing"),
+        ("why is it slow in project billing?", "billing"),
+        ("why is it slow in the billing project?", "billing"),
+        ("why is it in project billing so slow", "billing"),
+        ("in repo billing, why is it slow", "billing"),
+        ("in the project called structure why is it slow", "structure"),
+        ("why is it slow in the other project", "other"),
+    ],
+)
+@pytest.mark.parametrize("names", [True, False])
+def test_an_unknown_project_that_is_clearly_named_is_asked_about(said: str, name: str, names: bool) -> None:
+    choice = choose(said, ROOTS, names=names)
+    assert choice.project is None
+    assert choice.ask.startswith(f"I know no project called {name}.")
+    assert ("orchestra" in choice.ask) == names
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "what is wrong in project orchestra and in project web site",
+        "what is wrong in project orchestra and web site",
+        "why is it slow in the orchestra project and in the web site project",
+        "in orchestra, why is it slow in project web site",
+    ],
+)
+def test_of_two_projects_none_is_chosen(said: str) -> None:
+    choice = choose(said, ROOTS)
+    assert (choice.project, choice.text) == (None, said)
+    assert choice.ask.startswith("Which project do you mean: ")
+    assert "orchestra" in choice.ask
+    assert "web site" in choice.ask
+    assert "orchestra" not in choose(said, ROOTS, names=False).ask
+
+
+def test_one_known_and_one_unknown_project_are_asked_about() -> None:
+    assert choose("why is it slow in project orchestra and in project billing", ROOTS).project is None
+    assert choose("in project orchestra why is it slow in project orchestra", ROOTS).project == "/w/orchestra"
+
+
+@pytest.mark.parametrize("names", [True, False])
+def test_a_name_that_sounds_like_a_known_one_is_not_passed_over(names: bool) -> None:
+    for said in ("why is it slow in the shock api repo", "in the project shock api why is it slow"):
+        choice = choose(said, ROOTS, "/w/orchestra", names=names)
+        assert choice.project is None
+        assert ("shop api" in choice.ask) == names

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import AsyncIterator, Callable
 from functools import partial
@@ -16,9 +17,14 @@ from orchestra_mcp import settings
 from orchestra_mcp.cli.running import FAILED, Usage, run_async
 from orchestra_mcp.cli.terminal import Desk
 from orchestra_mcp.edge import kept
+from orchestra_mcp.edge.nouns import Segment
 from orchestra_mcp.foreign import plain
 from orchestra_mcp.settings import Settings
 
+ADDRESS = re.compile(r"[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){5}|[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+"""Of a device; macOS gives each an identifier of its own."""
+MOST_WORDS = 5
+"""Of a phrase that must not wake it; the sound in which one is looked for holds no more."""
 SCAN_S = 8.0
 """How long devices are looked for, in seconds."""
 
@@ -49,6 +55,10 @@ def _scan(_args: argparse.Namespace, desk: Desk, user: Settings) -> int:
 
 def _choose(args: argparse.Namespace, desk: Desk, user: Settings) -> int:
     address = _what(args, "the address that `orchestra omi scan` shows")
+    if not ADDRESS.fullmatch(address):
+        raise Usage(
+            f"{address!r} is no address of a device: AA:BB:CC:DD:EE:FF, or on a Mac 8-4-4-4-12 digits (orchestra omi scan)"
+        )
     if user.voice.device and user.voice.device != address:
         raise Usage(f"orchestra.toml says device = {user.voice.device!r} under [voice], which counts; change it there")
     kept.save(user.home, kept.load(user.home).model_copy(update={"device": address, "device_name": ""}))
@@ -77,8 +87,15 @@ def _unmute(_args: argparse.Namespace, desk: Desk, user: Settings) -> int:
 
 def _not_me(args: argparse.Namespace, desk: Desk, user: Settings) -> int:
     from orchestra_mcp.edge.opening import open_spotter
+    from orchestra_mcp.edge.words.phrase import Phrase
 
-    phrase = " ".join(_what(args, "the phrase that woke it").lower().split())
+    phrase = " ".join(re.findall(r"[\w']+", _what(args, "the phrase that woke it").lower()))
+    words = phrase.split()
+    if not 1 <= len(words) <= MOST_WORDS or not all(re.fullmatch(r"[a-z']*[a-z][a-z']*", word) for word in words):
+        raise Usage(f"not-me takes one to {MOST_WORDS} words of the letters a to z, such as what was said when it woke")
+    call = Phrase(user.voice.wake_phrase).find((Segment(phrase, 0.0, 0.0),))
+    if call and call.sure:
+        raise Usage(f"{phrase!r} sounds like the wake phrase itself, which would not wake it any more")
     known = kept.load(user.home)
     changed = known.model_copy(update={"not_me": tuple(dict.fromkeys((*known.not_me, phrase)))})
     open_spotter(user.voice, changed)  # refuses what it cannot use

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from functools import partial
 from importlib import metadata
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
@@ -14,7 +16,10 @@ from orchestra_mcp.cli.checks import Check, Finding
 from orchestra_mcp.edge import kept
 from orchestra_mcp.errors import VoiceError
 from orchestra_mcp.foreign import plain
-from orchestra_mcp.settings import load
+from orchestra_mcp.settings import Keys, load
+
+if TYPE_CHECKING:
+    from orchestra_mcp.gateway.transcription import Transcript, TranscriptionRequest
 
 PACKAGES = {
     "bleak": "bleak", "pocketsphinx": "pocketsphinx", "webrtcvad": "webrtcvad-wheels", "opuslib_next": "opuslib-next-bundled",
@@ -50,18 +55,36 @@ async def check_phrase(environ: Mapping[str, str]) -> list[Finding]:
 
 async def check_words(environ: Mapping[str, str]) -> list[Finding]:
     """The engine that turns sound into words."""
-    from orchestra_mcp.edge.words import engine_of
+    from orchestra_mcp.edge.words import engine_of, open_transcriber
+    from orchestra_mcp.errors import NotFound
+    from orchestra_mcp.gateway.provider import Caller
+    from orchestra_mcp.gateway.roster import open_roster
+    from orchestra_mcp.gateway.transcription import WIRES
 
     user = load(environ)
     name = engine_of(user.voice)
     if name == "offline":
         mend = "name a model under [voice] transcriber, such as a local whisper server (docs/voice.md)"
         return [Finding("words", "warn", "the embedded engine: knows everyday questions only", mend)]
-    if name not in ("whisper", *user.models, *user.routes):
-        return [
-            Finding("words", "fail", f"transcriber = {name!r} is no model or route of orchestra.toml", "correct it")
-        ]
-    return [Finding("words", "ok", name)]
+    if name == "whisper":
+        open_transcriber(user.voice, _nobody, user.home)  # refuses what it cannot use
+        return [Finding("words", "ok", f"{name}, {user.voice.whisper_model}")]
+    try:
+        async with open_roster(user, Keys(environ, user.home / "keys.env")) as roster:
+            await roster.ready()
+            found = await roster.provider.stacks(name, Caller())
+    except NotFound:
+        mend = "name a model or route of orchestra.toml under [voice] transcriber"
+        return [Finding("words", "fail", f"transcriber = {name!r} is no model or route", mend)]
+    able = [stack.name for stack in found if stack.spec.wire in WIRES]
+    if not able:
+        mend = "name a model of a vendor with /audio/transcriptions, or a local whisper server (docs/voice.md)"
+        return [Finding("words", "fail", f"transcriber = {name!r}: this vendor does not transcribe speech", mend)]
+    return [Finding("words", "ok", name if able == [name] else f"{name} ({', '.join(able)})")]
+
+
+async def _nobody(_request: TranscriptionRequest) -> Transcript:
+    raise AssertionError("a check does not transcribe")
 
 
 async def check_bluetooth(environ: Mapping[str, str]) -> list[Finding]:
@@ -70,7 +93,12 @@ async def check_bluetooth(environ: Mapping[str, str]) -> list[Finding]:
 
     user = load(environ)
     pinned = user.voice.device or kept.load(user.home).device
-    found = await scan(LOOK_S, pinned=pinned)
+    try:
+        found = await scan(LOOK_S, pinned=pinned)
+    except VoiceError as error:
+        if pinned:
+            raise
+        return [Finding("bluetooth", "warn", str(error), "only needed for an Omi over Bluetooth")]
     if not found:
         mend = "switch the Omi on, come nearer, or end its connection to the phone app"
         return [
@@ -109,14 +137,23 @@ async def check_voice(environ: Mapping[str, str]) -> list[Finding]:
         except VoiceError as error:
             findings.append(Finding("speech", "warn", str(error), "or set speak = false under [voice]"))
     if voice.notify:
-        there = find_spec("desktop_notifier") is not None
-        mend = "pip install 'orchestra-council[desktop]', or set notify = false under [voice]"
-        findings.append(
-            Finding(
-                "notifications", "ok" if there else "warn", "the package is " + ("there" if there else "missing"), mend
-            )
-        )
+        findings.append(await _notifications())
     return findings
+
+
+async def _notifications() -> Finding:
+    """Shows one: no desktop tells otherwise whether anybody shows them."""
+    from orchestra_mcp.telemetry import notifying
+
+    logging.getLogger(notifying.__name__).addHandler(logging.NullHandler())  # what it logs is said here
+    if find_spec("desktop_notifier") is None:
+        detail = "the package is missing"
+        mend = "pip install 'orchestra-council[desktop]', or set notify = false under [voice]"
+        return Finding("notifications", "warn", detail, mend)
+    if await notifying.Desktop().show("Orchestra", "Answers to what you ask aloud are shown like this."):
+        return Finding("notifications", "ok", "one was shown just now")
+    mend = "run a desktop session that shows them, or set notify = false under [voice]"
+    return Finding("notifications", "warn", notifying.NOBODY, mend)
 
 
 CHECKS: Mapping[str, Check] = {

@@ -39,7 +39,7 @@ BLIND_S: Final = 1.0
 LEAD_S: Final = 0.2
 """Sound kept before the phrase."""
 RISE_S: Final = 0.3
-RISE_DB: Final = 5.0
+RISE_DB: Final = 4.0
 """Where voices never fall silent, somebody else begins when it gets louder by so much than all of the last moment."""
 TAIL_S: Final = 0.3
 """Sound kept after the last voice."""

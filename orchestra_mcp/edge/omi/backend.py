@@ -36,6 +36,8 @@ from orchestra_mcp.edge.omi.radio import Fault
 
 MTU: Final = 517
 """What a computer's Bluetooth stack asks for, as BlueZ does."""
+STOP_S: Final = 2.0
+"""Longest wait for the end of an attempt to connect that was given up."""
 AD_UUIDS: Final = {0x02: 2, 0x03: 2, 0x06: 16, 0x07: 16}
 """Types of advertising data that list services, and the bytes of each."""
 AD_NAMES: Final = (0x08, 0x09)
@@ -71,7 +73,7 @@ class VirtualAdapter:
     def __init__(self, device: Device) -> None:
         self.device = device
         self.reason: BleakBluetoothNotAvailableReason | None = None
-        """Why it cannot be used; None while it works."""
+        """Why it cannot be used; None while it works, or to let it work again."""
         self.reopen: Callable[[], Awaitable[Device]] | None = None
         """Gets the radio again that was lost; where nobody lends it, None."""
         self.connecting = asyncio.Lock()
@@ -117,10 +119,6 @@ class VirtualAdapter:
         self.reason = reason
         for connection in list(self.device.connections.values()):
             await connection.disconnect()
-
-    def turn_on(self) -> None:
-        """Let it work again."""
-        self.reason = None
 
     def _advertised(self, advertisement: Advertisement) -> None:
         if self.reason is None:
@@ -239,13 +237,15 @@ class _Client(BaseBleakClient):
         device = self.adapter.device
         # One attempt at a time, as a controller has it.
         async with asyncio.timeout(self._timeout), self.adapter.connecting:
+            # bumble is not made to be cancelled here either: a connection that comes about at that moment would be nobody's.
+            attempt = asyncio.ensure_future(device.connect(address, timeout=None))
             try:
-                return await device.connect(address, timeout=None)
+                return await asyncio.shield(attempt)
             except core.BaseBumbleError as error:
                 raise BleakError(f"Failed to connect: {error}") from error
             except BaseException:
                 # Timed out or cancelled: the controller would go on trying, and refuse the next attempt.
-                await asyncio.shield(_stop_connecting(device, address))
+                await asyncio.shield(_stop_connecting(device, attempt))
                 raise
 
     def _ended(self, _reason: int) -> None:
@@ -356,14 +356,15 @@ class _Client(BaseBleakClient):
         return self._connection.gatt_client
 
 
-async def _stop_connecting(device: Device, address: hci.Address) -> None:
+async def _stop_connecting(device: Device, attempt: asyncio.Future[Connection]) -> None:
     with suppress(core.BaseBumbleError):
         await device.send_sync_command(hci.HCI_LE_Create_Connection_Cancel_Command())
-    # It may have come about at the same moment.
-    await asyncio.sleep(0)
-    if (connection := device.find_connection_by_bd_addr(address)) is not None:
+    await asyncio.wait([attempt], timeout=STOP_S)
+    if not attempt.done():
+        attempt.cancel()
+    elif not attempt.cancelled() and attempt.exception() is None:  # it came about at the same moment
         with suppress(core.BaseBumbleError):
-            await connection.disconnect()
+            await attempt.result().disconnect()
 
 
 def _plain(address: hci.Address) -> str:

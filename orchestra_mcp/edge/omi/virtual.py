@@ -15,17 +15,12 @@ from bumble.transport.common import AsyncPipeSink, Transport
 from bumble.transport.tcp_client import open_tcp_client_transport
 
 from orchestra_mcp.edge.omi.air import Air, Radio, loopback, quiet
-from orchestra_mcp.edge.omi.backend import GONE, Backends, VirtualAdapter
+from orchestra_mcp.edge.omi.backend import GONE, VirtualAdapter
 from orchestra_mcp.edge.omi.radio import Fault
 from orchestra_mcp.errors import VoiceError
 
 REACH_S: Final = 5.0
 """Longest wait for a radio of another process."""
-
-
-def make_backends(adapter: VirtualAdapter | Device) -> Backends:
-    """Backends for bleak on an adapter, or on a device of bumble that is powered on."""
-    return (adapter if isinstance(adapter, VirtualAdapter) else VirtualAdapter(adapter)).backends
 
 
 @asynccontextmanager

@@ -69,6 +69,10 @@ def code(written: str, *, spell: bool = False) -> str:
         return f"{'closing ' if found[1] else ''}{name(found[2], spell=spell)} tag"
     if written == "!important":
         return "bang important"
+    if re.fullmatch(r"\\[a-z]", written):
+        return f"backslash {written[1]}"
+    if written == "==":
+        return BETWEEN[written]
     if KEBAB.fullmatch(written):
         return written.replace("-", " dash ") if spell else written.replace("_", " ")
     for _ in range(4):
@@ -149,7 +153,9 @@ class _Reader:
                 said.append(f"point {text[1:]}" if text.startswith(".") else text)
                 operand = True
             elif kind == "text":
-                said.append(f"the string {' '.join(text[1:-1].split())}".strip() if text[1:-1].strip() else "the empty string")
+                said.append(
+                    f"the string {' '.join(text[1:-1].split())}".strip() if text[1:-1].strip() else "the empty string"
+                )
                 operand = True
             elif kind == "flag":
                 dashes = "double dash" if text.startswith("--") else "dash"
@@ -158,7 +164,7 @@ class _Reader:
             elif kind == "other" or (kind == "sign" and text in "{};)]⟩"):
                 raise _Unsayable
             elif kind == "sign" and text in ENDS:
-                at, words = self._group(at, end, operand, said)
+                at, words = self._group(at, end, operand)
                 said += words
                 operand = True
                 continue
@@ -172,10 +178,14 @@ class _Reader:
         spaced = at > 0 and self._tokens[at - 1][0] == "gap"
         if text == ",":
             return ","
+        if text not in BEFORE and text != "/":
+            raise _Unsayable
         if text == "!":
             return "bang" if self._spell or (operand and not spaced) else "not"
         if text == "/":
             return "divided by" if operand and spaced and following == "gap" else "slash"
+        if self._spell and text in ("&&", "||"):
+            return "double ampersand" if text == "&&" else "double pipe"
         if not operand or (text in ("*", "**", "&", "-") and spaced and following not in ("gap", "")):
             return BEFORE[text]
         if text == "%" and following == "":
@@ -193,7 +203,7 @@ class _Reader:
     def _next(self, at: int, end: int) -> str:
         return self._tokens[at][0] if at < end else ""
 
-    def _group(self, at: int, end: int, operand: bool, said: list[str]) -> tuple[int, list[str]]:
+    def _group(self, at: int, end: int, operand: bool) -> tuple[int, list[str]]:
         """What is between brackets, and the place after them."""
         opening = self._tokens[at][1]
         depth, close = 0, at
@@ -230,7 +240,7 @@ class _Reader:
         if opening != "[":
             return close + 1, ["of", *words]
         owner = self._tokens[at - 1][1]
-        typed = owner[:1].isupper() or owner.lower() in CONTAINERS or len(solid) > 2
+        typed = owner[:1].isupper() or owner.lower() in CONTAINERS or any(text == "," for _, text in inner)
         return close + 1, ["of" if typed else "at", *words]
 
     def _before(self, at: int) -> str:

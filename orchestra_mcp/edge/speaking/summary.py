@@ -12,10 +12,13 @@ from decimal import ROUND_HALF_UP, Decimal
 from math import floor
 from typing import Final
 
+from orchestra_mcp.edge.speaking.citations import checked
 from orchestra_mcp.edge.speaking.readable import readable
 from orchestra_mcp.foreign import plain
-from orchestra_mcp.types import Usage, Verdict
+from orchestra_mcp.types import Claim, Usage, Verdict
 
+MOST_READ: Final = 2_000
+"""Characters of a position that are looked at."""
 MOST_WORDS: Final = 45
 MOST_CHARS: Final = 320
 HEARD_WORDS: Final = 12
@@ -64,7 +67,7 @@ def spoken(verdict: Verdict, heard: str) -> str:
         opening = _opening(verdict)
         room = MOST_WORDS - len(f"{first} {opening} {after}".split())
         space = MOST_CHARS - len(first) - len(opening) - len(after) - 2
-        second = f"{opening} {_position(verdict.solutions[0].position, room, space)}{after}"
+        second = f"{opening} {_position(checked(verdict.solutions[0].position[:MOST_READ], _claims(verdict)), room, space)}{after}"
     return f"{first} {second}".strip()
 
 
@@ -81,7 +84,8 @@ def notification(verdict: Verdict, heard: str) -> tuple[str, str]:
     if not verdict.solutions:
         return title, lead + _without(verdict)
     tail = f" ({_percent(verdict.confidence)} % sure{_objections(verdict)})."
-    position = visible(verdict.solutions[0].position, TEXT_CHARS - len(lead) - len(tail))
+    told = checked(verdict.solutions[0].position[:4_000], _claims(verdict), refuted_only=True)
+    position = visible(told, TEXT_CHARS - len(lead) - len(tail))
     return title, f"{lead}{position.rstrip('.')}{tail}"
 
 
@@ -171,13 +175,19 @@ def _question(heard: str) -> str:
     return _clauses(readable(heard), HEARD_WORDS, 110, whole=True)
 
 
+def _claims(verdict: Verdict) -> tuple[Claim, ...]:
+    """What the first solution rests on, and what the analysts can show."""
+    return (*verdict.solutions[0].claims, *verdict.findings) if verdict.solutions else verdict.findings
+
+
 def _position(position: str, words: int, chars: int) -> str:
     # The first sentence says it; a heading alone ("Root cause:") would not.
     text = LABEL.sub("", readable(position))
+    listed = re.match(r"\s*1[.)]\s", position) is not None
     sentence = _first_sentence(text)
     short = _clauses(sentence, max(words, 6), max(chars, 40), whole=True)
     first, _, rest = text[len(sentence) :].strip(".?! ").partition(" ")
-    if first.lower() in QUALIFIERS and not short.endswith(MORE):
+    if (first.lower() in QUALIFIERS or (listed and first[:1].isdigit())) and not short.endswith(MORE):
         short += MORE
     first, _, rest = short.partition(" ")
     short = f"{first.lower()} {rest}" if first in ARTICLES and rest else short
@@ -243,7 +253,7 @@ def _names(seats: Sequence[str]) -> str:
 def _step(verdict: Verdict) -> str:
     plan = verdict.plan or (verdict.solutions[0].plan if verdict.solutions else ())
     for kind, text in (("First step", plan[0] if plan else ""), ("What would settle it", verdict.next_check)):
-        if words := _clauses(readable(text), DETAIL_WORDS, 180):
+        if words := _clauses(readable(checked(text[:MOST_READ], _claims(verdict))), DETAIL_WORDS, 180):
             return f"{kind}: {words}."
     return "There is no plan."
 

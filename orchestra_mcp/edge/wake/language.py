@@ -1,53 +1,58 @@
 """What the spotter expects to hear: a small language model around the wake phrase.
 
-Common words stand for all other speech. The rivals are what keeps the spotter from waking by mistake: words that sound nearly like
-the first word of the phrase before the rest of it, and words that sound nearly like the rest after the first word. They
-are found by their pronunciations, so that any phrase gets its own. All of it comes out of the wheel of pocketsphinx:
-pronunciations from its dictionary, how common a word is from its large language model.
+It is counted in sentences: questions of developers and some prose, each of them by itself and again after the wake phrase, and rivals
+of the phrase. What follows the phrase matters as much as the phrase: speech that goes on as a question is heard as one. The rivals are
+what keeps the spotter from waking by mistake: words that sound nearly like the first word of the phrase before the rest of it,
+words that sound nearly like a later word after the first, and pairs of words that sound nearly like a long one. They are found
+by their pronunciations, so that any phrase gets its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import random
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
+from pathlib import Path
 from typing import Any, Final
 
 from orchestra_mcp.edge.wake import pronunciation as say
+from orchestra_mcp.edge.wake.ngrams import Row, arpa
 from orchestra_mcp.edge.wake.pronunciation import Phones
+from orchestra_mcp.edge.words import templates
+from orchestra_mcp.edge.words.common import common_words
 from orchestra_mcp.errors import VoiceError
 
 LOG10: Final = 0.0001 * 0.4342944819032518
 """pocketsphinx counts in logarithms to the base 1.0001."""
-COMMON: Final = 1000
-"""Words for all other speech."""
+QUESTIONS: Final = 1300
+"""Drawn from the templates, always the same."""
 RAREST: Final = -6.6
 """Words that are less common (decimal logarithm) are no rivals: hardly anybody says them."""
 RIVALS: Final = 60
 """For each word of the phrase."""
-FIRST, REST = -0.1, -0.05
-"""Decimal logarithm of the odds that an utterance begins with the phrase, and that its words follow one another."""
-DISTINCT: Final = -1.2
-"""Odds of a rival that differs from the phrase in a sound of another class."""
-ALIKE: Final = -3.5
-"""Odds of a rival that a noise or an accent makes out of the phrase itself: it differs by a sound of the same class."""
-ALONE: Final = -1.6
-"""Odds of a later word of the phrase by itself ("orchestra")."""
-DAMPING: Final = -1.6
-"""Taken off the odds of common words at middling sensitivity."""
-SWING: Final = 1.2
-"""Half of it more of that at the highest sensitivity, less at the lowest."""
-USUAL, RARITY = -4.2, 1.0
-"""A rival that is less common than this (decimal logarithm) is less likely in proportion, to this power."""
-LATER: Final = -0.8
-"""Added for a rival of a later word: there are many of them."""
-RIVAL_SWING: Final = 2.0
-"""Half of it is taken off the odds of all rivals at the highest sensitivity, and given to them at the lowest."""
-UNKNOWN: Final = -6.0
-"""Of a word that the language model does not know."""
-NOT_ME: Final = -0.3
-"""Odds of a phrase that the wearer has named as a mistake."""
+PARTS: Final = 12
+"""Words for either part of a long word that is heard as two."""
+PART_RAREST: Final = -6.0
+PHRASE: Final = 3.0
+"""Weight of a sentence after the phrase, at middling sensitivity; 1 is that of the sentence by itself."""
+SWING: Final = 2.0
+"""Ten to the power of half of it multiplies that weight at the highest sensitivity, and divides it at the lowest."""
+ALONE: Final = 40
+"""The phrase by itself counts as so many sentences after it."""
+FIRST, LATER, SPLIT, LEADS = 60.0, 40.0, 3.0, 60.0
+"""Weights of rivals: of the first word, of later ones, of pairs of words for a long one, and of `OPENERS`."""
+CONTEXT: Final = 0.5
+"""The share of a rival's weight that is followed by a question."""
+OPENERS: Final = ("the", "an", "a", "my", "our", "in", "this")
+"""What often comes before the rest of a phrase in other talk ("the orchestra")."""
+COMMON: Final = 1500
+"""Common words that other speech is made of when the phrase is ruled out."""
+LOUDEST, FLATTER = 300.0, 20.0
+"""Weight of a common word: the first over its rank and the second."""
+NOT_ME: Final = 600.0
+"""Weight of a phrase that the wearer has named as a mistake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,9 @@ class Language:
 
     dictionary: str
     model: str
+    other_dictionary: str
+    other_model: str
+    """The same without the phrase: common words and the rivals."""
     words: tuple[str, ...]
     """Of the phrase."""
 
@@ -76,77 +84,126 @@ def odds() -> dict[str, float]:
     return {word: model.prob([word]) * LOG10 for word in known}
 
 
+@lru_cache(maxsize=1)
+def _usual() -> tuple[str, ...]:
+    """Words that may be rivals at all."""
+    return tuple(word for word, common in odds().items() if common >= RAREST)
+
+
 def rivals(word: str, most: int = RIVALS) -> tuple[str, ...]:
     """Words that sound nearly like this one, the nearest and most common first: a short word differs in one sound, a long one in
     up to half of them."""
-    ways = say.pronounce(word)
+    ways = say.pronounce(word)[:1]
     reach = 1 if len(ways[0]) <= 3 else len(ways[0]) // 2
-    common = odds()
+    return _near(ways[0], reach, RAREST, most, frozenset(_all_ways(word)), (word, word + "s", word + "'s"))
+
+
+@lru_cache(maxsize=64)
+def _near(
+    way: Phones, reach: int, rarest: float, most: int, same: frozenset[Phones], but: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Words within so many sounds of some sounds, but none that is said the same."""
+    common, known = odds(), say.dictionary()
     found: list[tuple[int, float, str]] = []
-    for other, sounds in say.dictionary().items():
-        if other == word or common[other] < RAREST or other in (word + "s", word + "'s"):
+    for other in _usual():
+        ways = known[other]
+        if common[other] < rarest or other in but or not same.isdisjoint(ways):
             continue
-        near = min(say.distance(way, sounds[0], reach) for way in ways)
-        if 0 < near <= reach:
+        near = min(say.distance(way, sounds, reach) for sounds in ways)
+        if near <= reach:
             found.append((near, -common[other], other))
     return tuple(other for _, _, other in sorted(found)[:most])
 
 
 def language(phrase: str, *, sensitivity: float, not_me: Sequence[str] = ()) -> Language:
-    """Dictionary and language model for a phrase.
+    """Dictionary and language model for a phrase; takes a second or two.
 
     Args:
         phrase: its words, with a blank between them.
-        sensitivity: 0 to 1; more makes other speech less likely beside the phrase.
+        sensitivity: 0 to 1; more makes the phrase likelier beside other speech.
         not_me: phrases that were mistaken for it.
 
     Raises:
         VoiceError: a word of it cannot be spoken, or pocketsphinx is missing.
     """
     words = tuple(phrase.split())
-    common = odds()
-    damping = DAMPING - SWING * (sensitivity - 0.5)
-    pairs = _rival_pairs(words, RIVAL_SWING * (sensitivity - 0.5))
-    named = [wrong.lower().split() for wrong in not_me]
-    pairs.update({pair: NOT_ME for row in named for pair in pairwise(("<s>", *row))})
-    pairs["<s>", words[0]] = FIRST
-    pairs.update(dict.fromkeys(pairwise(words), REST))
-    usual = sorted(common, key=lambda word: -common[word])[:COMMON]
-    rest = {word for pair in pairs for word in pair if word != "<s>"}
-    single = {word: common.get(word, UNKNOWN) + damping for word in {*usual, *rest}}
-    for word in words:
-        single[word] = max(single[word], ALONE + damping)
+    weight = PHRASE * 10 ** (SWING * (sensitivity - 0.5))
+    rows: list[Row] = []
+    others = _other_speech()
+    for sentence in others:
+        rows += [(1.0, sentence), (weight, (*words, *sentence))]
+    rows.append((weight * ALONE, words))
+    first = Counter(sentence[0] for sentence in _questions())
+    total = first.total()
+    for much, rival in _rivals_of(words):
+        rows.append((much * (1 - CONTEXT), rival))
+        rows += [(much * CONTEXT * count / total, (*rival, word)) for word, count in first.items()]
+    named = [tuple(wrong.lower().split()) for wrong in not_me]
+    rows += [(NOT_ME, wrong) for wrong in named if wrong and wrong != words]
+    return Language(_dictionary(rows, words), arpa(rows), *_without(words), words)
+
+
+@lru_cache(maxsize=4)
+def _without(words: tuple[str, ...]) -> tuple[str, str]:
+    """Dictionary and model of everything but the phrase."""
+    same = {way for word in words for way in _all_ways(word)}
+    known = say.dictionary()
+    common = [word for word in common_words() if word in known and same.isdisjoint(known[word])][:COMMON]
+    rows = [*_rivals_of(words), *((LOUDEST / (rank + FLATTER), (word,)) for rank, word in enumerate(common))]
+    return _dictionary(rows, words), arpa(rows, (words[0], words[1]))
+
+
+def _dictionary(rows: Sequence[Row], words: tuple[str, ...]) -> str:
+    """Pronunciations of all words; those of the phrase with the accents."""
     lines = []
-    for word in sorted(single):
-        sounds = _all_ways(word) if word in words else say.pronounce(word)[:2]
+    for word in sorted({word for _, row in rows for word in row}):
+        sounds = _all_ways(word) if word in words else say.pronounce(word)[:3]
         lines += [f"{word}{f'({at})' if at > 1 else ''} {' '.join(way)}" for at, way in enumerate(sounds, 1)]
-    return Language("\n".join(lines) + "\n", _arpa(single, pairs), words)
+    return "\n".join(lines) + "\n"
 
 
-def _rival_pairs(words: tuple[str, ...], ease: float) -> dict[tuple[str, str], float]:
-    """What may stand in the place of each word of the phrase, and that the phrase goes on after it."""
-    common = odds()
-    pairs: dict[tuple[str, str], float] = {}
-    for at, word in enumerate(words):
-        ways = say.pronounce(word)
+def _rivals_of(words: tuple[str, ...]) -> Iterator[Row]:
+    """What may be said in place of the phrase."""
+    for other in rivals(words[0]):
+        yield FIRST, (other, *words[1:])
+    for opener in OPENERS:
+        yield LEADS, (opener, *words[1:])
+    for at, word in enumerate(words[1:], 1):
+        before, after = words[:at], words[at + 1 :]
         for other in rivals(word):
-            alike = any(say.alike(way, say.pronounce(other)[0]) for way in ways)
-            weight = (ALIKE if alike else DISTINCT) + RARITY * min(0.0, common[other] - USUAL) - ease
-            pairs["<s>" if at == 0 else words[at - 1], other] = weight + (LATER if at else 0.0)
-            if at + 1 < len(words):
-                pairs[other, words[at + 1]] = REST
-    return pairs
+            yield LATER, (*before, other, *after)
+        way = say.pronounce(word)[0]
+        if len(way) < 6:
+            continue
+        for cut in (2, 3):
+            heads = _near(way[:cut], 1, PART_RAREST, PARTS, frozenset())
+            tails = _near(way[cut:], 3, PART_RAREST, PARTS, frozenset())
+            for pair in ((head, tail) for head in heads for tail in tails if word not in (head, tail)):
+                yield SPLIT, (*before, *pair, *after)
+                yield SPLIT * 0.3, (*pair, *after)
 
 
 def _all_ways(word: str) -> tuple[Phones, ...]:
     return tuple(dict.fromkeys(way for usual in say.pronounce(word) for way in say.spoken(usual)))
 
 
-def _arpa(single: dict[str, float], pairs: dict[tuple[str, str], float]) -> str:
-    """The model as text in the ARPA format; what is no pair falls back to single words."""
-    rows = {"<s>": -99.0, "</s>": -1.5, **single}
-    after = {one for one, _ in pairs}
-    text = ["\\data\\", f"ngram 1={len(rows)}", f"ngram 2={len(pairs)}", "", "\\1-grams:"]
-    text += [f"{rows[word]:.4f} {word} {-0.2 if word in after else 0:.4f}" for word in sorted(rows)]
-    text += ["", "\\2-grams:", *(f"{weight:.4f} {one} {two}" for (one, two), weight in sorted(pairs.items()))]
-    return "\n".join([*text, "", "\\end\\", ""])
+@lru_cache(maxsize=1)
+def _other_speech() -> tuple[tuple[str, ...], ...]:
+    """Sentences that stand for all other speech: prose and questions."""
+    prose = (Path(__file__).parent / "other.txt").read_text("utf-8").splitlines()
+    return (*(tuple(line.split()) for line in prose), *_questions())
+
+
+@lru_cache(maxsize=1)
+def _questions() -> tuple[tuple[str, ...], ...]:
+    """Questions of developers, a fixed draw."""
+    known, dice = say.dictionary(), random.Random(2)
+    found: list[tuple[str, ...]] = []
+    plain = [one for one in templates.sentences() if not any(f"[{name}]" in one for name in templates.PROJECT_CLASSES)]
+    plain = [one for one in plain if "[project]" not in one]
+    for sentence in dice.sample(plain, min(QUESTIONS, len(plain))):
+        drawn = (dice.choice(templates.members(one[1:-1])) if one[0] == "[" else one for one in sentence)
+        words = " ".join(drawn).split()
+        if all(word in known for word in words):
+            found.append(tuple(words))
+    return tuple(found)
