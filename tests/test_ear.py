@@ -8,7 +8,7 @@ import random
 import pytest
 from speech import needs_speech, noise, say, silence, tone
 
-from orchestra_mcp.edge.nouns import LONGEST_S, Nothing, Perception, Sound, Utterance, Woken, seconds
+from orchestra_mcp.edge.nouns import LONGEST_S, Nothing, Pause, Perception, Sound, Utterance, Woken, seconds
 
 pytest.importorskip("webrtcvad", reason="pip install 'orchestra-council[omi]'")
 pytest.importorskip("pocketsphinx", reason="pip install 'orchestra-council[omi]'")
@@ -82,7 +82,7 @@ def test_an_expected_answer_needs_no_phrase_and_ends_in_silence() -> None:
     hear(ear, silence(1))
     ear.expect(5.0)
     found = hear(ear, silence(1) + say("yes please do that") + silence(2))
-    assert kinds(found) == ["Onset", "Utterance"]
+    assert kinds(found) == ["Onset", "Pause", "Utterance"]
     answer = found[-1]
     assert isinstance(answer, Utterance)
     assert answer.by == "expected"
@@ -144,10 +144,12 @@ def test_reset_forgets_everything() -> None:
 def test_the_question_after_the_phrase_is_taken_down_in_any_chunks() -> None:
     sound = silence(1) + say("hey orchestra, why is my test failing", "rms") + silence(2)
     found = hear(Ear(Spotter()), sound)  # each its own: a spotter gets to know voice and microphone while it listens
-    assert kinds(found) == ["Onset", "Woken", "Utterance"]
-    woken, said = found[1], found[2]
+    assert kinds(found) == ["Onset", "Woken", "Pause", "Utterance"]
+    woken, pause, said = found[1], found[2], found[3]
     assert isinstance(woken, Woken)
     assert isinstance(said, Utterance)
+    assert isinstance(pause, Pause)
+    assert pause.so_far.pcm == said.pcm, "so that what was begun at the pause need not be done again"
     assert 0 <= woken.score <= 1
     assert 0.3 < said.phrase_s < 1.6
     assert 1.2 < seconds(said.pcm) < 4
@@ -158,9 +160,9 @@ def test_the_question_after_the_phrase_is_taken_down_in_any_chunks() -> None:
         again += ear.feed(Sound(sound[at : at + step]))
         at += step
     assert kinds(again) == kinds(found)
-    assert isinstance(again[2], Utterance)
-    assert again[2].phrase_s == pytest.approx(said.phrase_s)
-    assert abs(seconds(again[2].pcm) - seconds(said.pcm)) < 0.05
+    assert isinstance(again[3], Utterance)
+    assert again[3].phrase_s == pytest.approx(said.phrase_s)
+    assert abs(seconds(again[3].pcm) - seconds(said.pcm)) < 0.05
 
 
 @needs_speech

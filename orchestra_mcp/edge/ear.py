@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, Protocol
 
 from orchestra_mcp.edge.audio.vad import FRAME_BYTES, FRAME_S, Activity, Frame
-from orchestra_mcp.edge.nouns import LONGEST_S, RATE, SAMPLE, Nothing, Onset, Perception, Sound, Utterance, Woken
+from orchestra_mcp.edge.nouns import LONGEST_S, RATE, SAMPLE, Nothing, Onset, Pause, Perception, Sound, Utterance, Woken
 from orchestra_mcp.edge.wake.spotter import Spotted
 
 
@@ -30,6 +30,8 @@ SPAN_S: Final = 4.0
 """A wake phrase and the pause in it are never longer."""
 ENDED_S: Final = 0.8
 """So much quiet ends an utterance."""
+PAUSE_S: Final = 0.4
+"""After so much it may have ended; at least `TAIL_S`, so that it is the same sound as at its end."""
 FIRST_WORD_S: Final = 4.0
 """So long after the phrase the question may begin."""
 STRANGER_S: Final = 0.6
@@ -39,8 +41,11 @@ BLIND_S: Final = 1.0
 LEAD_S: Final = 0.2
 """Sound kept before the phrase."""
 RISE_S: Final = 0.3
-RISE_DB: Final = 4.0
-"""Where voices never fall silent, somebody else begins when it gets louder by so much than all of the last moment."""
+RISE_DB: Final = 5.0
+RISE_AMONG_DB: Final = 4.0
+"""Where voices never fall silent, somebody else begins when it gets louder by so much than all of the last moment; the second
+holds where it is no more than `AMONG_DB` above the floor, because many speak."""
+AMONG_DB: Final = 20.0
 TAIL_S: Final = 0.3
 """Sound kept after the last voice."""
 PHRASE_TAIL_S: Final = 0.1
@@ -256,7 +261,8 @@ class Ear:
         if not (now.voice and just.voice):
             return False
         before = max(self._kept[-3 - back].seen.level for back in range(width))
-        return min(now.level, just.level) >= before + RISE_DB
+        need = RISE_AMONG_DB if now.level - now.floor <= AMONG_DB else RISE_DB
+        return min(now.level, just.level) >= before + need
 
     def _while_taking(self, found: list[Perception]) -> None:
         heard = self._kept[-1]
@@ -279,6 +285,8 @@ class Ear:
             self._finish(self._utterance(cut=True), found)
         elif started and self._quiet >= frames(ENDED_S):
             self._finish(self._utterance(), found)
+        elif started and self._quiet == frames(PAUSE_S) and not blind:
+            found.append(Pause(self._utterance()))
         elif not started and self._by == "wake" and len(self._kept) - self._phrase >= frames(FIRST_WORD_S):
             self._finish(Nothing(), found)
         elif (

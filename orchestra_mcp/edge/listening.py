@@ -214,7 +214,11 @@ class Listener:
     async def _understand(self, utterance: Utterance, answer: bool) -> None:
         try:
             heard = await self._understanding.of(utterance, await self._conversation.project())
-            if heard is None or (answer and not heard.text.strip()) or self._wanting.muted:
+            if heard is None:
+                self._detail("It woke, but the wake phrase was not in what was said.")
+                self._cue("failed")
+                return
+            if (answer and not heard.text.strip()) or self._wanting.muted:
                 return
             reply = await self._conversation.hear(heard, answer=answer)
         except Exception as error:  # noqa: BLE001 - whatever it was, the speaker has to know; its words could be in it

@@ -36,7 +36,7 @@ from orchestra_mcp.edge.omi.radio import Fault
 
 MTU: Final = 517
 """What a computer's Bluetooth stack asks for, as BlueZ does."""
-STOP_S: Final = 2.0
+STOP_S: Final = 1.0
 """Longest wait for the end of an attempt to connect that was given up."""
 AD_UUIDS: Final = {0x02: 2, 0x03: 2, 0x06: 16, 0x07: 16}
 """Types of advertising data that list services, and the bytes of each."""
@@ -233,6 +233,7 @@ class _Client(BaseBleakClient):
 
         Raises:
             TimeoutError: it does not advertise, as when it is far away or somebody else is connected to it.
+            BleakError: it failed.
         """
         device = self.adapter.device
         # One attempt at a time, as a controller has it.
@@ -240,13 +241,19 @@ class _Client(BaseBleakClient):
             # bumble is not made to be cancelled here either: a connection that comes about at that moment would be nobody's.
             attempt = asyncio.ensure_future(device.connect(address, timeout=None))
             try:
-                return await asyncio.shield(attempt)
+                connection = await asyncio.shield(attempt)
             except core.BaseBumbleError as error:
                 raise BleakError(f"Failed to connect: {error}") from error
-            except BaseException:
+            except BaseException as error:
                 # Timed out or cancelled: the controller would go on trying, and refuse the next attempt.
                 await asyncio.shield(_stop_connecting(device, attempt))
+                task = asyncio.current_task()
+                if isinstance(error, asyncio.CancelledError) and not (task and task.cancelling()):
+                    raise BleakError("The adapter went away") from error  # bumble's way to tell of it
                 raise
+        if not _lives(device, connection):
+            raise BleakError("Failed to connect: the link was lost at once")
+        return connection
 
     def _ended(self, _reason: int) -> None:
         self._connection = None
@@ -357,14 +364,22 @@ class _Client(BaseBleakClient):
 
 
 async def _stop_connecting(device: Device, attempt: asyncio.Future[Connection]) -> None:
-    with suppress(core.BaseBumbleError):
-        await device.send_sync_command(hci.HCI_LE_Create_Connection_Cancel_Command())
-    await asyncio.wait([attempt], timeout=STOP_S)
+    for _ in range(2):  # the first may come before the attempt has begun
+        with suppress(core.BaseBumbleError):
+            await device.send_sync_command(hci.HCI_LE_Create_Connection_Cancel_Command())
+        await asyncio.wait([attempt], timeout=STOP_S)
+        if attempt.done():
+            break
     if not attempt.done():
         attempt.cancel()
-    elif not attempt.cancelled() and attempt.exception() is None:  # it came about at the same moment
+    elif not attempt.cancelled() and attempt.exception() is None and _lives(device, attempt.result()):
+        # It came about at the same moment.
         with suppress(core.BaseBumbleError):
             await attempt.result().disconnect()
+
+
+def _lives(device: Device, connection: Connection) -> bool:
+    return device.connections.get(connection.handle) is connection
 
 
 def _plain(address: hci.Address) -> str:

@@ -49,19 +49,18 @@ async def remote_adapter(address: str) -> AsyncIterator[VirtualAdapter]:
     lent = _Lent(*loopback(address))
     quiet()
     try:
-        try:
-            adapter = lent.adapter = VirtualAdapter(await lent.reach())
-        except Fault as error:
-            place = address.partition(":")[2]
-            raise VoiceError(
-                f"No simulated device is at {place}. Start `orchestra omi simulate` and use its address."
-            ) from error
-        adapter.reopen = lent.reach
-        try:
-            yield adapter
-        finally:
-            await _switch_off(adapter)
+        adapter = VirtualAdapter(await lent.reach())
+        adapter.reopen, lent.adapter = lent.reach, adapter
+    except Fault as error:
+        await lent.close()
+        place = address.partition(":")[2]
+        raise VoiceError(
+            f"No simulated device is at {place}. Start `orchestra omi simulate` and use its address."
+        ) from error
+    try:
+        yield adapter
     finally:
+        await _switch_off(adapter)
         await lent.close()
 
 

@@ -9,7 +9,6 @@ by their pronunciations, so that any phrase gets its own.
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,14 +19,10 @@ from typing import Any, Final
 from orchestra_mcp.edge.wake import pronunciation as say
 from orchestra_mcp.edge.wake.ngrams import Row, arpa
 from orchestra_mcp.edge.wake.pronunciation import Phones
-from orchestra_mcp.edge.words import templates
-from orchestra_mcp.edge.words.common import common_words
 from orchestra_mcp.errors import VoiceError
 
 LOG10: Final = 0.0001 * 0.4342944819032518
 """pocketsphinx counts in logarithms to the base 1.0001."""
-QUESTIONS: Final = 1300
-"""Drawn from the templates, always the same."""
 RAREST: Final = -6.6
 """Words that are less common (decimal logarithm) are no rivals: hardly anybody says them."""
 RIVALS: Final = 60
@@ -148,7 +143,9 @@ def _without(words: tuple[str, ...]) -> tuple[str, str]:
     """Dictionary and model of everything but the phrase."""
     same = {way for word in words for way in _all_ways(word)}
     known = say.dictionary()
-    common = [word for word in common_words() if word in known and same.isdisjoint(known[word])][:COMMON]
+    common = sorted((word for word in _usual() if same.isdisjoint(known[word])), key=lambda word: -odds()[word])[
+        :COMMON
+    ]
     rows = [*_rivals_of(words), *((LOUDEST / (rank + FLATTER), (word,)) for rank, word in enumerate(common))]
     return _dictionary(rows, words), arpa(rows, (words[0], words[1]))
 
@@ -189,21 +186,17 @@ def _all_ways(word: str) -> tuple[Phones, ...]:
 
 @lru_cache(maxsize=1)
 def _other_speech() -> tuple[tuple[str, ...], ...]:
-    """Sentences that stand for all other speech: prose and questions."""
-    prose = (Path(__file__).parent / "other.txt").read_text("utf-8").splitlines()
-    return (*(tuple(line.split()) for line in prose), *_questions())
+    """Sentences that stand for all other speech: prose (this package's own docstrings) and questions."""
+    return (*_lines("other.txt"), *_questions())
 
 
 @lru_cache(maxsize=1)
 def _questions() -> tuple[tuple[str, ...], ...]:
-    """Questions of developers, a fixed draw."""
-    known, dice = say.dictionary(), random.Random(2)
-    found: list[tuple[str, ...]] = []
-    plain = [one for one in templates.sentences() if not any(f"[{name}]" in one for name in templates.PROJECT_CLASSES)]
-    plain = [one for one in plain if "[project]" not in one]
-    for sentence in dice.sample(plain, min(QUESTIONS, len(plain))):
-        drawn = (dice.choice(templates.members(one[1:-1])) if one[0] == "[" else one for one in sentence)
-        words = " ".join(drawn).split()
-        if all(word in known for word in words):
-            found.append(tuple(words))
-    return tuple(found)
+    """Questions of developers: a draw from the templates of `words/templates.py`, written out."""
+    return _lines("questions.txt")
+
+
+def _lines(name: str) -> tuple[tuple[str, ...], ...]:
+    """Words of the lines of a file beside this one."""
+    text = (Path(__file__).parent / name).read_text("utf-8")
+    return tuple(tuple(line.split()) for line in text.splitlines())

@@ -17,7 +17,7 @@ Phones = tuple[str, ...]
 
 VOWELS: Final = frozenset("AA AE AH AO AW AY EH ER EY IH IY OW OY UH UW".split())
 CONSONANTS: Final = frozenset("B CH D DH F G HH JH K L M N NG P R S SH T TH V W Y Z ZH".split())
-MISSING: Final = "the wake phrase needs pocketsphinx: pip install 'orchestra-council[omi]'"
+MISSING: Final = "the wake phrase needs packages (pocketsphinx, numpy): pip install 'orchestra-council[omi]'"
 
 # Letters to sounds, longest first; good enough for a name, and a wrong one is heard in `orchestra omi calibrate`.
 # Add here what a name is read wrongly for.
