@@ -79,6 +79,11 @@ def run_command(argv: Sequence[str] | None = None) -> int:
         # The reader has gone (`orchestra history | head`); keep the interpreter from complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except BaseExceptionGroup as several:
+        if several.subgroup(KeyboardInterrupt) is None:
+            return report_failure(several, desk, args.debug)
+        desk.fail("interrupted", "interrupted")  # a second time, while it cleaned up
+        return signals.code
     except Exception as error:  # noqa: BLE001 - the door: whatever happened, the user gets a sentence
         return report_failure(error, desk, args.debug)
     return code
