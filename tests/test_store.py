@@ -376,7 +376,9 @@ PRIMITIVES: dict[Any, st.SearchStrategy[Any]] = {
     bool: st.booleans(),
     Decimal: st.decimals(0, 10_000, places=6),
     type(None): st.none(),
-    datetime: st.datetimes(datetime(1980, 1, 1), datetime(2200, 1, 1), timezones=st.timezones()),
+    datetime: st.datetimes(datetime(1980, 1, 1), datetime(2200, 1, 1), timezones=st.timezones()).filter(
+        lambda at: at == at.astimezone(UTC)
+    ),
 }
 
 
