@@ -410,7 +410,10 @@ async def test_the_transcript_is_a_resource_and_its_id_is_completed(
     assert "Why is the last line lost?" in contents[0]
     assert completed.completion.values == [id]
     assert template.uri_template == "orchestra://consultations/{id}"
-    assert [str(resource.uri) for resource in listed] == ["orchestra://consultations/latest"]
+    assert [str(resource.uri) for resource in listed] == [
+        "orchestra://consultations/latest",
+        "orchestra://consultations/voice",
+    ]
 
 
 @era
@@ -418,6 +421,7 @@ async def test_a_consultation_that_does_not_exist_is_refused_in_words(mode: str,
     async with Client(build_server(environ), mode=mode) as client:
         result = await client.call_tool("get_consultation", {"id": "nosuchid"})
         latest = await client.read_resource("orchestra://consultations/latest")
+        voice = await client.read_resource("orchestra://consultations/voice")
         with pytest.raises(MCPError) as refused:
             await client.read_resource("orchestra://consultations/nosuchid")
         nothing = await client.complete(
@@ -426,6 +430,7 @@ async def test_a_consultation_that_does_not_exist_is_refused_in_words(mode: str,
     assert result.is_error
     assert "no consultation" in text_of(result)
     assert "no consultation" in latest.contents[0].model_dump()["text"]
+    assert "no consultation" in voice.contents[0].model_dump()["text"]
     assert refused.value.error.code == -32602
     assert nothing.completion.values == []
 
