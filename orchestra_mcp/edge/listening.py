@@ -220,6 +220,11 @@ class Listener:
                 return
             if (answer and not heard.text.strip()) or self._wanting.muted:
                 return
+            if utterance.by == "wake" and not heard.text.strip():
+                # Most often it woke by mistake: a sign will do, nobody wants to be talked to then.
+                self._detail("What followed the wake phrase was not understood; say it again, in other words.")
+                self._cue("failed")
+                return
             reply = await self._conversation.hear(heard, answer=answer)
         except Exception as error:  # noqa: BLE001 - whatever it was, the speaker has to know; its words could be in it
             known = isinstance(error, OrchestraError)
