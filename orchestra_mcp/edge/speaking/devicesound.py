@@ -20,8 +20,6 @@ BLOCK: Final = 400
 MOST: Final = 5_000
 """Bytes of mono that its buffer takes; more would be written beyond it."""
 LEAST_ROOM: Final = 64
-BUSY_S: Final = 4.0
-"""So long the device answers no write after a beep."""
 
 
 def beep(cue: Cue, room: int = BLOCK) -> list[bytes]:
