@@ -355,19 +355,7 @@ DIMENSIONS = (
 )  # fmt: skip
 
 
-def cost_options(parser: Parser) -> None:
-    """Which calls are summed up, and how."""
-    parser.add_argument(
-        "--by", choices=DIMENSIONS, default="model", metavar="WHAT", help=f"{', '.join(DIMENSIONS)} (default: model)"
-    )
-    parser.add_argument(
-        "--since", default="7d", metavar="WHEN", help="12h, 7d, 4w, or a date such as 2026-11-01 (UTC; default: 7d)"
-    )
-    parser.add_argument("--until", default="", metavar="WHEN", help="in the same form; default: now")
-    parser.add_argument("--csv", action="store_true", help="print comma-separated lines for a spreadsheet")
-
-
-def latency_options(parser: Parser) -> None:
+def call_options(parser: Parser) -> None:
     """Which calls are looked at, and what they are told apart by."""
     parser.add_argument(
         "--by", choices=DIMENSIONS, default="model", metavar="WHAT", help=f"{', '.join(DIMENSIONS)} (default: model)"
@@ -376,6 +364,12 @@ def latency_options(parser: Parser) -> None:
         "--since", default="7d", metavar="WHEN", help="12h, 7d, 4w, or a date such as 2026-11-01 (UTC; default: 7d)"
     )
     parser.add_argument("--until", default="", metavar="WHEN", help="in the same form; default: now")
+
+
+def cost_options(parser: Parser) -> None:
+    """Which calls are summed up, and how."""
+    call_options(parser)
+    parser.add_argument("--csv", action="store_true", help="print comma-separated lines for a spreadsheet")
 
 
 OMI_ACTIONS = (
@@ -501,7 +495,7 @@ COMMANDS: dict[str, Command] = {
     "latency": Command(
         "how long calls took: p50, p95, p99 by any dimension",
         f"{CLI}.latency:latency",
-        (latency_options, common),
+        (call_options, common),
         "Exact, from the records of all calls that were answered by a model.",
     ),
     "grafana": Command(

@@ -14,7 +14,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 from orchestra_mcp.errors import OrchestraError, SettingsError
 from orchestra_mcp.gateway.caching.keys import scope_of
 from orchestra_mcp.gateway.provider import Caller, ChatRequest, Message
-from orchestra_mcp.settings import Keys, home_dir, load
+from orchestra_mcp.settings import Keys, home_dir
 from orchestra_mcp.store.access import open_access
 from orchestra_mcp.store.feed import Feed
 from orchestra_mcp.telemetry.http import within_trace
@@ -108,7 +108,7 @@ async def open_door(
             metrics = Metrics(feed, orchestra)
             await metrics.begin()
             orchestra.alarms.dashboard = address
-            omi_app = load(environ).voice.omi_app
+            omi_app = orchestra.user_settings.voice.omi_app
             webhook = None
             if omi_app.uids:
                 webhook, intake = _webhook(environ, orchestra, address)
@@ -149,7 +149,7 @@ def _webhook(environ: Mapping[str, str], orchestra: Orchestra, address: str) -> 
     from orchestra_mcp.edge.omiapp.opening import open_intake
     from orchestra_mcp.web.voice import Webhook
 
-    home, voice = home_dir(environ), load(environ).voice
+    home, voice = orchestra.user_settings.home, orchestra.user_settings.voice
 
     def page(id: str) -> str:
         return f"{address}consultations/{id}" if address else ""
