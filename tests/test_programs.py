@@ -433,12 +433,15 @@ def test_only_what_the_question_expects_counts_and_what_did_not_load_passes_noth
 def test_hostile_text_is_read_in_linear_time(piece: str) -> None:
     def seconds(size: int) -> float:
         text = piece * (size // len(piece))
-        began = time.process_time()
-        probes_of(text)
-        probes_of(LEET + text)
-        program_in(text, LEET)
-        program_in("```\n" + text, text)
-        return time.process_time() - began
+        taken = []
+        for _ in range(3):  # the least of them: another process may take the caches, or a collection fall into one
+            began = time.process_time()
+            probes_of(text)
+            probes_of(LEET + text)
+            program_in(text, LEET)
+            program_in("```\n" + text, text)
+            taken.append(time.process_time() - began)
+        return min(taken)
 
     seconds(1_000)
     # Quadratic time would take 400 times as long for 20 times the text.
