@@ -1,18 +1,20 @@
 """How well does the voice hear? On synthetic speech through the product's own parts: packets, Opus, ear, words.
 
     python benchmarks/voice.py [HOME] [--split tune|final] [--only wake,false,latency,words,cpu,loss] [--clips] [--log FILE] [--jobs N]
+    python benchmarks/voice.py --only words --people DIR  words of people too: recordings and an index.jsonl (`voice_spoken.py`)
     python benchmarks/voice.py --recordings DIR         your own recordings of real people, by the same code
 
 Needs espeak-ng, flite and sox (apt-get install espeak-ng flite sox) and the extra `omi`. The clips are made on the first run, the
 same every time, and kept under HOME/voice (HOME: the argument, else ORCHESTRA_BENCH, else a directory for temporary files);
-`voice_clips.py` says how. `final` shares no voice, no near-miss phrase and no stretch of noise with `tune`, on which the spotter was
-made: run it once, and not to choose between two ways. festival's two voices (apt-get install festival festvox-kdlpc16k
-festvox-us-slt-hts) are measured apart where they are there.
+`voice_clips.py` says how. `final` shares no voice, no near-miss phrase and no stretch of noise with `tune`, on which the
+spotter's bounds were chosen, and its sounds were trained on none of the voices of `final`: run it once, and not to choose between two
+ways; before the spotter is measured anew, `final` is drawn anew (`voice_texts.py`, VERSION). festival's two voices (apt-get install
+festival festvox-kdlpc16k festvox-us-slt-hts) are measured apart where they are there.
 
-Every sound is synthetic, so these are figures of regression, not of people. To measure people: record WAV files of any rate, one wake
-phrase each in `wake_*.wav` ("hey orchestra, …", half a second of quiet before it), and speech without the phrase, long or short,
-in `other_*.wav`; then `--recordings DIR`. They are sent through the codec of the device and the same parts. Nothing is
-stored or sent anywhere.
+Every sound is synthetic, so these are figures of regression, not of people; `voice_people.py` measures on recordings of people. To measure
+yourself: record WAV files of any rate, one wake phrase each in `wake_*.wav` ("hey orchestra, …", half a second of quiet before it), and
+speech without the phrase, long or short, in `other_*.wav`; then `--recordings DIR`. They are sent through the codec of the device and
+the same parts. Nothing is stored or sent anywhere.
 
 Every clip's parameters and when it woke go to a file of JSON lines (--log; HOME/voice/heard-SPLIT.jsonl), and with --clips to the
 screen. Intervals are of 95 %: Wilson's of shares, Garwood's of counts.
@@ -42,6 +44,7 @@ def main() -> None:
     parser.add_argument("--phrase", default="hey orchestra", help="the wake phrase of recordings")
     parser.add_argument("--sensitivity", type=float, default=0.5, help="as in settings (0.5)")
     parser.add_argument("--recordings", type=Path, help="directory of wake_*.wav and other_*.wav")
+    parser.add_argument("--people", type=Path, help="directory of recordings and their texts, for words")
     parser.add_argument("--clips", action="store_true", help="print each clip's parameters")
     parser.add_argument("--log", type=Path, help="file of JSON lines, one a clip")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
@@ -70,7 +73,7 @@ def main() -> None:
         from voice_spoken import show_words
 
         conditions: tuple[Condition, ...] = ("quiet", "20dB")
-        show_words(bench, conditions)
+        show_words(bench, conditions, args.people)
     if "cpu" in parts:
         stress.show_cpu(bench)
     if "loss" in parts:

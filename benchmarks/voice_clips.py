@@ -30,12 +30,12 @@ import numpy as np
 import voice_sound as sound
 import voice_texts as texts
 from voice_speech import NEEDED, PHRASE, RATE, Samples, Voice, missing, speak
-from voice_texts import Split
+from voice_texts import VERSION, Split, edition
 from voice_voices import festival, one_of, voices
 
 Kind = Literal["wake", "near", "prose", "talk", "chatter", "words", "free", "festival"]
 """`wake`: the phrase and a question. `near`: near-miss phrases. `prose`, `talk`, `chatter`: minutes of other speech (docstrings;
-coding talk; hostile). `words`, `free`: the phrase and a question within and outside the templates. `festival`: as `wake`."""
+coding talk; hostile). `words`, `free`: the phrase and an everyday question, or any other. `festival`: as `wake`."""
 Condition = Literal["quiet", "20dB", "10dB", "babble", "mixed"]
 """Pink noise so many dB below what is spoken; `babble`: five other voices at 10 dB; `mixed`: by turns quiet, 20dB, quiet, 10dB."""
 CONDITIONS: tuple[Condition, ...] = ("quiet", "20dB", "10dB", "babble")
@@ -47,8 +47,6 @@ STREAM_S: dict[Split, dict[str, int]] = {
 BABBLERS, BABBLE_S = 5, 120
 MINUTE_S = 60
 """Of a clip of a stream."""
-VERSION = 1
-"""Raise it whenever other clips would come out."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +91,7 @@ def clips(
     Raises:
         SystemExit: a synthesiser is missing; what to install.
     """
-    place = folder(home) / f"v{VERSION}-{split}-{kind}-{condition}"
+    place = folder(home) / f"v{VERSION[split]}-{split}-{kind}-{condition}"
     if not (place / "index.jsonl").is_file():
         _make(place, split, kind, condition)
     for line in (place / "index.jsonl").read_text(encoding="utf-8").splitlines():
@@ -130,7 +128,7 @@ def _made(split: Split, kind: Kind, condition: Condition, home: Path) -> Iterato
         yield from _stream(split, kind, condition, home)
         return
     for number, (voice, text) in enumerate(_said(split, kind)):
-        dice = random.Random(f"{split} {kind} {number}")
+        dice = random.Random(f"{edition(split)} {kind} {number}")
         spoken, end, form = _phrased(voice, text, number, dice)
         lead, tail = dice.uniform(1.0, 2.5), dice.uniform(1.6, 2.2)
         params: dict[str, object] = {
@@ -188,7 +186,7 @@ def _phrased(voice: Voice, text: str, number: int, dice: random.Random) -> tuple
 
 def _stream(split: Split, kind: Kind, condition: Condition, home: Path) -> Iterator[Clip]:
     """Minutes of talk: turns of one voice with pauses, until there is enough of it."""
-    dice = random.Random(f"{split} {kind}")
+    dice = random.Random(f"{edition(split)} {kind}")
     wanted, have = STREAM_S[split][kind], 0.0
     shuffled = list(texts.CHATTER[split] if kind == "chatter" else texts.prose(split))
     if kind != "chatter":
@@ -229,7 +227,7 @@ def _clip(
     split: Split = params["split"]  # type: ignore[assignment]
     gain = 0.0 if "voices" in params else dice.uniform(-20, -4)
     frame = dice.choice((160, 320))
-    seed = f"{params['split']} {params['kind']} {params['number']} {condition}"
+    seed = f"{edition(split)} {params['kind']} {params['number']} {condition}"
     speech = speech * np.float32(10 ** (gain / 20))
     noise = _noise(split, condition, len(speech), random.Random(seed), home)
     snr = 20.0 if condition == "20dB" else 10.0
@@ -262,11 +260,11 @@ def _noise(split: Split, condition: Condition, count: int, dice: random.Random, 
 
 def _babble(split: Split, home: Path) -> Samples:
     """Five voices of the split that talk all the time, each as loud as the others."""
-    kept = folder(home) / f"v{VERSION}-babble-{split}.npy"
+    kept = folder(home) / f"v{VERSION[split]}-babble-{split}.npy"
     if kept.is_file():
         loaded: Samples = np.load(kept)
         return loaded
-    dice = random.Random(f"babble {split}")
+    dice = random.Random(f"babble {edition(split)}")
     total = np.zeros(BABBLE_S * RATE, np.float32)
     for voice in dice.sample(voices(split, seed=dice.random()), BABBLERS):
         pieces: list[Samples] = []

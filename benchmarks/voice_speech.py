@@ -23,6 +23,8 @@ RATE = 16_000
 PHRASE = "hey orchestra"
 PHONES = ("hh", "ey", "ao", "r", "k", "ax", "s", "t", "r", "ax")
 """Of the phrase, as the dictionaries of flite and festival have it."""
+WITHOUT_H = "eigh"
+"""What espeak-ng reads as "hey" without its h."""
 NEEDED = "The clips are made by espeak-ng, flite and sox: apt-get install espeak-ng flite sox"
 Samples = npt.NDArray[np.float32]
 
@@ -37,6 +39,8 @@ class Voice:
     pitch: float = 1.0
     tract: float = 1.0
     """Of the vocal tract: all is played so many times faster, after it was spoken so many times slower."""
+    aitch: bool = True
+    """Whether "hey" has its h; of espeak-ng only."""
 
     def params(self) -> dict[str, object]:
         return asdict(self)
@@ -83,9 +87,10 @@ def run(command: list[str], given: bytes = b"") -> bytes:
 
 
 def _espeak(voice: Voice, text: str) -> tuple[bytes, int, float | None]:
+    said = text if voice.aitch else re.sub(r"\bhey\b", WITHOUT_H, text)
     asked = {
         "voice": voice.name,
-        "text": text,
+        "text": said,
         "rate": round(165 * voice.speed / voice.tract),
         "pitch": min(99, max(0, round(50 * voice.pitch))),
     }
@@ -93,7 +98,7 @@ def _espeak(voice: Voice, text: str) -> tuple[bytes, int, float | None]:
     head, _, pcm = run(child, json.dumps(asked).encode()).partition(b"\n")
     told = json.loads(head)
     inside, end = False, None
-    last = PHRASE.index(" ") + 2  # characters are counted from 1
+    last = said.find(" ") + 2  # where the phrase's second word begins; characters are counted from 1
     for position, sample, name in told["phones"]:
         if inside and (position != last or name.startswith("_")):
             end = sample / told["rate"]

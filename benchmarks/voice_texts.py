@@ -1,5 +1,5 @@
 """What is said in the clips. Nothing of one split is in the other; the phrases of `final` were in no list that the spotter was
-made with. Prose and coding talk come from the docstrings of the standard library (half of its modules for each split), so
+made or trained with. Prose and coding talk come from the docstrings of the standard library (half of its modules for each split), so
 they depend on the version of Python.
 """
 
@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import Literal
 
 Split = Literal["tune", "final"]
+VERSION: dict[Split, int] = {"tune": 1, "final": 2}
+"""Raise one whenever other clips of that split would come out. `final` is used up by its first figures: before the spotter is measured
+anew, its phrases and questions are replaced and its number is raised, which draws all else anew too."""
 
 QUESTIONS: dict[Split, tuple[str, ...]] = {
     "tune": (
@@ -31,16 +34,16 @@ QUESTIONS: dict[Split, tuple[str, ...]] = {
         "why does the build hang",
     ),
     "final": (
-        "why is the database so slow",
-        "summarize the last commit",
-        "should I use redis or kafka",
-        "what broke the build",
-        "is this function thread safe",
-        "how do I debug this crash",
-        "where is the error coming from",
-        "review the pull request",
-        "can we drop the old table",
-        "why does the server return an empty response",
+        "why do we hold this lock so long",
+        "which service writes to this queue",
+        "is the cache ever cleared",
+        "what happens when the token expires",
+        "show me who calls this method",
+        "should this be a class or a function",
+        "how can I shrink the docker image",
+        "did the migration finish on staging",
+        "why is the second page empty",
+        "what would make this loop shorter",
     ),
 }
 """After the wake phrase."""
@@ -62,7 +65,7 @@ TEMPLATED: dict[Split, tuple[str, ...]] = {
         "review this pull request",
     ),
 }
-"""Of the kind that the offline engine is made for: its templates hold them."""
+"""Everyday ones."""
 
 FREE: dict[Split, tuple[str, ...]] = {
     "tune": (
@@ -90,7 +93,7 @@ FREE: dict[Split, tuple[str, ...]] = {
         "does it matter in which order the plugins are loaded",
     ),
 }
-"""As people ask when nobody has told them how: outside of the templates."""
+"""As people ask when nobody has told them how."""
 
 NEAR: dict[Split, tuple[str, ...]] = {
     "tune": (
@@ -101,13 +104,14 @@ NEAR: dict[Split, tuple[str, ...]] = {
         "hay or kestrels", "hey Chester", "hey hold the extra", "hey or cast a", "way orchestra", "head orchestra",
     ),
     "final": (
-        "play orchestra music", "the bay orchestra hall", "today orchestra tickets are cheap", "the ballet orchestra",
-        "okay orchestra rehearsal", "the Broadway orchestra pit", "weigh orchestra seats", "they orchestrated it",
-        "her orchestra plays", "high orchestra fees", "heavy orchestra score", "hate orchestra practice",
-        "who orchestrates this", "how orchestras tune", "hey ostrich", "hey orchid straw", "hey Oscar straight away",
-        "hey awkward stray", "hey orc strike back", "hey organ extra", "hey ask Ezra", "hey or rest a while",
-        "hey auction strategy", "hey Orson stretch", "hey architect", "hey ore extract", "hey chamber orchestra",
-        "hey orchards try",
+        "the relay orchestra won", "parquet orchestra floor", "sleigh orchestra bells", "matinee orchestra seats",
+        "tray orchestra", "Norway orchestra tour", "a cafe orchestra in Vienna", "X-ray orchestra pictures",
+        "nay orchestra members", "hoy orchestra", "haze orchestra", "hail orchestra players", "who hired the orchestra",
+        "our old school orchestra", "conduct an orchestra once", "one man orchestra", "a mainstay orchestra",
+        "orchestral samples please", "orchestrators need memory", "re-orchestrate the jobs", "the orchestrations differ",
+        "hey Orkney straw", "hey ordered a truck", "hey Cleopatra", "hey order extra", "hey walk as straight",
+        "hey corkscrew", "hey awful stretch", "hey Electra", "hey Oscar traps her", "hey palestra", "hey caught extra",
+        "hey what a stretch", "hey our guest Rob",
     ),
 }  # fmt: skip
 """Near the phrase, and not it. Half of the clips go on as if a question followed."""
@@ -126,26 +130,36 @@ CHATTER: dict[Split, tuple[str, ...]] = {
         "he orchestrated the whole migration",
     ),
     "final": (
-        "hey, organise a straight answer for once",
-        "my sister joined a youth orchestra in spring",
-        "hey Laura, orchestration costs us two days a week",
-        "today orchestras travel with less luggage",
-        "hey, are there keys for the extra door",
-        "let us play, orchestra or not",
-        "they order coffee straight after the stand up",
-        "hey, our cluster restarts every night",
-        "the way orchestral pieces end is always loud",
-        "no way, Orchestra Systems bought them",
-        "hey Ursula, can you restart the worker",
-        "okay, orchestrate that with a script then",
-        "hey, or ask her after the break",
-        "the delay orchestration adds is tiny",
-        "hey Kester, the strap is broken",
-        "on Friday orchestra tickets are half price",
-        "hey, the orchestra pit is where the drums go",
-        "say, or can Esther draw it on the board",
-        "hey, a workaround is better than nothing",
-        "every stray core dump ends up on that disk",
+        "hey, are coasters still in the drawer",
+        "my brother plays the horn in a railway orchestra",
+        "hey Sandra, the orchestrator wants a restart",
+        "by Tuesday orchestras have to send their programme",
+        "hey, all of us trust the old script",
+        "they may orchestrate it by hand again",
+        "hey, walk us through the trace please",
+        "an away game and an orchestra in one weekend",
+        "hey Oskar, the straw broke",
+        "the essay, Orchestra and Audience, is on my desk",
+        "we pay orchestral players by the hour",
+        "hey, order the extra disk before noon",
+        "anyway, orchestration moved to another team",
+        "hey, your desk drawer is open",
+        "hey Astrid, what did the auditor say",
+        "once a day our cluster asks for attention",
+        "hey, August was worse than that",
+        "she used to stay, orchestra after orchestra, until midnight",
+        "hey, or ask the trainee, she wrote it",
+        "the birthday orchestra surprised everybody",
+        "hey Chris, the orchard path is closed",
+        "some display orchestras on their posters",
+        "hey, a court case takes longer",
+        "I say, our kestrel is back on the roof",
+        "hey, are you sure the key string is right",
+        "every highway or kerb stone has a number there",
+        "hey, it was the orchestra that came late",
+        "the gateway orchestrates nothing by itself",
+        "hey Costa, restart the second one too",
+        "no delay, or Custer would have won",
     ),
 }
 """Worse than life: one sentence after another with a piece of the phrase in it."""
@@ -201,6 +215,11 @@ SELDOM: dict[Split, tuple[str, ...]] = {
     ),
 }
 """One sentence in thirty of the coding talk: the words as they come up among people who use the product."""
+
+
+def edition(split: Split) -> str:
+    """The name of a split in seeds; that of version 1 is older than the numbers."""
+    return split if VERSION[split] == 1 else f"{split} v{VERSION[split]}"
 
 
 @cache

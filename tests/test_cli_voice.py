@@ -96,7 +96,7 @@ def test_the_wake_phrase_itself_and_what_is_none_cannot_be_told_apart_from_it(
 
 
 def test_a_phrase_that_is_like_it_can(configured: dict[str, str], tmp_path: Path) -> None:
-    pytest.importorskip("pocketsphinx", reason="pip install 'orchestra-council[omi]'")
+    pytest.importorskip("moonshine_voice", reason="pip install 'orchestra-council[omi]'")
     assert run("not-me", "Hey, Oscar") == 0
     assert json.loads((tmp_path / "data" / "voice.json").read_text())["not_me"] == ["hey oscar"]
 

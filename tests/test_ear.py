@@ -11,7 +11,7 @@ from speech import needs_speech, noise, say, silence, tone
 from orchestra_mcp.edge.nouns import LONGEST_S, Nothing, Pause, Perception, Sound, Utterance, Woken, seconds
 
 pytest.importorskip("webrtcvad", reason="pip install 'orchestra-council[omi]'")
-pytest.importorskip("pocketsphinx", reason="pip install 'orchestra-council[omi]'")
+pytest.importorskip("moonshine_voice", reason="pip install 'orchestra-council[omi]'")
 
 from orchestra_mcp.edge.ear import PREROLL_S, SPAN_S, Ear
 from orchestra_mcp.edge.wake.spotter import Spotter

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
 import subprocess
 import sys
@@ -58,6 +59,18 @@ def test_the_splits_share_neither_phrases_nor_voices_nor_sentences() -> None:
     assert len(who.voices("final")) == 60
     assert sum(voice.engine == "flite" for voice in who.voices("final")) >= 20
     assert len(texts.NEAR["final"]) >= 24
+    assert not {voice.name.partition("+")[0] for voice in who.voices("tune")} & {
+        voice.name.partition("+")[0] for voice in who.voices("final")
+    }
+
+
+def test_another_version_of_a_split_draws_everything_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = who.voices("final")
+    assert texts.edition("tune") == "tune"
+    monkeypatch.setitem(texts.VERSION, "final", texts.VERSION["final"] + 1)
+    after = who.voices("final")
+    assert [voice.name for voice in before] == [voice.name for voice in after]
+    assert {voice.speed for voice in before} != {voice.speed for voice in after}
 
 
 def test_nothing_that_must_not_wake_holds_the_phrase() -> None:
@@ -116,7 +129,8 @@ def test_the_end_of_the_phrase_is_where_it_falls_silent(voice: speech.Voice) -> 
 
 @needs_speech
 def test_recordings_are_measured_and_told_of_one_by_one(tmp_path: Path) -> None:
-    pytest.importorskip("pocketsphinx", reason="pip install 'orchestra-council[omi]'")
+    pytest.importorskip("moonshine_voice", reason="pip install 'orchestra-council[omi]'")
+    pytest.importorskip("onnxruntime", reason="pip install 'orchestra-council[omi]'")
     pytest.importorskip("opuslib_next", reason="pip install 'orchestra-council[omi]'")
     for name, pcm in (
         ("wake_one.wav", say("hey orchestra, explain this", "rms")),
@@ -152,3 +166,29 @@ def test_an_unknown_part_is_named() -> None:
     done = _run("--only", "taste")
     assert done.returncode == 2
     assert "taste" in done.stderr
+
+
+def test_first_words_of_people_that_make_a_phrase() -> None:
+    people = pytest.importorskip("voice_people", reason="pip install 'orchestra-council[omi]'")
+    # W AH T, IH Z, DH AH are seven sounds; with M AE T ER they are eleven, of which five are vowels.
+    assert people.phrase_of("What is the matter with you?") == "what is the matter"
+    assert people.phrase_of("Go. What is the matter?") == ""
+    assert people.phrase_of("Xyzzy never works") == ""
+
+
+def test_recordings_of_people_come_until_there_is_enough(tmp_path: Path) -> None:
+    people = pytest.importorskip("voice_people", reason="pip install 'orchestra-council[omi]'")
+    clips = [people.Recording(f"a/{number}.wav", "a", "", 10.0) for number in range(30)]
+    jobs = list(people.minutes(clips, 15.0, 95.0, tmp_path))
+    assert [len(job.clips) for job in jobs] == [
+        6,
+        4,
+    ]  # with the pauses six are a minute; the tenth makes it more than 95 s
+    assert len({clip.file for job in jobs for clip in job.clips}) == 10
+    assert sum(len(job.clips) for job in people.minutes(clips, 15.0, math.inf, tmp_path)) == 30
+
+
+def test_people_who_are_not_there_are_named(tmp_path: Path) -> None:
+    people = pytest.importorskip("voice_people", reason="pip install 'orchestra-council[omi]'")
+    with pytest.raises(SystemExit, match=r"people_make\.py"):
+        people.recordings(tmp_path)

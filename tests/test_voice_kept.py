@@ -51,7 +51,7 @@ def test_a_pipe_in_its_place_is_not_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_damaged_calibration_is_told_of_with_the_mend() -> None:
-    pytest.importorskip("pocketsphinx", reason="pip install 'orchestra-council[omi]'")
+    pytest.importorskip("moonshine_voice", reason="pip install 'orchestra-council[omi]'")
     damages: tuple[dict[str, Any], ...] = ({"x": 1}, {"phrase": "hey orchestra", "shift": "much"}, {"phrase": []})
     for damaged in damages:
         with pytest.raises(VoiceError, match="orchestra omi calibrate"):

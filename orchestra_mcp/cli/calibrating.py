@@ -29,7 +29,7 @@ OTHER_S: Final = 30.0
 
 def calibrate(args: argparse.Namespace, desk: Desk, user: Settings) -> int:
     """Calibrate; returns 1 when it does not help."""
-    from orchestra_mcp.edge.wake.calibration import calibrate as judge
+    from orchestra_mcp.edge.calibration import calibrate as judge
 
     voice, known = user.voice, kept.load(user.home)
     if args.files:

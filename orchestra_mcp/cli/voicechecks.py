@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from orchestra_mcp.gateway.transcription import Transcript, TranscriptionRequest
 
 PACKAGES = {
-    "bleak": "bleak", "pocketsphinx": "pocketsphinx", "webrtcvad": "webrtcvad-wheels", "opuslib_next": "opuslib-next-bundled",
+    "bleak": "bleak", "moonshine_voice": "moonshine-voice", "onnxruntime": "onnxruntime", "webrtcvad": "webrtcvad-wheels", "opuslib_next": "opuslib-next-bundled",
     "sounddevice": "sounddevice", "numpy": "numpy",
 }  # fmt: skip
 """Modules of the extra `omi`, and their distributions."""
@@ -55,6 +55,7 @@ async def check_phrase(environ: Mapping[str, str]) -> list[Finding]:
 
 async def check_words(environ: Mapping[str, str]) -> list[Finding]:
     """The engine that turns sound into words."""
+    from orchestra_mcp.edge.acoustic.moonshine import moonshine
     from orchestra_mcp.edge.words import engine_of, open_transcriber
     from orchestra_mcp.errors import NotFound
     from orchestra_mcp.gateway.provider import Caller
@@ -64,8 +65,11 @@ async def check_words(environ: Mapping[str, str]) -> list[Finding]:
     user = load(environ)
     name = engine_of(user.voice)
     if name == "offline":
-        mend = "name a model under [voice] transcriber, such as a local whisper server (docs/voice.md)"
-        return [Finding("words", "warn", "the embedded engine: knows everyday questions only", mend)]
+        open_transcriber(user.voice, _nobody, user.home)
+        began = time.perf_counter()
+        await anyio.to_thread.run_sync(moonshine)
+        took = time.perf_counter() - began
+        return [Finding("words", "ok", f"the embedded engine, English only, ready in {took:.1f} s")]
     if name == "whisper":
         open_transcriber(user.voice, _nobody, user.home)  # refuses what it cannot use
         return [Finding("words", "ok", f"{name}, {user.voice.whisper_model}")]

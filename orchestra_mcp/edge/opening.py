@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -127,7 +128,7 @@ def open_spotter(voice: Voice, known: Kept) -> Spotter:
 
     calibration = None
     if known.calibration:
-        from orchestra_mcp.edge.wake.calibration import Calibration
+        from orchestra_mcp.edge.wake.wearer import Calibration
 
         try:
             calibration = Calibration.model_validate(known.calibration)
@@ -155,8 +156,11 @@ def open_understanding(orchestra: Orchestra, voice: Voice) -> Understanding:
 
     home = orchestra.user_settings.home
     chosen = open_transcriber(voice, orchestra.transcribe, home)
-    embedded = voice.model_copy(update={"transcriber": "offline"})
-    fallback = None if engine_of(voice) == "offline" else open_transcriber(embedded, orchestra.transcribe, home)
+    fallback = None
+    if engine_of(voice) != "offline":
+        embedded = voice.model_copy(update={"transcriber": "offline"})
+        with suppress(VoiceError):  # there is no speech model for this machine
+            fallback = open_transcriber(embedded, orchestra.transcribe, home)
 
     async def may_tell(project: str) -> bool:
         return chosen.offline or await orchestra.may_see(project, chosen.name)

@@ -41,7 +41,7 @@ class Voice(Noun):
     project: str = ""
     """Directory of the project that questions are about; empty: the one named in the question, or the one last used."""
     transcriber: str = ""
-    """Model or route whose vendor transcribes; `whisper`: faster-whisper on this machine; `offline`: the embedded engine;
+    """Model or route whose vendor transcribes; `whisper`: faster-whisper on this machine; `offline`: the embedded engine (English);
     empty: whisper where a model is given, else the embedded engine."""
     whisper_model: str = ""
     """Directory of a model for faster-whisper (extra `whisper`)."""

@@ -1,7 +1,7 @@
 """Sound to words: one protocol (`nouns.Transcriber`), three engines, and the names of the project.
 
-`remote.py` asks a vendor through the gateway, `whisper.py` a local model, `offline.py` the embedded engine. What large engines
-write is judged in `judging.py`, what the embedded one finds in `gate.py`; `repair.py` puts the project's names in.
+`remote.py` asks a vendor through the gateway, `whisper.py` a local model, `offline.py` the embedded one, whose search for words is in
+`search.py` and `likely.py`. What they write is judged in `judging.py`; `repair.py` puts the project's names in.
 """
 
 from __future__ import annotations

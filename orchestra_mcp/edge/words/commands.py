@@ -6,13 +6,21 @@ Only a text that is nothing but a command counts: `stop` is one, `stop the serve
 from __future__ import annotations
 
 import re
-from typing import Final, Literal, cast
-
-from orchestra_mcp.edge.words.templates import COMMANDS
+from typing import Final, Literal
 
 Command = Literal["yes", "no", "cancel", "repeat", "more", "mute"]
 
-ALSO: Final[dict[str, tuple[str, ...]]] = {
+COMMANDS: Final[dict[Command, tuple[str, ...]]] = {
+    "yes": ("yes", "yeah", "yep", "yes please", "send it", "correct", "that is right", "okay", "sure"),
+    "no": ("no", "nope", "no thanks", "wrong", "that is wrong", "do not send it"),
+    "cancel": ("cancel", "cancel that", "never mind", "forget it", "stop", "stop it", "be quiet"),
+    "repeat": ("repeat", "repeat that", "say that again", "say it again", "again", "pardon"),
+    "more": ("more", "tell me more", "more please", "go on", "the details", "read the details"),
+    "mute": ("mute", "mute yourself", "stop listening", "go to sleep"),
+}
+"""What can be said to Orchestra itself, by what it means. Add here."""
+
+ALSO: Final[dict[Command, tuple[str, ...]]] = {
     "yes": ("yup", "aye", "ok", "right", "exactly", "please do", "do it", "go ahead", "ask it", "ask that", "that's right", "that is correct",
             "that's correct", "yes it is", "yes i did", "yes i do", "of course", "absolutely", "confirm", "confirmed"),
     "no": ("nah", "not that", "that's wrong", "don't send it", "don't", "no i did not", "no i didn't", "no it is not", "not at all"),
@@ -21,14 +29,12 @@ ALSO: Final[dict[str, tuple[str, ...]]] = {
     "more": ("tell me the details", "details", "the rest", "read the rest", "continue", "go ahead and read", "more details", "read on"),
     "mute": ("be mute", "mute the microphone", "mute mic", "stop recording", "don't listen"),
 }  # fmt: skip
-"""Further ways to write or say them, which only engines with a large vocabulary hear. Add here."""
+"""Further ways to write or say them. Add here."""
 
 MOST: Final = 6
 """Words of two commands."""
 _IDLE: Final = re.compile(r"\b(?:please|thanks|thank you|uh|um|er|well|oh|now|hey|orchestra)\b")
-_ORDERS: Final = {
-    said: cast(Command, name) for rows in (COMMANDS, ALSO) for name, listed in rows.items() for said in listed
-}
+_ORDERS: Final = {said: name for rows in (COMMANDS, ALSO) for name, listed in rows.items() for said in listed}
 
 
 def command_in(text: str) -> Command | None:

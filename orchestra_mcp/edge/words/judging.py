@@ -1,6 +1,6 @@
-"""What a large engine's transcript is worth: the wake phrase taken out, and why it must not be believed. Pure.
+"""What an engine's transcript is worth: the wake phrase taken out, and why it must not be believed. Pure.
 
-Such engines write something for any sound: sentences of their training for silence, their prompt, the same words for ever
+Engines write something for any sound: sentences of their training for silence, their prompt, the same words for ever
 (Koenecke et al., "Careless Whisper: Speech-to-Text Hallucination Harms", FAccT 2024). The thresholds of log-probability, of
 silence and of repetition are those of the reference implementation (openai/whisper, `transcribe.py`).
 """
@@ -42,7 +42,7 @@ INVENTED: Final = re.compile(
     r"|(?:please |don't forget to )?(?:like and )?subscribe(?: to (?:my|our|the) channel)?|see you (?:in the )?next (?:time|video)"
     r"|(?:subtitles|captions|transcription|transcribed|translated|sous-titres|untertitel)(?: \w+){0,3} (?:by|par|von|der|des) .*"
     r"|\[?\(?(?:music|applause|laughter|silence|blank_?audio|inaudible|noise|beep|typing|keyboard clicking|foreign|no audio)\)?\]?"
-    r"|you|bye(?: bye)?|thank you|thanks|the end|so|oh|hmm|mm|uh|amara\.? ?org.*|www\..*|https?://.*",
+    r"|©.*|you|bye(?: bye)?|thank you|thanks|the end|so|oh|hmm|mm|uh|amara\.? ?org.*|www\..*|https?://.*",
     re.I,
 )  # fmt: skip
 """What engines write for silence and noise. Add here."""
@@ -97,27 +97,49 @@ def pieces_of(body: bytes) -> tuple[Piece, ...]:
     return (Piece(found["text"]),)
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What an engine that listens for the wake phrase by itself found of it; its transcript begins after the phrase."""
+
+    woken: bool | None
+    """As in `Heard`."""
+    doubt: str = ""
+    """Why that is not sure."""
+
+
 def judge(
-    pieces: Sequence[Piece], utterance: Utterance, vocabulary: Vocabulary, *, engine: str, phrase: str, prompt: str = ""
+    pieces: Sequence[Piece],
+    utterance: Utterance,
+    vocabulary: Vocabulary,
+    *,
+    engine: str,
+    phrase: str,
+    prompt: str = "",
+    doubtful: float = DOUBTFUL,
+    call: Call | None = None,
 ) -> Heard:
     """What was asked, and how far that can be believed.
 
     Args:
         phrase: the wake phrase.
         prompt: what the engine was told beforehand; it may come back as a transcript.
+        doubtful: below this confidence of the engine it has to be confirmed.
+        call: the wake phrase, where the engine knows of it; None: it is looked for in the text.
     """
     kept = [piece for piece in pieces if not _silent(piece)]
     text = _clean(" ".join(piece.text for piece in kept))
     confidence = _confidence(kept)
-    text, woken, unsure = _without_phrase(text, phrase, by_phrase=utterance.by == "wake")
+    text, woken, unsure = _without_phrase(text, phrase, by_phrase=utterance.by == "wake" and call is None)
+    if call is not None:
+        woken, unsure = call.woken, call.doubt
     if not text or _invented(text, utterance) or _echo(text, prompt):
         return Heard("", engine, 0.0, "nothing that can be understood was heard", woken if text else (woken or None))
-    doubt = _doubt(text, utterance, confidence) or unsure
+    doubt = _doubt(text, utterance, confidence, doubtful) or unsure
     text = _without_loops(text)
     return Heard(repair(text, vocabulary).text, engine, confidence, doubt, woken)
 
 
-def _doubt(text: str, utterance: Utterance, confidence: float) -> str:
+def _doubt(text: str, utterance: Utterance, confidence: float, doubtful: float) -> str:
     length = seconds(utterance.pcm)
     if _without_loops(text) != text or _compressed(text) > REPETITIVE:
         return "the words repeat themselves"
@@ -127,7 +149,7 @@ def _doubt(text: str, utterance: Utterance, confidence: float) -> str:
         return "part of it was lost on the way"
     if utterance.cut:
         return "it was too long and was cut off"
-    if confidence < DOUBTFUL:
+    if confidence < doubtful:
         return "it was not heard clearly"
     return ""
 

@@ -1,25 +1,58 @@
-"""The embedded engine: no download, no network; it knows templates of questions, commands, and the project's names.
+"""The embedded engine: Moonshine tiny on this machine, with the project's names made likelier; no download, no network.
 
-How it listens is in `sphinx.py`, which runs in a `child.py`; whether it is believed is up to `gate.py`.
+Its confidence is the mean probability of a token, times how much of the likelihood of the four best texts is on the words that it
+chose. Below `DOUBTFUL` a question is read back. A short answer that was awaited is looked for among the commands first, where words
+that mean the same count together; what is not sure is no command, and a yes that is not sure asks again.
 """
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-from typing import Final
+import math
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
+import anyio
+import anyio.to_thread
+
+from orchestra_mcp.edge.acoustic.matching import matcher
+from orchestra_mcp.edge.acoustic.moonshine import FRAME_S, model_directory, moonshine, samples_of
+from orchestra_mcp.edge.acoustic.sounds import sounds
 from orchestra_mcp.edge.nouns import Heard, Utterance, Vocabulary
-from orchestra_mcp.edge.words.child import MISSING, Child
-from orchestra_mcp.edge.words.gate import OFF, judged
+from orchestra_mcp.edge.words.commands import command_in
+from orchestra_mcp.edge.words.judging import Call, Piece, judge
+from orchestra_mcp.edge.words.likely import NOTHING, likely
+from orchestra_mcp.edge.words.nearly import DOUBT
+from orchestra_mcp.edge.words.search import agreed, plain, search
 from orchestra_mcp.errors import VoiceError
 
+if TYPE_CHECKING:
+    from orchestra_mcp.edge.acoustic.moonshine import Floats, Moonshine
+
 PATIENCE_S: Final = 20.0
-LOST: Final = 0.1
-"""Share of the sound that may be lost before a question is read back."""
-LONGEST_S: Final = 15.0
-"""No template is longer, with the wake phrase, a pause to think and the silence at the end."""
-SHORT_S: Final = 3.0
-"""An expected answer of at most so many seconds is tried as a command first."""
+ELSEWHERE: Final = (
+    "there are packages for Linux on x86-64 and ARM, Windows on x64, and macOS 15 on Apple's processors; "
+    "elsewhere name a model that transcribes (transcriber = … under [voice])"
+)
+DOUBTFUL: Final = 0.85
+"""Set on synthetic speech and on recordings of people; see docs/voice.md."""
+PHRASE: Final = -4.25
+"""The wake phrase was heard for sure: mean logarithm of its tokens' probabilities. Of synthetic voices in quiet 99 % are above it."""
+NO_PHRASE: Final = -6.0
+"""It was not said: below this is no voice that said it, in quiet or in noise, and 95 % of other speech of people."""
+TOKENS_PER_S: Final = 7
+"""More than this nobody says, and some to begin with."""
+SHORT_S: Final = 4.0
+"""An awaited answer of at most so many seconds may be a command."""
+WIDE: Final = 8
+"""Texts that a search for a command follows."""
+SURE: Final = 0.7
+"""From this share of the likelihood on it is one."""
+SURE_YES: Final = 0.9
+"""The same for a yes, which sends something."""
+SOUNDS_LIKE: Final = 3.0
+"""And what the sounds of a yes may cost (`acoustic/matching.py`)."""
+UNSURE: Final = "it was not heard clearly"
 
 
 class Offline:
@@ -36,41 +69,91 @@ class Offline:
     offline = True
 
     def __init__(self, *, phrase: str, patience_s: float = PATIENCE_S) -> None:
-        if find_spec("pocketsphinx") is None or find_spec("numpy") is None:
-            raise VoiceError(MISSING)
-        self._child = Child(phrase)
+        try:
+            model_directory()
+        except VoiceError as error:
+            raise VoiceError(f"{error}; {ELSEWHERE}") from None
+        self._phrase = phrase
+        self._beginning = beginning_of(phrase)
         self._patience_s = patience_s
+        self._one = anyio.CapacityLimiter(1)
 
     async def prepare(self, vocabulary: Vocabulary) -> None:
-        """Get ready for a project's questions, so that the first one is not slower than the others.
+        """Load the model and warm it up.
 
         Raises:
-            VoiceError: the engine cannot start.
+            VoiceError: it cannot be loaded, or took too long.
         """
-        await self._child.hear(b"", vocabulary, order=False, patience_s=self._patience_s)
+        await self.transcribe(Utterance(bytes(32_000), "button"), vocabulary)
 
     async def transcribe(self, utterance: Utterance, vocabulary: Vocabulary) -> Heard:
-        """The words: a question that fits a template, or a command; without text for all else.
+        """The words.
 
         Raises:
             VoiceError: the engine failed or took too long.
         """
-        length = len(utterance.pcm) / 32_000
-        if utterance.by == "expected" and length <= SHORT_S:
-            order = await self._child.hear(utterance.pcm, vocabulary, order=True, patience_s=self._patience_s)
-            if (found := judged(order)).text:
-                return Heard(found.text, self.name, found.confidence)
-        if length > LONGEST_S:
-            return Heard("", self.name, 0.0, OFF)
-        decoded = await self._child.hear(utterance.pcm, vocabulary, order=False, patience_s=self._patience_s)
-        result = judged(decoded)
-        doubt = result.doubt
-        if result.text and not doubt and utterance.lost_s > LOST * length:
-            doubt = "part of it was lost on the way"
-        if result.text and not doubt and utterance.cut:
-            doubt = "it was too long and was cut off"
-        return Heard(result.text, self.name, result.confidence, doubt)
+        work = partial(self._work, utterance, vocabulary)
+        try:
+            with anyio.fail_after(self._patience_s):
+                return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._one)
+        except TimeoutError:
+            raise VoiceError("The embedded engine took too long; the computer may be busy. Ask again.") from None
 
     async def aclose(self) -> None:
-        """End the process that listens."""
-        await self._child.aclose()
+        """Nothing to end: the model is shared."""
+
+    def _work(self, utterance: Utterance, vocabulary: Vocabulary) -> Heard:
+        model = moonshine()
+        hidden = model.encode(samples_of(utterance.pcm))
+        length = len(hidden) * FRAME_S
+        most = 12 + int(TOKENS_PER_S * length)
+        if utterance.by == "expected" and length <= SHORT_S and (order := self._order(model, hidden, most)):
+            return order
+        call = self._call(model, hidden) if utterance.by == "wake" else Call(None)
+        beginning = self._beginning if utterance.by == "wake" and call.woken is not False else ""
+        found = search(model, hidden, likely(vocabulary, model.tokens.said), beginning=beginning, most=most)
+        pieces = []
+        if found:
+            mean = sum(found[0].logprobs) / max(1, len(found[0].logprobs))
+            pieces = [Piece(found[0].text, length, mean + math.log(agreed(found)))]
+            if not found[0].complete:
+                call = Call(call.woken, "it did not come to an end")
+        heard = judge(
+            pieces, utterance, vocabulary, engine=self.name, phrase=self._phrase, doubtful=DOUBTFUL, call=call
+        )
+        # What only became a command since some words were made likelier is none.
+        return replace(heard, text="") if utterance.by == "expected" and command_in(heard.text) else heard
+
+    def _order(self, model: Moonshine, hidden: Floats, most: int) -> Heard | None:
+        """The command that some sound is, without text where it may be one; None for anything else."""
+        found = search(model, hidden, NOTHING, most=most, width=WIDE)
+        command = command_in(found[0].text) if found else None
+        if command is None:
+            return None
+        share = agreed(found, command_in)
+        if command == "yes":
+            sure = share >= SURE_YES and _sounds_like(found[0].text, hidden)
+            return Heard(found[0].text, self.name, share, "" if sure else UNSURE)
+        return Heard(found[0].text if share >= SURE else "", self.name, share, "" if share >= SURE else UNSURE)
+
+    def _call(self, model: Moonshine, hidden: Floats) -> Call:
+        """Whether the wake phrase comes first."""
+        if not len(hidden):
+            return Call(None)
+        sure = model.likelihood(hidden, model.tokens.of(self._beginning))
+        mean = sum(sure) / len(sure)
+        if mean < NO_PHRASE:
+            return Call(False)
+        return Call(True) if mean >= PHRASE else Call(None, DOUBT)
+
+
+def _sounds_like(text: str, hidden: Floats) -> bool:
+    """Whether the sounds are those of a text: the words are what the decoder expects to hear, `yes` for `guess` too."""
+    found = matcher(" ".join(plain(text))).match(sounds().logprobs(hidden))
+    return found is not None and found.cost <= SOUNDS_LIKE
+
+
+def beginning_of(phrase: str) -> str:
+    """The wake phrase as the model would write it: ` Hey, Orchestra,`."""
+    first, *others = phrase.split()
+    return f" {first.capitalize()}, {' '.join(others).title()},"

@@ -1,23 +1,23 @@
-"""How words sound: phones from the CMU dictionary of pocketsphinx, by rule for a word that is not in it, and what sounds like them.
+"""How words sound: sounds from the CMU dictionary, and by rule for a word that is not in it.
 
-Phones are the 39 of ARPAbet without stress marks, as the acoustic model has them.
+Sounds are the 39 of ARPAbet without stress marks.
 """
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
-from itertools import islice, product
 from pathlib import Path
 from typing import Final
 
 from orchestra_mcp.errors import VoiceError
 
 Phones = tuple[str, ...]
+Slot = tuple[Phones, bool]
+"""Sounds of which any will do, and whether it may be left out."""
 
 VOWELS: Final = frozenset("AA AE AH AO AW AY EH ER EY IH IY OW OY UH UW".split())
 CONSONANTS: Final = frozenset("B CH D DH F G HH JH K L M N NG P R S SH T TH V W Y Z ZH".split())
-MISSING: Final = "the wake phrase needs packages (pocketsphinx, numpy): pip install 'orchestra-council[omi]'"
 
 # Letters to sounds, longest first; good enough for a name, and a wrong one is heard in `orchestra omi calibrate`.
 # Add here what a name is read wrongly for.
@@ -37,35 +37,14 @@ RULES: Final = (
 ENDINGS: Final = (("a", "AH"), ("e", ""), ("ie", "IY"), ("y", "IY"), ("o", "OW"), ("i", "IY"), ("u", "UW"))
 
 
-def model_directory() -> Path:
-    """Where pocketsphinx keeps its American English model.
-
-    Raises:
-        VoiceError: pocketsphinx is not installed.
-    """
-    try:
-        import pocketsphinx
-    except ImportError as missing:
-        raise VoiceError(MISSING) from missing
-    return Path(pocketsphinx.get_model_path()) / "en-us"
-
-
 @lru_cache(maxsize=1)
-def dictionary() -> dict[str, tuple[Phones, ...]]:
-    """All words of the dictionary with their pronunciations, the usual one first; read once (about 0.3 s, 40 MB).
-
-    Raises:
-        VoiceError: pocketsphinx is not installed.
-    """
-    words: dict[str, tuple[Phones, ...]] = {}
-    for line in (model_directory() / "cmudict-en-us.dict").read_text("utf-8").splitlines():
-        name, _, sounds = line.partition(" ")
-        word = name.partition("(")[0]
-        words[word] = (*words.get(word, ()), tuple(sounds.split()))
-    return words
+def dictionary() -> dict[str, Phones]:
+    """Eight thousand common words and how each is usually said, from the CMU dictionary (licence: `words.LICENSE.txt`)."""
+    lines = (Path(__file__).parent / "words.txt").read_text("utf-8").splitlines()
+    return {word: tuple(sounds.split()) for word, _, sounds in (line.partition(" ") for line in lines)}
 
 
-def pronounce(word: str) -> tuple[Phones, ...]:
+def pronounce(word: str) -> Phones:
     """How a word is said: from the dictionary, as two words of it, or by rule.
 
     Raises:
@@ -80,8 +59,8 @@ def pronounce(word: str) -> tuple[Phones, ...]:
     cuts = [(min(at, len(word) - at), at) for at in range(3, len(word) - 2)]
     for _, at in sorted(cuts, reverse=True):
         if word[:at] in known and word[at:] in known:
-            return (known[word[:at]][0] + known[word[at:]][0],)
-    return (by_rule(word),)
+            return known[word[:at]] + known[word[at:]]
+    return by_rule(word)
 
 
 def by_rule(word: str) -> Phones:
@@ -114,53 +93,25 @@ def syllables(phones: Phones) -> int:
     return sum(phone in VOWELS for phone in phones)
 
 
-def spoken(phones: Phones, most: int = 48) -> tuple[Phones, ...]:
-    """The same word as people of other regions say it, the given way first: weak vowels that change; an r that is not spoken before
-    a consonant or at the end; the vowel of "hey" as one pure vowel (Scotland, the Caribbean); an open last a."""
-    choices: list[tuple[str, ...]] = []
+def slots(phones: Phones) -> tuple[Slot, ...]:
+    """The same word as people of several regions say it, sound by sound: weak vowels that change; an r that is not spoken
+    before a consonant or at the end; the vowel of "hey" as one pure vowel (Scotland, the Caribbean); an open last a."""
+    found: list[Slot] = []
     for at, phone in enumerate(phones):
         after = phones[at + 1] if at + 1 < len(phones) else ""
         before = phones[at - 1] if at else ""
         if phone == "AH" and 0 < at < len(phones) - 1:
-            choices.append(("AH", "IH", "EH"))
+            found.append((("AH", "IH", "EH"), False))
         elif phone == "AH" and not after:
-            choices.append(("AH", "AA"))
+            found.append((("AH", "AA"), False))
         elif phone == "R" and before in VOWELS and (after in CONSONANTS or not after):
-            choices.append(("R", ""))
+            found.append((("R",), True))
         elif phone == "ER" and not after:
-            choices.append(("ER", "AH"))
+            found.append((("ER", "AH"), False))
         elif phone == "EY" and not after:
-            choices.append(("EY", "EH"))
+            found.append((("EY", "EH"), False))
         elif phone == "AO" and after == "R":
-            choices.append(("AO", "OW"))
+            found.append((("AO", "OW"), False))
         else:
-            choices.append((phone,))
-    found = [tuple(phone for phone in way if phone) for way in islice(product(*choices), most)]
-    return tuple(dict.fromkeys(found))
-
-
-CLASSES: Final = (VOWELS, frozenset("M N NG L R W Y".split()), CONSONANTS - frozenset("M N NG L R W Y".split()))
-"""Sounds that noise, an accent or a weak model takes for one another: vowels; sonorants; the other consonants."""
-
-
-def alike(one: Phones, other: Phones) -> bool:
-    """Whether two words have sounds of the same classes in the same order."""
-    return _classes(one) == _classes(other)
-
-
-def _classes(phones: Phones) -> list[int]:
-    return [next(number for number, sounds in enumerate(CLASSES) if phone in sounds) for phone in phones]
-
-
-def distance(one: Phones, other: Phones, most: int = 99) -> int:
-    """Phones to put in, take out or replace to make one out of the other (Levenshtein); stops counting above `most`."""
-    if abs(len(one) - len(other)) > most:
-        return most + 1
-    row = list(range(len(other) + 1))
-    for at, phone in enumerate(one, 1):
-        last, row[0] = row[0], at
-        for col, there in enumerate(other, 1):
-            last, row[col] = row[col], min(row[col] + 1, row[col - 1] + 1, last + (phone != there))
-        if min(row) > most:
-            return most + 1
-    return row[-1]
+            found.append(((phone,), False))
+    return tuple(found)

@@ -1,7 +1,7 @@
 """How one wearer says the wake phrase: which sensitivity finds it, and whether that also wakes by mistake.
 
-Nothing is trained: the recordings are heard with the spotter as it is, at several sensitivities. The lowest that finds enough of
-them is chosen, unless the background recording wakes it.
+Nothing is trained: the ear hears the recordings once, and what the phrase costs in each tells at which sensitivities it is found. The
+lowest that finds enough of them is chosen, unless the background recording wakes it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from orchestra_mcp.edge.wake.wearer import Calibration as Calibration  # the noun of this module, for all who use it
+from orchestra_mcp.edge.audio.vad import FRAME_BYTES
+from orchestra_mcp.edge.ear import Ear
+from orchestra_mcp.edge.nouns import Sound
+from orchestra_mcp.edge.wake.spotter import Spotted, Spotter, bound_at, checked
+from orchestra_mcp.edge.wake.wearer import Calibration
 from orchestra_mcp.errors import VoiceError
 
 STEPS: Final = (0.2, 0.35, 0.5, 0.65, 0.8, 1.0)
@@ -39,15 +43,12 @@ def calibrate(
     """
     if len(recordings) < FEWEST:
         raise VoiceError(f"{len(recordings)} recordings are too few: say the phrase {FEWEST} times or more")
-    from orchestra_mcp.edge.wake.spotter import Spotter, checked
-
     phrase = checked(phrase)
-    found: list[tuple[float, int]] = []
-    mistakes: list[tuple[float, int]] = []
-    for step in STEPS:
-        spotter = Spotter(phrase, sensitivity=step, not_me=not_me)
-        found.append((step, sum(_wakes(spotter, recording) > 0 for recording in recordings)))
-        mistakes.append((step, _wakes(spotter, background) if background else 0))
+    gauge = _Gauge(Spotter(phrase, not_me=not_me))
+    each = [min(gauge.costs(recording), default=float("inf")) for recording in recordings]
+    wrong = gauge.costs(background)
+    found = [(step, sum(cost <= bound_at(step) for cost in each)) for step in STEPS]
+    mistakes = [(step, sum(cost <= bound_at(step) for cost in wrong)) for step in STEPS]
     return judged(phrase, len(recordings), found, mistakes)
 
 
@@ -80,29 +81,33 @@ def judged(
     )
 
 
-def _wakes(spotter: object, pcm: bytes) -> int:
-    """How often some sound wakes it, heard as the ear hears it."""
-    from orchestra_mcp.edge.audio.vad import FRAME_BYTES, Activity
-    from orchestra_mcp.edge.wake.spotter import Spotter
+class _Gauge:
+    """A spotter for the ear that never wakes, and tells what the phrase cost at the least in each stretch of speech."""
 
-    assert isinstance(spotter, Spotter)
-    activity, count, quiet, on = Activity(), 0, 0, False
-    before: list[bytes] = []
-    voiced: list[bool] = []
-    for at in range(0, len(pcm) - FRAME_BYTES + 1, FRAME_BYTES):
-        frame = pcm[at : at + FRAME_BYTES]
-        voice = activity.look(frame).voice
-        before, voiced = [*before[-19:], frame], [*voiced[-4:], voice]
-        if on:
-            count += spotter.hear(frame) is not None
-            quiet = 0 if voice else quiet + 1
-            if quiet >= 30:
-                on = False
-                count += spotter.end() is not None
-        elif voice and sum(voiced) >= 3:
-            on, quiet = True, 0
-            spotter.begin()
-            count += spotter.hear(b"".join(before)) is not None
-    if on:
-        count += spotter.end() is not None
-    return count
+    def __init__(self, spotter: Spotter) -> None:
+        self._spotter = spotter
+        spotter.bound = float("-inf")
+        self._costs: list[float] = []
+
+    def costs(self, pcm: bytes) -> list[float]:
+        """One for each stretch of speech in some sound."""
+        self._costs = []
+        ear = Ear(self)
+        for at in range(0, len(pcm), FRAME_BYTES):
+            ear.feed(Sound(pcm[at : at + FRAME_BYTES]))
+        ear.reset()
+        return self._costs
+
+    def begin(self) -> None:
+        self._spotter.begin()
+        self._costs.append(float("inf"))
+
+    def hear(self, pcm: bytes) -> Spotted | None:
+        self._spotter.hear(pcm)
+        self._costs[-1] = self._spotter.lowest
+        return None
+
+    def end(self) -> Spotted | None:
+        self._spotter.end()
+        self._costs[-1] = self._spotter.lowest
+        return None
