@@ -242,3 +242,12 @@ def test_a_sound_that_may_be_left_out_is_and_the_others_are_not() -> None:
 
 def test_too_little_sound_has_no_place_for_it() -> None:
     assert Matcher(CAT).match(frames("K", "T")) is None
+
+
+def test_a_sound_that_comes_twice_needs_a_pause_in_between() -> None:
+    twice = Matcher(slots(("T", "T")))
+    apart, once = twice.match(frames("T", "-", "T")), twice.match(frames("T", "T", "T"))
+    assert apart is not None
+    assert apart.cost == pytest.approx(0, abs=1e-5)
+    assert once is not None
+    assert once.cost > 4

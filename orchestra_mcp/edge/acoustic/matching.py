@@ -89,12 +89,14 @@ def _through(logprobs: Floats, way: Sequence[NDArray[np.int64]]) -> Match | None
     came = np.full((3, count), NEVER)
     steps = np.empty((len(logprobs), count), np.int8)
     columns = np.arange(count)
+    # A sound that comes twice in a row is one, unless there is a pause in it.
+    again = np.array([np.array_equal(one, two) for one, two in itertools.pairwise(way)], bool)
     last = np.empty(len(logprobs))
     for frame, row in enumerate(emit):
         came[0] = at
         came[1, 1:] = at[:-1]
         came[1, 0] = before[frame]
-        came[2, 2::2] = at[0:-2:2]
+        came[2, 2::2] = np.where(again, NEVER, at[0:-2:2])
         steps[frame] = step = came.argmax(0)
         at = came[step, columns] + row
         last[frame] = at[-1]
