@@ -181,7 +181,9 @@ def _laid(job: Job) -> tuple[bytes, list[tuple[float, str]]]:
         pieces += [samples * np.float32(LEVEL / math.sqrt(power) if power else 0.0), pause]
         at += len(samples) + len(pause)
     speech = np.concatenate(pieces)
-    noise = None if job.noise_db == math.inf else sound.stretch(sound.pink(), len(speech), dice)
+    noise = (
+        None if job.noise_db == math.inf else sound.stretch(sound.pink()[sound.PINK_S * RATE // 2 :], len(speech), dice)
+    )
     return sound.pcm_of(sound.mixed(speech, noise, job.noise_db, dice)), begins
 
 

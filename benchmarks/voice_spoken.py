@@ -182,7 +182,7 @@ def recordings(place: Path) -> Iterator[tuple[str, str, bytes]]:
             whole = np.concatenate(
                 [np.zeros(RATE * 3 // 10), np.frombuffer(pcm, "<i2") / 32_768, np.zeros(RATE * 6 // 10)]
             ).astype(np.float32)
-            noise = sound.stretch(sound.pink(), len(whole), dice) if number % 2 else None
+            noise = sound.stretch(sound.pink()[len(sound.pink()) // 2 :], len(whole), dice) if number % 2 else None
             yield source, row["text"], sound.pcm_of(sound.mixed(whole, noise, 20.0, dice))
 
 

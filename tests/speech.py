@@ -73,6 +73,17 @@ def noisy(pcm: bytes, snr_db: float) -> bytes:
     return array("h", (max(-32_768, min(32_767, a + b)) for a, b in zip(samples, hiss, strict=True))).tobytes()
 
 
+def mixed_in(front: bytes, behind: bytes, below_db: float) -> bytes:
+    """Others who talk behind, over and over, so many dB below what is said in front."""
+    samples = array("h", front)
+    others = array("h", (behind * (len(front) // len(behind) + 1))[: len(front)])
+    loud, soft = (sum(v * v for v in some) / max(1, sum(abs(v) > 100 for v in some)) for some in (samples, others))
+    part = math.sqrt(loud / soft) / 10 ** (below_db / 20)
+    return array(
+        "h", (max(-32_768, min(32_767, round(a + b * part))) for a, b in zip(samples, others, strict=True))
+    ).tobytes()
+
+
 def packed(pcm: bytes, samples: int = 160) -> list[bytes]:
     """Opus frames as the firmware makes them: 32 kbit/s, complexity 3, low delay; 160 samples (Dev Kit 2) or 320 (Omi)."""
     opus = pytest.importorskip("opuslib_next", reason="pip install 'orchestra-council[omi]'")

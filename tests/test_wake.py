@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 
 import pytest
-from speech import needs_speech, noisy, say, silence
+from speech import mixed_in, needs_speech, noisy, say, silence
 
 pytest.importorskip("numpy", reason="pip install 'orchestra-council[omi]'")
 pytest.importorskip("onnxruntime", reason="pip install 'orchestra-council[omi]'")
@@ -149,6 +149,8 @@ def test_calibration_takes_the_lowest_sensitivity_that_is_enough_and_clean() -> 
     steps = [(0.2, 2), (0.35, 8), (0.5, 9), (0.65, 10), (0.8, 10), (1.0, 10)]
     quiet = [(step, 0) for step, _ in steps]
     assert judged("hey orchestra", 10, steps, quiet).shift == 0.0
+    clear = judged("hey orchestra", 10, [(step, 10) for step, _ in steps], quiet)
+    assert (clear.shift, clear.helps) == (0.0, False)
     loud = [(step, int(step >= 0.5)) for step, _ in steps]
     careful = judged("hey orchestra", 10, steps, loud)
     assert careful.shift == pytest.approx(-0.15)
@@ -251,3 +253,23 @@ def test_a_sound_that_comes_twice_needs_a_pause_in_between() -> None:
     assert apart.cost == pytest.approx(0, abs=1e-5)
     assert once is not None
     assert once.cost > 4
+
+
+@needs_speech
+def test_the_phrase_is_found_after_others_have_talked_for_long() -> None:
+    """Voices that never fall silent: the ear cannot know when somebody begins to speak to us."""
+    behind = b"".join(
+        say("we looked at the numbers again and nothing of it was new to anybody in the room", voice)
+        for voice in ("kal16", "en-us+m3", "kal16")
+    )
+    found = 0
+    for voice in VOICES[:3]:
+        front = silence(6.5) + say("hey orchestra, why does the build time out", voice)
+        found += wakes(Spotter(), mixed_in(front, behind, 10))
+    assert found >= 2
+
+
+@needs_speech
+def test_a_beginning_of_the_phrase_that_woke_it_does_not_make_it_deaf() -> None:
+    spotter = Spotter(not_me=("hey", "hey or"))
+    assert sum(wakes(spotter, say("hey orchestra, what is new", voice)) == 1 for voice in VOICES[:4]) >= 3

@@ -6,10 +6,13 @@ server on loopback.
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
 import math
 import re
+import sys
+import time
 import wave
 from array import array
 from collections.abc import AsyncIterator, Sequence
@@ -25,15 +28,18 @@ from hypothesis import strategies as st
 from speech import MISSING, needs_speech, noise, noisy, say, silence, tone
 from webdoor import Vendor
 
+from orchestra_mcp.edge.acoustic.moonshine import model_directory, moonshine, samples_of
+from orchestra_mcp.edge.acoustic.tokens import END, Tokens
 from orchestra_mcp.edge.nouns import Heard, Utterance, Vocabulary
 from orchestra_mcp.edge.words import open_transcriber
+from orchestra_mcp.edge.words.coarse import coarse
 from orchestra_mcp.edge.words.commands import COMMANDS, command_in
 from orchestra_mcp.edge.words.common import common_words
-from orchestra_mcp.edge.words.judging import Call, Piece, judge, pieces_of
-from orchestra_mcp.edge.words.likely import BONUS, NOWHERE, Likely, likely
-from orchestra_mcp.edge.words.offline import beginning_of
+from orchestra_mcp.edge.words.judging import Piece, Waking, judge, pieces_of
+from orchestra_mcp.edge.words.likely import BONUS, NOTHING, NOWHERE, Likely, likely
+from orchestra_mcp.edge.words.offline import Offline, _sounds_like, beginnings_of, fit_to_say
 from orchestra_mcp.edge.words.remote import Remote
-from orchestra_mcp.edge.words.search import Found, agreed
+from orchestra_mcp.edge.words.search import Found, agreed, search
 from orchestra_mcp.edge.words.whisper import Whisper
 from orchestra_mcp.errors import VoiceError
 from orchestra_mcp.gateway import open_http
@@ -321,15 +327,29 @@ def test_the_common_words_are_eight_thousand_and_begin_with_the_commonest() -> N
 
 
 def test_an_engine_may_have_a_threshold_of_its_own_and_know_of_the_phrase_itself() -> None:
-    def told(probability: float, call: Call | None) -> Heard:
+    def told(probability: float, waking: Waking | None) -> Heard:
         pieces = (Piece("why is it red", 3.0, math.log(probability)),)
-        return judge(pieces, SIX_SECONDS, SHOP, engine="x", phrase=PHRASE, doubtful=0.8, call=call)
+        return judge(pieces, SIX_SECONDS, SHOP, engine="x", phrase=PHRASE, doubtful=0.8, waking=waking)
 
-    assert told(0.9, Call(True)) == Heard("why is it red", "x", 0.9, "", True)
-    assert "clearly" in told(0.7, Call(True)).doubt
-    assert told(0.9, Call(None, "hardly heard")).doubt == "hardly heard"
-    assert told(0.9, Call(False)).woken is False
+    assert told(0.9, Waking(True)) == Heard("why is it red", "x", 0.9, "", True)
+    assert "clearly" in told(0.7, Waking(True)).doubt
+    assert told(0.9, Waking(None, "hardly heard")).doubt == "hardly heard"
+    assert told(0.9, Waking(False)).woken is False
     assert told(0.9, None).woken is False  # then it has to be in the text
+
+
+def test_a_phrase_that_is_surely_in_the_text_counts_for_more_than_what_the_engine_found_of_it() -> None:
+    def told(text: str, waking: Waking, by: Any = "wake") -> Heard:
+        return judge(
+            (Piece(text, 3.0, -0.1),), Utterance(silence(6), by), SHOP, engine="x", phrase=PHRASE, waking=waking
+        )
+
+    heard = told("Hey Orchestra, why is it red?", Waking(False))
+    assert (heard.text, heard.woken, heard.doubt) == ("why is it red?", True, "")
+    unsure = told("Hey Orchestra, why is it red?", Waking(None, "it did not come to an end"))
+    assert (unsure.woken, unsure.doubt) == (True, "it did not come to an end")
+    assert told("Orchestra, why is it red?", Waking(False)).woken is False
+    assert told("Hey Orchestra, why is it red?", Waking(None), "button").woken is None  # there it had not to be said
 
 
 def test_a_phrase_is_worth_more_with_each_piece_and_what_is_not_finished_is_taken_back() -> None:
@@ -346,21 +366,50 @@ def test_a_phrase_is_worth_more_with_each_piece_and_what_is_not_finished_is_take
     assert tree.after(NOWHERE, 3) == (NOWHERE, 0.0)  # within another word
 
 
+def worth(tree: Likely, *tokens: int) -> float:
+    """What a text gains by all of its tokens, when it ends there."""
+    place, total = NOWHERE, 0.0
+    for token in tokens:
+        place, more = tree.after(place, token)
+        total += more
+    return total - place.lent
+
+
+def test_what_one_phrase_was_lent_is_not_paid_by_the_next() -> None:
+    tree = Likely(("stack trace", "race", "the branch"), (" stack", " trace", " race", " the", " branch"))
+    assert worth(tree, 0, 2) == pytest.approx(BONUS * 4)  # stack race: nothing for stack
+    assert worth(tree, 3, 0, 1) == pytest.approx(BONUS * 10)  # the stack trace: nothing for the
+    assert worth(tree, 3, 0) == pytest.approx(0)
+    assert worth(tree, 3, 4) == pytest.approx(BONUS * 9)
+
+
+def test_a_phrase_ends_where_its_last_word_does() -> None:
+    tree = Likely(
+        ("class", "test", "testing", "test suite"), (" class", "ic", ".", " test", "ing", "ify", " suite", "", "'s")
+    )
+    assert worth(tree, 0) == worth(tree, 0, 2) == worth(tree, 0, 8) == pytest.approx(BONUS * 5)
+    assert (
+        worth(tree, 0, 1) == worth(tree, 0, 7, 1) == pytest.approx(0)
+    )  # classic, with a part of a letter in it or not
+    assert worth(tree, 3, 4) == pytest.approx(BONUS * 7)
+    assert worth(tree, 3, 5) == pytest.approx(0)  # testify
+    assert worth(tree, 3, 6) == pytest.approx(BONUS * 9)
+    assert worth(tree, 3, 0, 1) == pytest.approx(BONUS * 4)  # test classic
+
+
 def test_names_are_likely_as_they_are_spoken_and_ordinary_words_are_not() -> None:
     pieces = (" test", " login", " main", " dot", " py", ".py", " house")
     tree = likely(Vocabulary("shop", ("test_login", "house"), ("src/main.py",)), pieces)
+    assert worth(tree, 0, 1) == pytest.approx(BONUS * 9)
+    assert worth(tree, 2, 3, 4) == pytest.approx(BONUS * 9)
+    assert worth(tree, 2, 5) == pytest.approx(BONUS * 7)
+    assert worth(tree, 6) == 0
 
-    def worth(*tokens: int) -> float:
-        place, total = NOWHERE, 0.0
-        for token in tokens:
-            place, more = tree.after(place, token)
-            total += more
-        return total - place.lent
 
-    assert worth(0, 1) == pytest.approx(BONUS * 9)
-    assert worth(2, 3, 4) == pytest.approx(BONUS * 9)
-    assert worth(2, 5) == pytest.approx(BONUS * 7)
-    assert worth(6) == 0
+def test_files_without_an_ending_have_names_too() -> None:
+    pieces = (" justfile", " zshrc", " jenkinsfile", " house")
+    tree = likely(Vocabulary("shop", (), ("Justfile", ".zshrc", "src/Jenkinsfile", "docs/house")), pieces)
+    assert [worth(tree, token) for token in range(4)] == pytest.approx([BONUS * 8, BONUS * 5, BONUS * 11, 0])
 
 
 def test_texts_that_mean_the_same_agree() -> None:
@@ -370,16 +419,144 @@ def test_texts_that_mean_the_same_agree() -> None:
 
 
 def test_the_phrase_is_given_as_people_write_it() -> None:
-    assert beginning_of("hey orchestra") == " Hey, Orchestra,"
+    assert beginnings_of("hey orchestra") == (" Hey, Orchestra,", " Hey Orchestra,")
+    assert beginnings_of("what's up doctor") == (" What's, Up Doctor,", " What's up doctor,", " What's, Up, Doctor,")
+
+
+COARSE = codecs.decode("fuvg", "rot13")
+"""A word that nobody wants to read here either."""
+
+
+def test_a_text_with_a_coarse_word_gives_way_to_the_next_without_one() -> None:
+    assert coarse(f"Why is my {COARSE.upper()} failing?")
+    assert coarse(f"my {COARSE}'s gone")
+    assert not any(coarse(text) for text in ("Why is my test failing?", "", "classic", "it's Postgres"))
+    bad, good, worse = (
+        Found(f"my {COARSE}.", math.log(0.5), ()), Found("My test.", math.log(0.25), ()), Found(COARSE, math.log(0.25), ())
+    )  # fmt: skip
+    assert fit_to_say((bad, good, worse)) == (good, bad, worse)
+    assert agreed(fit_to_say((bad, good, worse))) == pytest.approx(
+        0.25
+    )  # as likely as it is, so that it is asked about
+    assert fit_to_say((bad, worse)) == fit_to_say(()) == ()
+    assert not [word for word in common_words() if coarse(word)]
+
+
+# ------------------------------------------------------------------------------- the search, over a model made by hand
+
+
+def tokenizer(place: Path, *pieces: bytes) -> Tokens:
+    """A file in the format that `tokens.py` describes, with the three tokens that mean no text before these."""
+    rows = (b"<unk>", b"<s>", b"</s>", *pieces)
+    lengths = [bytes([len(row)]) if len(row) < 128 else bytes([128 + len(row) % 128, len(row) // 128]) for row in rows]
+    (place / "tokenizer.bin").write_bytes(b"".join(length + row for length, row in zip(lengths, rows, strict=True)))
+    return Tokens(place / "tokenizer.bin")
+
+
+def test_tokens_are_read_and_texts_are_made_of_the_fewest(tmp_path: Path) -> None:
+    blank = "\u2581".encode()
+    tokens = tokenizer(tmp_path, blank, b"c", b"a", b"t", b"cat", blank + b"cat", b"x" * 300, b"\xc3", b"\xbc", b"at")
+    assert tokens.said[2:] == ("</s>", " ", "c", "a", "t", "cat", " cat", "x" * 300, "", "", "at")
+    assert tokens.of(" cat") == (8,)
+    assert tokens.of("tcat cat") == (6, 7, 8)
+    assert tokens.of("\u00fc") == (10, 11)  # in two bytes, C3 BC
+    assert tokens.text((1, 8, 10, 11, 5, 10, 2)) == " cat\u00fca"  # half a letter is none
+
+
+@pytest.mark.parametrize(
+    ("text", "made"), [("zzz", ()), ("cat!", (7,)), ("!cat", (7,)), ("ca?t", (4, 5, 6)), ("", ()), ("\ud800c", (4,))]
+)
+def test_what_no_token_makes_is_left_out(text: str, made: tuple[int, ...], tmp_path: Path) -> None:
+    assert tokenizer(tmp_path, b" ", b"c", b"a", b"t", b"cat").of(text) == made
+
+
+class ByHand:
+    """A model whose next token hangs on the text so far: `rows` has, for texts, the probabilities of some tokens."""
+
+    def __init__(self, tokens: Tokens, rows: dict[tuple[int, ...], dict[int, float]]) -> None:
+        self.tokens = tokens
+        self.rows = rows
+        self.steps = 0
+
+    def _state(self, texts: list[tuple[int, ...]]) -> Any:
+        import numpy as np
+
+        self.texts, self.steps = texts, self.steps + 1
+        self.logprobs = np.full((len(texts), 40), -30.0)
+        for row, text in enumerate(texts):
+            for token, probability in self.rows.get(text, {3: 1.0}).items():
+                self.logprobs[row, token] = math.log(probability)
+        return self
+
+    def begin(self, _hidden: object, beginning: Sequence[int] = ()) -> Any:
+        return self._state([tuple(beginning)])
+
+    def follow(self, _state: object, rows: Sequence[int], tokens: Sequence[int]) -> Any:
+        return self._state([(*self.texts[row], token) for row, token in zip(rows, tokens, strict=True)])
+
+
+A, B, C = 4, 5, 6
+
+
+@pytest.fixture
+def letters(tmp_path: Path) -> Tokens:
+    pytest.importorskip("numpy", reason="pip install 'orchestra-council[omi]'")
+    return tokenizer(
+        tmp_path, b"-", *(f"\u2581{letter}".encode() for letter in "abc"), *(f"{n}".encode() for n in range(40))
+    )
+
+
+ROWS: dict[tuple[int, ...], dict[int, float]] = {
+    (): {A: 0.6, B: 0.4},
+    (A,): {B: 0.5, C: 0.5}, (A, B): {END: 0.5, C: 0.5}, (A, C): {END: 0.5, C: 0.5},
+    (B,): {END: 0.9, C: 0.1},
+}  # fmt: skip
+
+
+def test_the_likeliest_text_is_found_where_the_likeliest_first_word_leads_elsewhere(letters: Tokens) -> None:
+    model: Any = ByHand(letters, ROWS)
+    found = search(model, [0], NOTHING)  # type: ignore[arg-type]
+    assert found[0].text == "b"  # .4 * .9 is more than .6 * .5 * .5
+    assert found[0].score == pytest.approx(math.log(0.36))
+    assert found[0].logprobs == pytest.approx((math.log(0.4), math.log(0.9)))
+    assert found[0].complete
+    narrow: Any = ByHand(letters, ROWS)
+    assert search(narrow, [0], NOTHING, width=1)[0].text in ("a b", "a c")  # type: ignore[arg-type]
+
+
+def test_a_likelier_phrase_wins_where_it_is_finished_and_a_beginning_is_not_told_again(letters: Tokens) -> None:
+    model: Any = ByHand(letters, {(C, *text): row for text, row in ROWS.items()})
+    tree = Likely(("a c",), letters.said)
+    found = search(model, [0], tree, beginning=" c")  # type: ignore[arg-type]
+    worth = {one.text: one.score for one in found}
+    assert worth["a c"] == pytest.approx(math.log(0.15) + 2 * BONUS)
+    assert worth["b"] == pytest.approx(math.log(0.36))
+
+
+def test_a_search_ends_after_so_many_tokens_or_when_nobody_waits(letters: Tokens) -> None:
+    endless: Any = ByHand(letters, {})
+    (*_, last) = search(endless, [0], NOTHING, most=5, width=1)  # type: ignore[arg-type]
+    assert (last.text, last.complete) == ("-----", False)
+    assert search(endless, [], NOTHING) == ()  # type: ignore[arg-type]
+    given_up: Any = ByHand(letters, {})
+    assert search(given_up, [0], NOTHING, given_up=lambda: given_up.steps >= 3) == ()  # type: ignore[arg-type]
+    assert given_up.steps == 3
 
 
 # ---------------------------------------------------------------------------------------- the embedded engine, by sound
 
 
+def needs_the_model() -> None:
+    """Skips without it; its package is not imported, which would load libraries of its own."""
+    try:
+        model_directory()
+    except VoiceError as error:
+        pytest.skip(str(error))
+
+
 @pytest.fixture(scope="module")
 def embedded() -> Any:
-    pytest.importorskip("moonshine_voice", reason="pip install 'orchestra-council[omi]'")
-    pytest.importorskip("onnxruntime", reason="pip install 'orchestra-council[omi]'")
+    needs_the_model()
     return open_transcriber(Voice(transcriber="offline"), _no_vendor, Path())
 
 
@@ -389,9 +566,7 @@ def spoken(text: str, by: Any = "wake", snr_db: float = 25) -> Utterance:
 
 def recorded(name: str, seconds: float) -> Utterance:
     """The beginning of a recording of somebody who reads, which comes with the model."""
-    import moonshine_voice
-
-    with wave.open(str(Path(moonshine_voice.__file__).parent / "assets" / name)) as file:
+    with wave.open(str(model_directory().parent / name)) as file:
         step = file.getframerate() // 16_000
         data = array("h", file.readframes(round(seconds * file.getframerate())))
     # The mean of neighbours is filter enough for speech.
@@ -455,6 +630,65 @@ async def test_strange_names_break_nothing_and_a_cancelled_question_does_not_hol
         await embedded.transcribe(Utterance(silence(20.0), "button"), strange)
     assert scope.cancelled_caught
     assert (await embedded.transcribe(Utterance(silence(1.0), "button"), strange)).text == ""
+
+
+def at_work(code: Any) -> int:
+    """How many threads are in some code just now."""
+    count = 0
+    for frame in sys._current_frames().values():
+        while frame is not None and frame.f_code is not code:
+            frame = frame.f_back  # type: ignore[assignment]
+        count += frame is not None
+    return count
+
+
+async def test_the_work_of_cancelled_questions_ends_before_the_next_begins(embedded: Any) -> None:
+    for _ in range(3):
+        with anyio.move_on_after(0.02):
+            await embedded.transcribe(recorded("beckett.wav", 24), SHOP)
+    await embedded.transcribe(Utterance(silence(0.2), "button"), SHOP)
+    assert not at_work(Offline._work.__code__)
+
+
+async def test_a_cancelled_question_is_not_searched_to_its_end(embedded: Any) -> None:
+    asked = recorded("two_cities.wav", 24)
+    await embedded.transcribe(asked, SHOP)  # what is made once is made
+    began = time.process_time()
+    await embedded.transcribe(asked, SHOP)
+    whole, began = time.process_time() - began, time.process_time()
+    async with anyio.create_task_group() as group:
+        group.start_soon(embedded.transcribe, asked, SHOP)
+        while not at_work(search.__code__):  # noqa: ASYNC110 - a thread tells nobody when it begins
+            await anyio.sleep(0.005)
+        group.cancel_scope.cancel()
+    await embedded.transcribe(Utterance(silence(0.2), "button"), SHOP)
+    assert time.process_time() - began < whole / 2
+
+
+@needs_speech
+@pytest.mark.parametrize("phrase", ["listen to me now", "wake up house"])
+async def test_a_phrase_of_one_s_own_is_known_as_said_by_several_voices(phrase: str) -> None:
+    needs_the_model()
+    engine = Offline(phrase=phrase)
+    for voice in ("rms", "en-us+f3"):
+        said = say(f"{phrase}, why is my test failing", voice)
+        heard = await engine.transcribe(Utterance(noisy(silence(0.3) + said + silence(0.6), 25), "wake"), SHOP)
+        assert heard.woken is not False, voice
+    other = await engine.transcribe(spoken("my dog likes to eat the carpet every morning"), SHOP)
+    assert other.woken is not True
+
+
+@needs_speech
+def test_a_yes_with_something_that_nobody_can_say_is_none() -> None:
+    needs_the_model()
+    hidden = moonshine().encode(samples_of(spoken("yes").pcm))
+    assert _sounds_like("Yes.", hidden)
+    assert not _sounds_like("Yes, 100%.", hidden)
+
+
+async def test_half_a_sample_at_the_end_is_left_out(embedded: Any) -> None:
+    assert samples_of(b"\x00\x40\x01").tolist() == [0.5]
+    assert (await embedded.transcribe(Utterance(silence(1.0) + b"\x00", "button"), SHOP)).text == ""
 
 
 async def test_an_engine_that_takes_too_long_says_so(embedded: Any) -> None:

@@ -1,7 +1,7 @@
 """How one wearer says the wake phrase: which sensitivity finds it, and whether that also wakes by mistake.
 
 Nothing is trained: the ear hears the recordings once, and what the phrase costs in each tells at which sensitivities it is found. The
-lowest that finds enough of them is chosen, unless the background recording wakes it.
+lowest from the middle on that finds enough of them is chosen; a lower one where the background recording wakes it at the middle.
 """
 
 from __future__ import annotations
@@ -57,7 +57,13 @@ def judged(
 ) -> Calibration:
     """The sensitivity that these counts speak for, and what is said about it."""
     usual = dict(found)[MIDDLE]
-    clean = [(step, count) for (step, count), (_, wrong) in zip(found, mistakes, strict=True) if not wrong]
+    # Recordings say how easily the phrase is found, not what is gained by less: below the middle only where that wakes by mistake.
+    careful = any(wrong for step, wrong in mistakes if step == MIDDLE)
+    clean = [
+        (step, count)
+        for (step, count), (_, wrong) in zip(found, mistakes, strict=True)
+        if not wrong and (careful or step >= MIDDLE)
+    ]
     best = max((count for _, count in clean), default=0)
     enough = min(best, -(-tried * 9 // 10))
     chosen = next((step for step, count in clean if count >= enough), MIDDLE) if best else MIDDLE

@@ -26,7 +26,7 @@ class Kept(Noun):
     """Address of the Omi that was chosen; on macOS an id that only this computer knows."""
     device_name: str = ""
     calibration: Mapping[str, Any] | None = None
-    """As `wake.calibration.Calibration` writes it."""
+    """As `wake.wearer.Calibration` writes it."""
     not_me: tuple[str, ...] = ()
     """Phrases that woke it by mistake."""
 

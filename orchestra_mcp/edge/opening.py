@@ -119,7 +119,7 @@ def mouths(voice: Voice) -> dict[str, Mouth]:
 
 
 def open_spotter(voice: Voice, known: Kept) -> Spotter:
-    """What hears the wake phrase; takes a second or two, so call it in a thread.
+    """What hears the wake phrase; takes about a second, so call it in a thread.
 
     Raises:
         VoiceError: the phrase cannot be spotted, a package is missing, or the calibration is damaged.

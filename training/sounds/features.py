@@ -27,6 +27,7 @@ import voice_sound as sound
 from orchestra_mcp.edge.acoustic.moonshine import moonshine
 from orchestra_mcp.edge.acoustic.pronunciation import by_rule
 from orchestra_mcp.edge.acoustic.sounds import SOUNDS
+from orchestra_mcp.errors import VoiceError
 
 Samples = npt.NDArray[np.float32]
 COPIES = 2
@@ -102,7 +103,10 @@ def features(clip: tuple[str, str], pool: list[Samples]) -> list[tuple[str, int,
     words = [word.strip("'") for word in re.findall(r"[a-z']+", text.lower()) if word.strip("'")]
     if not file.endswith(".npz") and (not words or re.search(r"\d", text) or any(w not in dictionary() for w in words)):
         return []
-    said = sounds_of(words)
+    try:
+        said = sounds_of(words)
+    except VoiceError:  # letters that nobody can read
+        return []
     if not file.endswith(".npz") and not PACE[0] < len(said) / (len(samples) / RATE) < PACE[1]:
         return []
     found = []

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 OTHER: Final = 3.0
 """What a frame of other speech before the phrase costs at most."""
 NEVER: Final = -1e9
+MOST_LEFT_OUT: Final = 3
+"""Sounds of a phrase that may be left out; each doubles the work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,8 @@ class Matcher:
     def __init__(self, slots: Sequence[Slot]) -> None:
         import numpy as np
 
-        choices = [((names, ()) if left_out else (names,)) for names, left_out in slots]
+        spare = [at for at, (_, left_out) in enumerate(slots) if left_out][:MOST_LEFT_OUT]
+        choices = [((names, ()) if at in spare else (names,)) for at, (names, _) in enumerate(slots)]
         self._ways = [
             [np.array([SOUNDS[name] for name in names]) for names in way if names]
             for way in itertools.product(*choices)
@@ -90,7 +93,7 @@ def _through(logprobs: Floats, way: Sequence[NDArray[np.int64]]) -> Match | None
     steps = np.empty((len(logprobs), count), np.int8)
     columns = np.arange(count)
     # A sound that comes twice in a row is one, unless there is a pause in it.
-    again = np.array([np.array_equal(one, two) for one, two in itertools.pairwise(way)], bool)
+    again = np.array([np.intersect1d(one, two).size > 0 for one, two in itertools.pairwise(way)], bool)
     last = np.empty(len(logprobs))
     for frame, row in enumerate(emit):
         came[0] = at

@@ -78,10 +78,7 @@ class Moonshine:
 
     def begin(self, hidden: Floats, beginning: Sequence[int] = ()) -> State:
         """The decoder over some features, after tokens that are taken for granted."""
-        import numpy as np
-
-        empty = {name: np.zeros((1, 8, len(hidden) if "encoder" in name else 0, 36), np.float32) for name in self._past}
-        logits, past = self._step([(START, *beginning)], hidden, empty, first=True)
+        logits, past = self._step([(START, *beginning)], hidden, self._nothing(hidden), first=True)
         return State(_logprobs(logits[:, -1]), hidden, past)
 
     def follow(self, state: State, rows: Sequence[int], tokens: Sequence[int]) -> State:
@@ -97,11 +94,14 @@ class Moonshine:
 
     def likelihood(self, hidden: Floats, tokens: Sequence[int]) -> tuple[float, ...]:
         """How likely each token of a text is after those before it, as natural logarithms."""
+        logits, _ = self._step([(START, *tokens[:-1])], hidden, self._nothing(hidden), first=True)
+        return tuple(float(row[token]) for row, token in zip(_logprobs(logits[0]), tokens, strict=True))
+
+    def _nothing(self, hidden: Floats) -> Mapping[str, Floats]:
+        """What the decoder is given for a past before its first step."""
         import numpy as np
 
-        empty = {name: np.zeros((1, 8, len(hidden) if "encoder" in name else 0, 36), np.float32) for name in self._past}
-        logits, _ = self._step([(START, *tokens[:-1])], hidden, empty, first=True)
-        return tuple(float(row[token]) for row, token in zip(_logprobs(logits[0]), tokens, strict=True))
+        return {name: np.zeros((1, 8, len(hidden) if "encoder" in name else 0, 36), np.float32) for name in self._past}
 
     def _step(
         self, tokens: Sequence[Sequence[int]], hidden: Floats, past: Mapping[str, Floats], *, first: bool
@@ -175,7 +175,7 @@ def session(file: Path) -> Any:
 
 
 def samples_of(pcm: bytes) -> Floats:
-    """16-bit mono at full scale 1."""
+    """16-bit mono at full scale 1; half a sample at the end is left out."""
     import numpy as np
 
-    return np.frombuffer(pcm, "<i2").astype(np.float32) / np.float32(32_768)
+    return np.frombuffer(pcm[: len(pcm) // 2 * 2], "<i2").astype(np.float32) / np.float32(32_768)

@@ -6,7 +6,6 @@ and else in two (low seven bits first), and its bytes.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -37,17 +36,23 @@ class Tokens:
         return joined.replace(BLANK.encode(), b" ").decode("utf-8", "ignore")
 
     def of(self, text: str) -> tuple[int, ...]:
-        """The fewest tokens that a text is made of; a text that begins with a blank begins a word."""
-        data = text.replace(" ", BLANK).encode()
-        best: list[tuple[float, int]] = [(0.0, 0)] + [(math.inf, 0)] * len(data)
+        """The fewest tokens that a text is made of; a text that begins with a blank begins a word.
+
+        Bytes of which no token makes anything are left out, as few of them as can be.
+        """
+        data = text.replace(" ", BLANK).encode("utf-8", "ignore")
+        left_out = len(data) + 1  # dearer than any number of tokens
+        best: list[tuple[int, int]] = [(0, 0)]
         for end in range(1, len(data) + 1):
+            best.append((best[end - 1][0] + left_out, end - 1))
             for start in range(max(0, end - LONGEST), end):
                 if data[start:end] in self._numbers and best[start][0] + 1 < best[end][0]:
                     best[end] = (best[start][0] + 1, start)
         found, end = [], len(data)
         while end:
             start = best[end][1]
-            found.append(self._numbers[data[start:end]])
+            if (number := self._numbers.get(data[start:end])) is not None:
+                found.append(number)
             end = start
         return tuple(reversed(found))
 

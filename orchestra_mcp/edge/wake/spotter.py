@@ -1,6 +1,6 @@
 """The wake phrase in a stream of speech.
 
-While somebody speaks, all sound since they began is looked at again and again: Moonshine's encoder makes features of it, a small network
+While somebody speaks, the sound since they began, or the last seconds of it, is looked at again and again: Moonshine's encoder makes features of it, a small network
 tells the sounds, and the phrase is laid through them as well as it fits (`acoustic/matching.py`). Any phrase will do, nothing is trained for one.
 """
 
@@ -20,10 +20,15 @@ from orchestra_mcp.edge.wake.wearer import Calibration
 from orchestra_mcp.errors import VoiceError
 
 WINDOW_S: Final = 3.0
+KEPT_S: Final = 1.4
+"""Sound that is looked at at most, and how much of it is kept then: where others never fall silent, the phrase comes late."""
 FIRST_S: Final = 0.6
 """Of sound before the first look; no phrase is over earlier, with the sound from before the voice."""
 LOOK_S: Final = 0.1
-"""Between two looks."""
+LATER_S: Final = 0.2
+"""Between two looks: in the first window, and after it."""
+TAIL: Final = 4
+"""Frames that a rival may end before the phrase: what is only its beginning is none."""
 LONGEST_S: Final = 2.2
 """A phrase lasts no more, the pause in it included."""
 BOUND: Final = (1.0, 9.0)
@@ -80,13 +85,14 @@ class Spotter:
         self._mine = matcher(self.phrase)
         self._rivals = [matcher(other) for other in not_me]
         self._sound = bytearray()
-        self._looked_s = 0.0
+        self._looked_s = self._cut_s = 0.0
         self._on = False
 
     def begin(self) -> None:
         """Somebody began to speak; the sound that follows in `hear` begins a little before."""
         self._sound.clear()
         self._looked_s = FIRST_S - LOOK_S
+        self._cut_s = 0.0
         self.lowest = math.inf
         self._on = True
 
@@ -100,11 +106,16 @@ class Spotter:
             return None
         self._sound += pcm
         heard_s = self._heard_s()
-        if heard_s - self._looked_s < LOOK_S - 1e-6:
+        if heard_s - self._looked_s < (LATER_S if self._cut_s else LOOK_S) - 1e-6:
             return None
         found = self._look()
-        if found is not None or heard_s >= WINDOW_S:
+        if found is not None:
             self._stop()
+        elif heard_s >= WINDOW_S:
+            cut = len(self._sound) - round(KEPT_S * RATE) * SAMPLE
+            del self._sound[:cut]
+            self._cut_s += cut / (RATE * SAMPLE)
+            self._looked_s = self._heard_s()
         return found
 
     def end(self) -> Spotted | None:
@@ -129,6 +140,7 @@ class Spotter:
     def _look(self) -> Spotted | None:
         self._looked_s = self._heard_s()
         sound = samples_of(bytes(self._sound))
+        sound = sound - sound.mean()  # a microphone may have an offset
         peak = float(abs(sound).max(initial=0.0))
         if 0 < peak < FAINT:
             sound = sound * min(LOUDER, FAINT / peak)
@@ -136,12 +148,14 @@ class Spotter:
         found = self._mine.match(said)
         if found is None or (found.end - found.start) * FRAME_S > LONGEST_S:
             return None
-        if any((other := rival.match(said)) is not None and other.cost <= found.cost for rival in self._rivals):
+        rivals = (rival.match(said) for rival in self._rivals)
+        if any(one and one.end >= found.end - TAIL and one.cost <= found.cost for one in rivals):
             return None
         self.lowest = min(self.lowest, found.cost)
         if found.cost > self.bound:
             return None
-        return Spotted(1 - found.cost / (2 * self.bound), found.start * FRAME_S, found.end * FRAME_S)
+        begin, end = (self._cut_s + frame * FRAME_S for frame in (found.start, found.end))
+        return Spotted(1 - found.cost / (2 * self.bound), begin, end)
 
 
 def bound_at(sensitivity: float) -> float:

@@ -98,7 +98,7 @@ def pieces_of(body: bytes) -> tuple[Piece, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class Waking:
     """What an engine that listens for the wake phrase by itself found of it; its transcript begins after the phrase."""
 
     woken: bool | None
@@ -116,7 +116,7 @@ def judge(
     phrase: str,
     prompt: str = "",
     doubtful: float = DOUBTFUL,
-    call: Call | None = None,
+    waking: Waking | None = None,
 ) -> Heard:
     """What was asked, and how far that can be believed.
 
@@ -124,14 +124,17 @@ def judge(
         phrase: the wake phrase.
         prompt: what the engine was told beforehand; it may come back as a transcript.
         doubtful: below this confidence of the engine it has to be confirmed.
-        call: the wake phrase, where the engine knows of it; None: it is looked for in the text.
+        waking: the wake phrase, where the engine knows of it; None: it is looked for in the text. Where it is surely in the text,
+            that counts for more.
     """
     kept = [piece for piece in pieces if not _silent(piece)]
     text = _clean(" ".join(piece.text for piece in kept))
     confidence = _confidence(kept)
-    text, woken, unsure = _without_phrase(text, phrase, by_phrase=utterance.by == "wake" and call is None)
-    if call is not None:
-        woken, unsure = call.woken, call.doubt
+    surely = waking is not None and utterance.by == "wake" and _surely(text, phrase)
+    text, woken, unsure = _without_phrase(text, phrase, by_phrase=utterance.by == "wake" and waking is None)
+    if waking is not None:
+        woken = True if surely else waking.woken
+        unsure = "" if surely and waking.doubt == DOUBT else waking.doubt
     if not text or _invented(text, utterance) or _echo(text, prompt):
         return Heard("", engine, 0.0, "nothing that can be understood was heard", woken if text else (woken or None))
     doubt = _doubt(text, utterance, confidence, doubtful) or unsure
@@ -183,6 +186,12 @@ def _without_phrase(text: str, phrase: str, by_phrase: bool) -> tuple[str, bool 
         return text, None, ""
     end = after_nearly(text, phrase)
     return (text, False, "") if end is None else (rest_of(text, end), None, DOUBT)
+
+
+def _surely(text: str, phrase: str) -> bool:
+    """Whether the wake phrase is in a text for sure."""
+    call = Phrase(phrase).find((Segment(text, 0.0, 0.0),))
+    return call is not None and call.sure
 
 
 def _clean(text: str) -> str:

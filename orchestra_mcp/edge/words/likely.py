@@ -17,8 +17,9 @@ from orchestra_mcp.edge.words.common import common_set
 from orchestra_mcp.edge.words.developerwords import SAID, WORDS
 from orchestra_mcp.identifiers import subwords
 
-BONUS: Final = 0.25
-"""For a letter, as a natural logarithm; with twice as much it writes names where there are none."""
+BONUS: Final = 0.36
+"""For a letter, as a natural logarithm. Of the words of synthetic questions .14 are wrong, with .25 .18; with .5 it wrote names where
+there are none."""
 SHORT: Final = 3
 """A phrase of fewer letters gets nothing."""
 _END: Final = ""
@@ -31,6 +32,8 @@ class Place:
     nodes: tuple[Any, ...] = ()
     lent: float = 0.0
     """What is taken back when no phrase is finished."""
+    earned: float = 0.0
+    """What a phrase that ends here brought; it is taken back when its last word goes on."""
 
 
 NOWHERE: Final = Place()
@@ -58,18 +61,28 @@ class Likely:
         if not self._root:
             return NOWHERE, 0.0
         piece = self._pieces[token]
-        found, whole = [], False
-        for node in (*place.nodes, *((self._root,) if piece.startswith(" ") else ())):
-            for letter in piece:
-                if (node := node.get(letter)) is None:
-                    break
-            else:
-                found.append(node)
-                whole = whole or _END in node
+        if not piece:  # a part of a letter
+            return place, 0.0
+        lent = place.lent + (place.earned if piece[0].isalnum() else 0.0)
+        went_on = tuple(_along(place.nodes, piece))
+        found = (*went_on, *(_along((self._root,), piece) if piece.startswith(" ") else ()))
         if not found:
-            return NOWHERE, -place.lent
+            return NOWHERE, -lent
         gain = BONUS * len(piece.strip())
-        return Place(tuple(found), 0.0 if whole else place.lent + gain), gain
+        owed = 0.0 if went_on else lent
+        lent += gain - owed
+        whole = any(_END in node for node in found)
+        return (Place(found, 0.0, lent) if whole else Place(found, lent)), gain - owed
+
+
+def _along(nodes: Iterable[Any], piece: str) -> Iterator[Any]:
+    """Where these letters lead, from each of some nodes from which they lead anywhere."""
+    for node in nodes:
+        for letter in piece:
+            if (node := node.get(letter)) is None:
+                break
+        else:
+            yield node
 
 
 NOTHING: Final = Likely((), ())
@@ -84,12 +97,19 @@ def likely(vocabulary: Vocabulary, pieces: tuple[str, ...]) -> Likely:
 
 
 def _names(vocabulary: Vocabulary) -> Iterator[str]:
-    """Names of a project as they are said; those that are one word of English need no help."""
+    """Names of a project as they are said.
+
+    One word of English needs no help, but for the name of a file with an ending, of which it is only a part.
+    """
+    whole = []
     for path in vocabulary.files:
-        stem, _, ending = path.rsplit("/", 1)[-1].rpartition(".")
+        name = path.rsplit("/", 1)[-1]
+        stem, _, ending = name.rpartition(".")
         if said := _said(stem):
             yield from (said, f"{said} dot {ending.lower()}", f"{said}.{ending.lower()}")
-    for name in (vocabulary.project, *vocabulary.identifiers, *vocabulary.branches):
+        else:  # Makefile, .gitignore
+            whole.append(name)
+    for name in (vocabulary.project, *vocabulary.identifiers, *vocabulary.branches, *whole):
         if (said := _said(name)) not in common_set():
             yield said
 

@@ -19,7 +19,7 @@ TRIED: Final = 24
 """Tokens that a text may go on with."""
 
 
-def plain(text: str) -> tuple[str, ...]:
+def bare_words(text: str) -> tuple[str, ...]:
     """The words of a text, in small letters and without marks."""
     return tuple("".join(letter if letter.isalnum() or letter == "'" else " " for letter in text.lower()).split())
 
@@ -46,16 +46,24 @@ class _Text:
 
 
 def search(
-    model: Moonshine, hidden: Floats, likely: Likely, *, beginning: str = "", most: int = 200, width: int = WIDTH
+    model: Moonshine,
+    hidden: Floats,
+    likely: Likely,
+    *,
+    beginning: str = "",
+    most: int = 200,
+    width: int = WIDTH,
+    given_up: Callable[[], bool] = lambda: False,
 ) -> tuple[Found, ...]:
-    """What may have been said, the likeliest first; none for no features.
+    """What may have been said, the likeliest first; none for no features, or when it was given up.
 
     Args:
         hidden: features of some sound.
         beginning: what was said first, as is known; it is not in the results.
         most: tokens.
+        given_up: whether nobody waits for it any more; it is asked before each step of the decoder.
     """
-    if not len(hidden):
+    if not len(hidden) or given_up():
         return ()
     state = model.begin(hidden, model.tokens.of(beginning))
     texts, ended = [_Text()], list[_Text]()
@@ -75,6 +83,8 @@ def search(
         ended = sorted(ended, key=lambda one: -one.score)[:width]
         if not grown or (ended and ended[0].score > grown[0][0]):
             break
+        if given_up():
+            return ()
         texts = [text for _, _, text in grown]
         state = model.follow(state, [row for _, row, _ in grown], [text.tokens[-1] for text in texts])
     written = [Found(model.tokens.text(one.tokens).strip(), one.score, one.logprobs) for one in ended]
@@ -83,8 +93,8 @@ def search(
     return tuple(Found(model.tokens.text(one.tokens).strip(), one.score, one.logprobs, complete=False) for one in texts)
 
 
-def agreed(found: Sequence[Found], meaning: Callable[[str], object] = plain) -> float:
-    """How much of the likelihood of all that was found is on what means the same as the first, 0 to 1.
+def agreed(found: Sequence[Found], meaning: Callable[[str], object] = bare_words) -> float:
+    """How much of the likelihood of all that was found is on what means the same as the first, which need not be the likeliest.
 
     Args:
         meaning: of a text; its words, if nothing is said.
