@@ -35,9 +35,6 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-# Small products of matrices in several threads wait for each other more than they work, and processes are there for the other cores.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
 import numpy as np
 import voice_sound as sound
 from people_make import folder

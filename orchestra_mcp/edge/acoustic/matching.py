@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Floats = NDArray[np.float32]
+    from orchestra_mcp.edge.acoustic.moonshine import Floats
 
 OTHER: Final = 3.0
 """What a frame of other speech before the phrase costs at most."""
@@ -51,16 +51,17 @@ class Matcher:
 
         spare = [at for at, (_, left_out) in enumerate(slots) if left_out][:MOST_LEFT_OUT]
         choices = [((names, ()) if at in spare else (names,)) for at, (names, _) in enumerate(slots)]
-        self._ways = [
+        ways = [
             [np.array([SOUNDS[name] for name in names]) for names in way if names]
             for way in itertools.product(*choices)
         ]
+        self._ways = [(way, _again(way)) for way in ways]
 
     def match(self, logprobs: Floats) -> Match | None:
         """The best place; None when there is too little sound for it."""
         best: Match | None = None
-        for way in self._ways:
-            found = _through(logprobs, way)
+        for way, again in self._ways:
+            found = _through(logprobs, way, again)
             if found is not None and (best is None or found.cost < best.cost):
                 best = found
         return best
@@ -75,7 +76,14 @@ def matcher(phrase: str) -> Matcher:
     return Matcher([slot for word in phrase.lower().split() for slot in slots(pronounce(word))])
 
 
-def _through(logprobs: Floats, way: Sequence[NDArray[np.int64]]) -> Match | None:
+def _again(way: Sequence[NDArray[np.int64]]) -> NDArray[np.bool_]:
+    """Which sounds come twice in a row; that is one sound, unless there is a pause in it."""
+    import numpy as np
+
+    return np.array([np.intersect1d(one, two).size > 0 for one, two in itertools.pairwise(way)], bool)
+
+
+def _through(logprobs: Floats, way: Sequence[NDArray[np.int64]], again: NDArray[np.bool_]) -> Match | None:
     """The best path (Viterbi) through states: each sound, and after each a pause that may be skipped."""
     import numpy as np
 
@@ -92,8 +100,6 @@ def _through(logprobs: Floats, way: Sequence[NDArray[np.int64]]) -> Match | None
     came = np.full((3, count), NEVER)
     steps = np.empty((len(logprobs), count), np.int8)
     columns = np.arange(count)
-    # A sound that comes twice in a row is one, unless there is a pause in it.
-    again = np.array([np.intersect1d(one, two).size > 0 for one, two in itertools.pairwise(way)], bool)
     last = np.empty(len(logprobs))
     for frame, row in enumerate(emit):
         came[0] = at

@@ -15,10 +15,7 @@ from orchestra_mcp.edge.acoustic.moonshine import session
 from orchestra_mcp.edge.acoustic.pronunciation import CONSONANTS, VOWELS
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float32]
+    from orchestra_mcp.edge.acoustic.moonshine import Floats
 
 NONE: Final = 0
 """The output for silence, and for a sound that goes on."""

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from orchestra_mcp.edge.nouns import Heard, Segment, Utterance, Vocabulary, seconds
 from orchestra_mcp.edge.words.nearly import DOUBT, after_nearly
-from orchestra_mcp.edge.words.phrase import Phrase, rest_of
+from orchestra_mcp.edge.words.phrase import Call, Phrase, rest_of
 from orchestra_mcp.edge.words.repair import repair
 from orchestra_mcp.foreign import plain
 
@@ -130,8 +130,9 @@ def judge(
     kept = [piece for piece in pieces if not _silent(piece)]
     text = _clean(" ".join(piece.text for piece in kept))
     confidence = _confidence(kept)
-    surely = waking is not None and utterance.by == "wake" and _surely(text, phrase)
-    text, woken, unsure = _without_phrase(text, phrase, by_phrase=utterance.by == "wake" and waking is None)
+    call = Phrase(phrase).find((Segment(text, 0.0, 0.0),)) if text else None
+    surely = utterance.by == "wake" and call is not None and call.sure
+    text, woken, unsure = _without_phrase(text, phrase, call, by_phrase=utterance.by == "wake" and waking is None)
     if waking is not None:
         woken = True if surely else waking.woken
         unsure = "" if surely and waking.doubt == DOUBT else waking.doubt
@@ -171,27 +172,21 @@ def _confidence(pieces: Iterable[Piece]) -> float:
     return round(min(1.0, math.exp(min(0.0, mean))), 3)
 
 
-def _without_phrase(text: str, phrase: str, by_phrase: bool) -> tuple[str, bool | None, str]:
+def _without_phrase(text: str, phrase: str, call: Call | None, *, by_phrase: bool) -> tuple[str, bool | None, str]:
     """The text after the wake phrase; whether it was there, as in `Heard`; and why it is in doubt whether it was.
 
     Args:
         text: what was written.
         phrase: the wake phrase.
+        call: where it is in the text.
         by_phrase: whether the phrase has to be in it.
     """
-    call = Phrase(phrase).find((Segment(text, 0.0, 0.0),)) if text else None
     if call:
         return rest_of(text, call.end), True if by_phrase else None, ""
     if not by_phrase:
         return text, None, ""
     end = after_nearly(text, phrase)
     return (text, False, "") if end is None else (rest_of(text, end), None, DOUBT)
-
-
-def _surely(text: str, phrase: str) -> bool:
-    """Whether the wake phrase is in a text for sure."""
-    call = Phrase(phrase).find((Segment(text, 0.0, 0.0),))
-    return call is not None and call.sure
 
 
 def _clean(text: str) -> str:
