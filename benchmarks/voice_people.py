@@ -43,10 +43,8 @@ from voice_speech import RATE, Samples
 
 from orchestra_mcp.edge.acoustic import pronunciation as say
 from orchestra_mcp.edge.acoustic.moonshine import moonshine
-from orchestra_mcp.edge.audio.vad import FRAME_BYTES, FRAME_S
-from orchestra_mcp.edge.ear import Ear
-from orchestra_mcp.edge.nouns import Sound
-from orchestra_mcp.edge.wake.spotter import Spotted, Spotter, bound_at
+from orchestra_mcp.edge.calibration import Gauge
+from orchestra_mcp.edge.wake.spotter import Spotter, bound_at
 
 PHRASE = "hey orchestra"
 TRAINED = ("queen",)
@@ -73,49 +71,6 @@ class Recording:
     source: str
     text: str
     seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """Speech without a longer pause, as the ear cuts it."""
-
-    at_s: float
-    price: float
-    """What the phrase cost at the least in it."""
-
-
-class Gauge:
-    """A spotter for the ear that never wakes and notes prices."""
-
-    def __init__(self, spotter: Spotter) -> None:
-        self._spotter, self._found = spotter, list[Stretch]()
-        self._fed = 0
-        spotter.bound = -math.inf
-
-    def stretches(self, pcm: bytes) -> list[Stretch]:
-        """Those of some sound."""
-        self._found, ear = [], Ear(self)
-        for self._fed in range(0, len(pcm), FRAME_BYTES):
-            ear.feed(Sound(pcm[self._fed : self._fed + FRAME_BYTES]))
-        ear.reset()
-        return self._found
-
-    def begin(self) -> None:
-        self._spotter.begin()
-        self._found.append(Stretch(self._fed / FRAME_BYTES * FRAME_S, math.inf))
-
-    def hear(self, pcm: bytes) -> Spotted | None:
-        self._spotter.hear(pcm)
-        self._note()
-        return None
-
-    def end(self) -> Spotted | None:
-        self._spotter.end()
-        self._note()
-        return None
-
-    def _note(self) -> None:
-        self._found[-1] = Stretch(self._found[-1].at_s, min(self._found[-1].price, self._spotter.lowest))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +116,7 @@ def heard(job: Job) -> Heard:
     finally:
         vars(model).pop("encode", None)
     prices = tuple(
-        tuple((one.price, _file_at(begins, one.at_s)) for one in found if one.price < math.inf) for found in every
+        tuple((one.cost, _file_at(begins, one.at_s)) for one in found if one.cost < math.inf) for found in every
     )
     return Heard(job, len(pcm) / 2 / RATE, prices)
 

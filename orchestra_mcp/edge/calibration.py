@@ -7,9 +7,10 @@ lowest from the middle on that finds enough of them is chosen; a lower one where
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
-from orchestra_mcp.edge.audio.vad import FRAME_BYTES
+from orchestra_mcp.edge.audio.vad import FRAME_BYTES, FRAME_S
 from orchestra_mcp.edge.ear import Ear
 from orchestra_mcp.edge.nouns import Sound
 from orchestra_mcp.edge.wake.spotter import Spotted, Spotter, bound_at, checked
@@ -44,9 +45,9 @@ def calibrate(
     if len(recordings) < FEWEST:
         raise VoiceError(f"{len(recordings)} recordings are too few: say the phrase {FEWEST} times or more")
     phrase = checked(phrase)
-    gauge = _Gauge(Spotter(phrase, not_me=not_me))
-    each = [min(gauge.costs(recording), default=float("inf")) for recording in recordings]
-    wrong = gauge.costs(background)
+    gauge = Gauge(Spotter(phrase, not_me=not_me))
+    each = [min((one.cost for one in gauge.stretches(said)), default=float("inf")) for said in recordings]
+    wrong = [one.cost for one in gauge.stretches(background)]
     found = [(step, sum(cost <= bound_at(step) for cost in each)) for step in STEPS]
     mistakes = [(step, sum(cost <= bound_at(step) for cost in wrong)) for step in STEPS]
     return judged(phrase, len(recordings), found, mistakes)
@@ -87,33 +88,47 @@ def judged(
     )
 
 
-class _Gauge:
-    """A spotter for the ear that never wakes, and tells what the phrase cost at the least in each stretch of speech."""
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Speech without a longer pause, as the ear cuts it."""
+
+    at_s: float
+    cost: float
+    """What the phrase cost at the least in it."""
+
+
+class Gauge:
+    """A spotter for the ear that never wakes, and tells what the phrase costs."""
 
     def __init__(self, spotter: Spotter) -> None:
-        self._spotter = spotter
+        self._spotter, self._found = spotter, list[Stretch]()
+        self._fed = 0
         spotter.bound = float("-inf")
-        self._costs: list[float] = []
 
-    def costs(self, pcm: bytes) -> list[float]:
-        """One for each stretch of speech in some sound."""
-        self._costs = []
-        ear = Ear(self)
-        for at in range(0, len(pcm), FRAME_BYTES):
-            ear.feed(Sound(pcm[at : at + FRAME_BYTES]))
+    def stretches(self, pcm: bytes) -> list[Stretch]:
+        """Those of some sound."""
+        self._found, ear = [], Ear(self)
+        for self._fed in range(0, len(pcm), FRAME_BYTES):
+            ear.feed(Sound(pcm[self._fed : self._fed + FRAME_BYTES]))
         ear.reset()
-        return self._costs
+        return self._found
 
     def begin(self) -> None:
+        """As a spotter's."""
         self._spotter.begin()
-        self._costs.append(float("inf"))
+        self._found.append(Stretch(self._fed / FRAME_BYTES * FRAME_S, float("inf")))
 
     def hear(self, pcm: bytes) -> Spotted | None:
+        """As a spotter's; nothing is found."""
         self._spotter.hear(pcm)
-        self._costs[-1] = self._spotter.lowest
+        self._note()
         return None
 
     def end(self) -> Spotted | None:
+        """As a spotter's; nothing is found."""
         self._spotter.end()
-        self._costs[-1] = self._spotter.lowest
+        self._note()
         return None
+
+    def _note(self) -> None:
+        self._found[-1] = replace(self._found[-1], cost=self._spotter.lowest)
